@@ -1,0 +1,1 @@
+"""From a checkpoint to one ONNX file that needs no code around it."""

@@ -1,0 +1,34 @@
+"""Generators wrapped so that pixels go in and out as uint8 and no arithmetic is left to the caller."""
+
+import torch
+from torch import Tensor, nn
+
+
+def _to_pixels(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8, rounded to nearest."""
+    return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class DigitGraph(nn.Module):
+    """z float32 (N, latent) -> digits uint8 (N, 28, 28)."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The digits of z."""
+        return _to_pixels(self.generator(z)).squeeze(1)
+
+
+class TranslationGraph(nn.Module):
+    """Images uint8 (N, H, W, 3) -> images uint8 (N, H, W, 3)."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The translation of each image."""
+        planes = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return _to_pixels(self.generator(planes)).permute(0, 2, 3, 1)

@@ -1,0 +1,1 @@
+"""Serving exported generators over HTTP. Nothing here imports torch."""

@@ -1,0 +1,53 @@
+"""The application: models loaded, routes mounted, batchers running while it serves."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service import problems
+from service.metrics import Metrics
+from service.middleware import BodyLimit, RequestContext
+from service.registry import Registry
+from service.routes import mnist, models, page, status, translate
+from service.settings import Settings
+from service.state import State
+
+log = logging.getLogger("service")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Loads every model and builds the application; `settings` default to the environment's.
+
+    Raises CardError or DeviceError when a model or the device asked for does not work.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    registry = Registry(settings, metrics)
+    for model in registry.models:
+        log.info("serving %s on %s", model.id, model.session.provider)
+        if model.session.fallback_reason:
+            log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.session.fallback_reason)
+    threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="codec")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for model in registry.models:
+            model.batcher.start()
+        yield
+        for model in registry.models:
+            await model.batcher.stop()
+        threads.shutdown()
+
+    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan)
+    app.state.shared = State(settings, metrics, registry, threads)
+    problems.install(app)
+    for routes in (page, mnist, translate, models, status):
+        app.include_router(routes.router)
+    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return app

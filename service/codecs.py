@@ -1,0 +1,100 @@
+"""Pictures to pixels and back; every function is blocking and runs in the codec threads."""
+
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from service.problems import Problem
+
+Format = Literal["png", "jpeg", "webp"]
+MEDIA_TYPES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
+"""Pixels; what the encoders take at most."""
+_ENCODING: dict[str, dict[str, Any]] = {
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 90},
+    "webp": {"quality": 90, "method": 0},
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An uploaded picture, upright and in RGB, and the format it came in."""
+
+    image: Image.Image
+    format: Format
+
+
+def decode(body: bytes, max_pixels: int) -> Picture:
+    """Bytes of a JPEG, PNG or WebP -> the picture, turned upright by its EXIF note, transparency laid on white.
+
+    Raises Problem: 415 for another format, 422 for a broken or animated picture, 413 above `max_pixels`.
+    """
+    try:
+        with Image.open(io.BytesIO(body), formats=["JPEG", "PNG", "WEBP"]) as image:
+            if image.width * image.height > max_pixels:
+                raise Problem(
+                    413,
+                    "image-too-large",
+                    f"the picture is {image.width}x{image.height}, at most {max_pixels:,} pixels are taken: shrink it",
+                )
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # an MPO is a photo with previews behind it
+                raise Problem(422, "animated-image", "the picture is animated: send one frame")
+            image.load()
+            kind: Format = "jpeg" if image.format in ("JPEG", "MPO") else "png" if image.format == "PNG" else "webp"
+            return Picture(_to_rgb(ImageOps.exif_transpose(image)), kind)
+    except UnidentifiedImageError as error:
+        raise Problem(415, "not-an-image", "the body is not a JPEG, PNG or WebP picture") from error
+    except Image.DecompressionBombError as error:
+        raise Problem(
+            413, "image-too-large", f"at most {max_pixels:,} pixels are taken: scale the picture down"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise Problem(
+            422, "broken-image", f"the picture cannot be decoded ({error}): it is truncated or damaged"
+        ) from error
+
+
+def to_model(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """RGB picture -> uint8 (1, height, width, 3) at `size` = (width, height)."""
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(image)[None]
+
+
+def from_model(pixels: NDArray[np.uint8], size: tuple[int, int], kind: Format) -> bytes:
+    """uint8 (height, width, 3) -> an encoded picture of `size` = (width, height)."""
+    image = Image.fromarray(pixels)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    return encode(image, kind)
+
+
+def encode(image: Image.Image, kind: Format) -> bytes:
+    """An encoded picture; PNG and WebP at the level that costs least time."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **_ENCODING[kind])
+    return buffer.getvalue()
+
+
+def tile(digits: NDArray[np.uint8], columns: int) -> Image.Image:
+    """uint8 (N, 28, 28) -> one grey picture, row by row without gaps, the rest black."""
+    n, height, width = digits.shape
+    rows = -(-n // columns)
+    canvas = np.zeros((rows * columns, height, width), dtype=np.uint8)
+    canvas[:n] = digits
+    return Image.fromarray(canvas.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, -1))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":  # convert() would clip 16 bits to 8 instead of scaling
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")

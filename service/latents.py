@@ -1,0 +1,38 @@
+"""From a seed to a digit's latent vector, the same on every machine and for every later version.
+
+The map is part of the HTTP contract and uses no library's random generator: SplitMix64 (Steele et al. 2014)
+counts, Box and Muller (1958) make it normal.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED_RANGE = 2**64
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def consecutive_seeds(seed: int, count: int) -> list[int]:
+    """The seeds of the `count` digits that a request for `seed` returns: seed + i modulo 2^64."""
+    return [(seed + i) % SEED_RANGE for i in range(count)]
+
+
+def latents(seeds: list[int], length: int) -> NDArray[np.float32]:
+    """Seeds 0 <= s < 2^64 -> N(0, 1) vectors (len(seeds), length); a row depends on its own seed alone."""
+    pairs = -(-length // 2)
+    start = _mix(np.array(seeds, dtype=np.uint64))
+    with np.errstate(over="ignore"):  # wrapping around is the arithmetic meant
+        counters = start[:, None] + np.arange(1, 2 * pairs + 1, dtype=np.uint64) * _GOLDEN
+    uniform = ((_mix(counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1), never at its ends
+    radius = np.sqrt(-2.0 * np.log(uniform[:, :pairs]))
+    angle = 2.0 * np.pi * uniform[:, pairs:]
+    normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return normal[:, :length].astype(np.float32)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser: every bit of the result depends on every bit of the state."""
+    with np.errstate(over="ignore"):
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,0 +1,89 @@
+"""Around every request: an id, a measurement, a bound on its body, and no stack trace that leaves.
+
+Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect from the routes.
+"""
+
+import re
+import time
+import uuid
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.metrics import Metrics
+from service.problems import Problem, unexpected
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+
+class RequestContext:
+    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts and times it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        start, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            if status:  # the answer had begun: it can only be cut
+                raise
+            await unexpected(request_id)(scope, receive, send_with_id)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.request_seconds.labels(method, route).observe(time.perf_counter() - start)
+
+
+class BodyLimit:
+    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+        self._app, self._limit_bytes = app, limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            if announced.isdigit() and int(announced) > self._limit_bytes:
+                raise self._problem()
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit_bytes:
+                raise self._problem()
+            return message
+
+        await self._app(scope, bounded, send)
+
+    def _problem(self) -> Problem:
+        # what is left of the body would otherwise be read as the next request
+        return Problem(
+            413,
+            "body-too-large",
+            f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture",
+            headers={"Connection": "close"},
+        )

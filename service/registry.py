@@ -1,0 +1,95 @@
+"""The models that are served, each with its session and batcher."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.batcher import Batcher
+from service.card import CARD_FILE, CardError, ModelCard, Task, read_card
+from service.metrics import Metrics
+from service.problems import Problem
+from service.session import Session
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Model:
+    """One published version, loaded."""
+
+    card: ModelCard
+    folder: Path
+    session: Session
+    batcher: Batcher
+
+    @property
+    def id(self) -> str:
+        """<name>/<version>, what `model=` takes."""
+        return f"{self.card.name}/{self.card.version}"
+
+
+class Registry:
+    """All models under one folder. The default of a task or direction is the newest version of the plain name."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Loads every model. Raises CardError when there is none or one is broken, DeviceError when it cannot run."""
+        self._root = settings.models
+        folders = sorted(card.parent for card in settings.models.glob(f"*/*/{CARD_FILE}"))
+        if not folders:
+            raise CardError(f"no models in {settings.models}: publish some with gan-export, or set GAN_MODELS")
+        self.models = [_load(folder, settings, metrics) for folder in folders]
+        self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
+        metrics.device_fallback.set(any(model.session.fallback_reason for model in self.models))
+
+    @property
+    def directions(self) -> list[str]:
+        """What /translate/{direction} takes."""
+        return sorted({m.card.direction for m in self.models if m.card.direction})
+
+    def default(self, task: Task, direction: str | None) -> Model | None:
+        """The model that answers when none is named."""
+        candidates = self._candidates(task, direction)
+        plain = [m for m in candidates if m.card.name == (direction or "mnist")]
+        return next(reversed(plain or candidates), None)
+
+    def find(self, task: Task, direction: str | None, wanted: str | None) -> Model:
+        """The model `wanted` (<name> or <name>/<version>), or the default. Raises Problem 404 listing what there is."""
+        candidates = self._candidates(task, direction)
+        if not candidates:
+            kind, there = ("direction", self.directions) if direction else ("task", ["translate"])
+            raise Problem(404, f"unknown-{kind}", f"no such {kind}: there is {', '.join(there)}", available=there)
+        if wanted is None:
+            default = self.default(task, direction)
+            if default is not None:
+                return default
+        matching = [m for m in candidates if wanted in (m.id, m.card.name)]
+        if not matching:
+            there = [m.id for m in candidates]
+            raise Problem(
+                404, "unknown-model", f"no model {wanted!r} here: there is {', '.join(there)}", available=there
+            )
+        return matching[-1]
+
+    def relative_file(self, model: Model) -> str:
+        """The model's file, relative to the models folder."""
+        return (model.folder / "model.onnx").relative_to(self._root).as_posix()
+
+    def _candidates(self, task: Task, direction: str | None) -> list[Model]:
+        return [m for m in self.models if m.card.task == task and m.card.direction == direction]
+
+
+def _load(folder: Path, settings: Settings, metrics: Metrics) -> Model:
+    card = read_card(folder)
+    session = Session(folder, card, settings.device, settings.threads)
+
+    def max_rows(shape: tuple[int, ...]) -> int:
+        if card.task == "sample":
+            return settings.max_batch
+        return max(1, settings.batch_pixels // (shape[0] * shape[1]))
+
+    name = f"{card.name}/{card.version}"
+    metrics.model_info.labels(card.name, card.version, card.task, session.provider, str(card.sha256)).set(1)
+    metrics.queue_depth.labels(name)
+    return Model(card, folder, session, Batcher(name, session.run, max_rows, settings.queue_size, metrics))
+
+
+def _version_order(version: str) -> tuple[int, str]:
+    return (int(version), "") if version.isdigit() else (-1, version)

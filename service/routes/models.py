@@ -1,0 +1,35 @@
+"""GET /models: what is served, where it came from and how good it is."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.state import Shared
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models")
+async def models(shared: Shared) -> dict[str, list[dict[str, Any]]]:
+    """Every model with its card's essentials; `id` is what `model=` takes."""
+    registry = shared.registry
+    return {
+        "models": [
+            {
+                "id": model.id,
+                "name": model.card.name,
+                "version": model.card.version,
+                "task": model.card.task,
+                "direction": model.card.direction,
+                "preset": model.card.preset,
+                "file": registry.relative_file(model),
+                "sha256": model.card.sha256,
+                "provider": model.session.provider,
+                "fallback_reason": model.session.fallback_reason,
+                "default": registry.default(model.card.task, model.card.direction) is model,
+                "trained_images": model.card.training.images,
+                "scores": [score.model_dump() for score in model.card.scores],
+            }
+            for model in registry.models
+        ]
+    }

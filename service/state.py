@@ -1,0 +1,63 @@
+"""What the routes share, owned by the application."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from fastapi import Depends, Request
+from numpy.typing import NDArray
+
+from service.batcher import DeadlineError, InferenceError, QueueFullError
+from service.metrics import Metrics
+from service.problems import Problem
+from service.registry import Model, Registry
+from service.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class State:
+    """Settings, metrics, models and the threads that decode and encode."""
+
+    settings: Settings
+    metrics: Metrics
+    registry: Registry
+    codec_threads: ThreadPoolExecutor
+
+    async def in_codec_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        """Runs blocking codec work off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.codec_threads, work, *arguments)
+
+    def check_room(self, model: Model) -> None:
+        """Raises Problem 503 when the model's queue is full; asked before a body is read."""
+        try:
+            model.batcher.check_room()
+        except QueueFullError as error:
+            raise _busy(error) from error
+
+    async def infer(self, model: Model, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        """Results of `rows` from the model's batcher. Raises Problem 503, 504 or 500."""
+        try:
+            return await model.batcher.submit(rows, self.settings.timeout_seconds)
+        except QueueFullError as error:
+            raise _busy(error) from error
+        except DeadlineError as error:
+            raise Problem(504, "deadline-exceeded", f"{error}: ask for less at once, or try again later") from error
+        except InferenceError as error:
+            raise Problem(500, "inference-failed", f"{error}; other requests are not concerned") from error
+
+
+def _busy(error: QueueFullError) -> Problem:
+    return Problem(503, "queue-full", str(error), headers={"Retry-After": str(error.retry_after_seconds)})
+
+
+def _state_of(request: Request) -> State:
+    state: State = request.app.state.shared
+    return state
+
+
+Shared = Annotated[State, Depends(_state_of)]

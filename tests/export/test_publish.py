@@ -1,0 +1,273 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export.generators import generators_of
+from export.parity import ParityError
+from export.publish import PublishError, attach_scores, publish
+from service.card import (
+    CARD_FILE,
+    METADATA_KEY,
+    MODEL_FILE,
+    CardError,
+    ModelCard,
+    Score,
+    SizeRule,
+    read_card,
+    sha256_of,
+)
+from service.session import Session
+from training import checkpoint, provenance
+from training.checkpoint import CheckpointError
+
+SCORES = (Score(metric="FID (Inception)", value=60.5, low=58.0, high=63.0, protocol="140 test pictures"),)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, published: Path) -> Path:
+    """A published sampler that a test may change."""
+    return shutil.copytree(published / "mnist" / "1", tmp_path / "mnist" / "1")
+
+
+def embedded_card(folder: Path) -> ModelCard:
+    properties = {prop.key: prop.value for prop in onnx.load(folder / MODEL_FILE).metadata_props}
+    return ModelCard.model_validate_json(properties[METADATA_KEY])
+
+
+# what is published
+
+
+def test_a_version_is_a_model_and_its_card(published: Path) -> None:
+    files = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
+    names = ("mnist", "horse2zebra", "zebra2horse")
+    assert files == {f"{name}/1/{file}" for name in names for file in (MODEL_FILE, CARD_FILE)}
+
+
+def test_the_card_of_a_sampler_tells_where_it_comes_from(published: Path) -> None:
+    card = read_card(published / "mnist" / "1")
+    assert (card.task, card.latent, card.size, card.direction, card.scores) == ("sample", 4, None, None, ())
+    assert (card.input.name, card.input.shape, card.output.name) == ("z", ("N", 4), "digits")
+    assert (card.training.images, card.training.git_commit, card.training.torch) == (5000, "c" * 40, "2.14.1")
+    assert card.training.dataset == {"name": "drawn here", "sha256": "d" * 64}
+    assert card.export_git_commit == provenance.git_commit()
+
+
+def test_the_card_of_a_translator_tells_direction_and_sizes(published: Path) -> None:
+    card = read_card(published / "zebra2horse" / "1")
+    assert (card.task, card.direction, card.preset, card.latent) == ("translate", "zebra2horse", "tiny", None)
+    assert (card.input.shape, card.size) == (("N", "H", "W", 3), SizeRule(multiple=4, minimum=16))
+
+
+def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> None:
+    assert read_card(published / "mnist" / "1").training.config == {"seed": 0, "latent": 4, "width": 2}
+
+
+def test_the_card_tells_what_parity_was_found_on_which_inputs(published: Path) -> None:
+    parity = read_card(published / "horse2zebra" / "1").parity
+    assert parity.checked == ("1x64x64x3", "3x128x96x3", "8x100x160x3")
+    assert parity.max_difference <= parity.tolerance == 1
+
+
+@pytest.mark.parametrize("name", ["mnist", "horse2zebra", "zebra2horse"])
+def test_the_card_has_the_hash_of_the_file_and_the_file_the_rest_of_the_card(published: Path, name: str) -> None:
+    folder = published / name / "1"
+    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
+    assert card.sha256 == sha256_of(folder / MODEL_FILE)
+    assert embedded_card(folder) == card.model_copy(update={"sha256": None})
+
+
+def test_the_service_gets_pytorchs_digits(published: Path, gan_state: dict[str, Any]) -> None:
+    folder = published / "mnist" / "1"
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(9))
+    served = Session(folder, read_card(folder), "cpu", threads=1).run(z.numpy())
+    expected = generators_of(gan_state)[0].graph(z).numpy()
+    assert np.abs(served.astype(int) - expected).max() <= 1
+    assert expected.std() > 0
+
+
+def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: dict[str, Any]) -> None:
+    folder = published / "horse2zebra" / "1"
+    dice = torch.Generator().manual_seed(9)
+    image = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8, generator=dice)
+    served = Session(folder, read_card(folder), "cpu", threads=1).run(image.numpy())
+    expected = generators_of(cyclegan_state)[0].graph(image).numpy()
+    assert np.abs(served.astype(int) - expected).max() <= 1
+    assert expected.std() > 0
+
+
+def test_a_run_folder_stands_for_its_newest_checkpoint(
+    tmp_path: Path, gan_checkpoint: Path, gan_state: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    checkpoint.write(run, {**gan_state, "images": 100})
+    checkpoint.write(run, {**gan_state, "images": 200})
+    (folder,) = publish(run, tmp_path / "models")
+    assert read_card(folder).training.images == 200
+
+
+# names and versions
+
+
+def test_versions_count_up(tmp_path: Path, gan_checkpoint: Path) -> None:
+    assert publish(gan_checkpoint, tmp_path) == [tmp_path / "mnist" / "1"]
+    assert publish(gan_checkpoint, tmp_path) == [tmp_path / "mnist" / "2"]
+
+
+def test_versions_count_from_the_highest_number(tmp_path: Path, gan_checkpoint: Path) -> None:
+    for there in ("9", "10", "beta"):
+        (tmp_path / "mnist" / there).mkdir(parents=True)
+    assert publish(gan_checkpoint, tmp_path) == [tmp_path / "mnist" / "11"]
+
+
+def test_a_version_can_be_named(tmp_path: Path, gan_checkpoint: Path) -> None:
+    (folder,) = publish(gan_checkpoint, tmp_path, version="beta")
+    assert folder == tmp_path / "mnist" / "beta"
+    assert read_card(folder).version == "beta"
+
+
+def test_a_version_that_exists_is_refused_and_stays(folder: Path, gan_checkpoint: Path) -> None:
+    before = (folder / MODEL_FILE).read_bytes()
+    with pytest.raises(PublishError, match="already published"):
+        publish(gan_checkpoint, folder.parents[1], version="1")
+    assert (folder / MODEL_FILE).read_bytes() == before
+
+
+def test_both_directions_are_published_or_none(tmp_path: Path, cyclegan_checkpoint: Path) -> None:
+    (tmp_path / "zebra2horse" / "5").mkdir(parents=True)
+    with pytest.raises(PublishError, match="zebra2horse"):
+        publish(cyclegan_checkpoint, tmp_path, version="5")
+    assert not (tmp_path / "horse2zebra").exists()
+
+
+def test_the_suffix_names_a_variant(tmp_path: Path, cyclegan_checkpoint: Path) -> None:
+    folders = publish(cyclegan_checkpoint, tmp_path, suffix="-reference")
+    assert [str(folder.relative_to(tmp_path)) for folder in folders] == [
+        "horse2zebra-reference/1",
+        "zebra2horse-reference/1",
+    ]
+    assert read_card(folders[1]).direction == "zebra2horse"
+
+
+def test_publishing_leaves_nothing_else_behind(tmp_path: Path, gan_checkpoint: Path) -> None:
+    publish(gan_checkpoint, tmp_path)
+    assert [path.name for path in (tmp_path / "mnist").iterdir()] == ["1"]
+
+
+# what is refused
+
+
+@pytest.mark.usefixtures("published")
+def test_altered_weights_are_not_published(tmp_path: Path, gan_checkpoint: Path, alter: Callable[[int], None]) -> None:
+    alter(1)
+    with pytest.raises(ParityError, match="not published"):
+        publish(gan_checkpoint, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("published")
+def test_one_altered_direction_keeps_both_from_being_published(
+    tmp_path: Path, cyclegan_checkpoint: Path, alter: Callable[[int], None]
+) -> None:
+    alter(2)
+    with pytest.raises(ParityError, match="not published"):
+        publish(cyclegan_checkpoint, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def copy_of(path: Path, folder: Path) -> Path:
+    """The checkpoint and its hash file, elsewhere."""
+    for file in (path, path.with_suffix(".pt.sha256")):
+        shutil.copy(file, folder)
+    return folder / path.name
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, gan_checkpoint: Path) -> None:
+    path = copy_of(gan_checkpoint, tmp_path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="truncated or altered"):
+        publish(path, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_checkpoint_without_its_hash_is_refused(tmp_path: Path, gan_checkpoint: Path) -> None:
+    path = copy_of(gan_checkpoint, tmp_path)
+    path.with_suffix(".pt.sha256").unlink()
+    with pytest.raises(CheckpointError, match="sha256 beside it"):
+        publish(path, tmp_path / "models")
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(torch.nn.Linear(2, 2), path)  # a pickled module, which reading would have to run
+    path.with_suffix(".pt.sha256").write_text(f"{sha256_of(path)}  {path.name}\n")
+    with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
+        publish(path, tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"task": "classifier"}, "task 'classifier'"), ({"config": {"latent": 9, "width": 2}}, "do not fit")],
+)
+def test_a_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, gan_state: dict[str, Any], change: dict[str, Any], reason: str
+) -> None:
+    path = checkpoint.write(tmp_path / "run", {**gan_state, **change})
+    with pytest.raises(CheckpointError, match=reason):
+        publish(path, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("missing", ["images", "dataset", "provenance", "history"])
+def test_a_checkpoint_that_does_not_say_where_it_is_from_is_refused(
+    tmp_path: Path, gan_state: dict[str, Any], missing: str
+) -> None:
+    state = {**gan_state, "images": 5}
+    path = checkpoint.write(tmp_path / "run", state)
+    torch.save({"format": checkpoint.FORMAT, **{k: v for k, v in state.items() if k != missing}}, path)
+    path.with_suffix(".pt.sha256").write_text(f"{sha256_of(path)}  {path.name}\n")
+    with pytest.raises(CheckpointError, match=f"lacks {missing}"):
+        publish(path, tmp_path / "models")
+
+
+# scores
+
+
+def test_scores_change_the_card_and_the_file(folder: Path) -> None:
+    before = read_card(folder)
+    card = attach_scores(folder, SCORES)
+    assert card == read_card(folder)
+    assert card.scores == embedded_card(folder).scores == SCORES
+    assert card.sha256 != before.sha256
+    assert card.model_copy(update={"scores": (), "sha256": None}) == before.model_copy(update={"sha256": None})
+
+
+def test_scores_leave_the_graph_as_it_was(folder: Path) -> None:
+    z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    before = onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True)
+    digits = Session(folder, read_card(folder), "cpu", threads=1).run(z)
+    card = attach_scores(folder, SCORES)
+    assert onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True) == before
+    assert (Session(folder, card, "cpu", threads=1).run(z) == digits).all()
+
+
+def test_scores_replace_those_before(folder: Path) -> None:
+    attach_scores(folder, SCORES)
+    assert attach_scores(folder, ()).scores == ()
+
+
+def test_scores_leave_nothing_else_behind(folder: Path) -> None:
+    attach_scores(folder, SCORES)
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+    assert {path.name for path in folder.iterdir()} == {CARD_FILE, MODEL_FILE}
+
+
+def test_scores_of_an_altered_model_are_refused(folder: Path) -> None:
+    (folder / MODEL_FILE).write_bytes(b"altered")
+    with pytest.raises(CardError, match="sha256"):
+        attach_scores(folder, SCORES)

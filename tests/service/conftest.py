@@ -1,0 +1,256 @@
+"""Tiny models made here, applications that serve them, and a gate in front of inference."""
+
+import asyncio
+import io
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from fastapi import FastAPI
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from service.app import create_app
+from service.card import CARD_FILE, MODEL_FILE, ModelCard, Parity, SizeRule, TensorSpec, Training, sha256_of
+from service.problems import MEDIA_TYPE
+from service.session import Session
+from service.settings import Settings
+
+LATENT = 8
+#: What a test waits for at most before it fails.
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("GAN_"):
+            monkeypatch.delenv(name)
+
+
+def _model(nodes: list[onnx.NodeProto], input: Any, output: Any, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+    initialisers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", [input], [output], initialisers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def sampler_model() -> onnx.ModelProto:
+    """z (N, 8) -> digits: every pixel a component of z, scaled and shifted; the same bits whatever the batch."""
+    return _model(
+        [
+            helper.make_node("Gather", ["z", "component"], ["spread"], axis=1),
+            helper.make_node("Mul", ["spread", "gain"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "grey"], ["shifted"]),
+            helper.make_node("Clip", ["shifted", "black", "white"], ["clipped"]),
+            helper.make_node("Cast", ["clipped"], ["flat"], to=TensorProto.UINT8),
+            helper.make_node("Reshape", ["flat", "shape"], ["digits"]),
+        ],
+        helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", LATENT]),
+        helper.make_tensor_value_info("digits", TensorProto.UINT8, ["N", 28, 28]),
+        {
+            "component": np.arange(784) % LATENT,
+            "gain": np.linspace(20, 60, 784, dtype=np.float32),
+            "grey": np.array(128, np.float32),
+            "black": np.array(0, np.float32),
+            "white": np.array(255, np.float32),
+            "shape": np.array([-1, 28, 28]),
+        },
+    )
+
+
+def translator_model(slope: float, offset: float) -> onnx.ModelProto:
+    """Images x -> slope * x + offset."""
+    axes = ["N", "H", "W", 3]
+    return _model(
+        [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["real", "slope"], ["sloped"]),
+            helper.make_node("Add", ["sloped", "offset"], ["moved"]),
+            helper.make_node("Cast", ["moved"], ["translation"], to=TensorProto.UINT8),
+        ],
+        helper.make_tensor_value_info("image", TensorProto.UINT8, axes),
+        helper.make_tensor_value_info("translation", TensorProto.UINT8, axes),
+        {"slope": np.array(slope, np.float32), "offset": np.array(offset, np.float32)},
+    )
+
+
+def _card(name: str, version: str, direction: str | None, **changes: object) -> ModelCard:
+    def spec(name: str, type: str, *shape: str | int) -> TensorSpec:
+        return TensorSpec.model_validate({"name": name, "type": type, "shape": shape, "range": "all"})
+
+    kinds = {
+        False: {
+            "task": "sample",
+            "latent": LATENT,
+            "input": spec("z", "float32", "N", LATENT),
+            "output": spec("digits", "uint8", "N", 28, 28),
+        },
+        True: {
+            "task": "translate",
+            "direction": direction,
+            "preset": "compact",
+            "size": SizeRule(multiple=4, minimum=16),
+            "input": spec("image", "uint8", "N", "H", "W", 3),
+            "output": spec("translation", "uint8", "N", "H", "W", 3),
+        },
+    }
+    common = {
+        "name": name,
+        "version": version,
+        "training": Training(images=1234, dataset={"name": "none"}, config={}, git_commit="a" * 40, torch="2.14"),
+        "parity": Parity(max_difference=0, differing_share=0.0, tolerance=1, checked=("1",)),
+        "export_git_commit": "b" * 40,
+    }
+    return ModelCard.model_validate({**common, **kinds[direction is not None], **changes})
+
+
+@pytest.fixture(scope="session")
+def publish() -> Callable[..., Path]:
+    """`publish(root, name, version="1", **card)`: horse2zebra* inverts, zebra2horse* copies, else it is a sampler."""
+    inverter, copier, sampler = translator_model(-1, 255), translator_model(1, 0), sampler_model()
+
+    def write(root: Path, name: str, version: str = "1", **changes: object) -> Path:
+        direction = next((known for known in ("horse2zebra", "zebra2horse") if name.startswith(known)), None)
+        folder = root / name / version
+        folder.mkdir(parents=True)
+        onnx.save({"horse2zebra": inverter, "zebra2horse": copier, None: sampler}[direction], folder / MODEL_FILE)
+        changes = {"sha256": sha256_of(folder / MODEL_FILE), **changes}
+        (folder / CARD_FILE).write_text(_card(name, version, direction, **changes).model_dump_json())
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory, publish: Callable[..., Path]) -> Path:
+    """A folder with one version of each model."""
+    root = tmp_path_factory.mktemp("models")
+    for name in ("mnist", "horse2zebra", "zebra2horse"):
+        publish(root, name)
+    return root
+
+
+@pytest.fixture
+def make_settings(models: Path) -> Callable[..., Settings]:
+    """`make_settings(**changes)`: the tiny models on one thread of the CPU."""
+
+    def make(**changes: object) -> Settings:
+        return Settings.model_validate({"models": models, "device": "cpu", "threads": 1, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_app(make_settings: Callable[..., Settings]) -> Callable[..., FastAPI]:
+    """`make_app(**settings)`: an application that serves the tiny models."""
+    return lambda **changes: create_app(make_settings(**changes))
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[FastAPI], Awaitable[httpx.AsyncClient]]]:
+    """`await serve(app)`: a client of the application, which runs until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def start(app: FastAPI) -> httpx.AsyncClient:
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app)
+            return await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://test"))
+
+        yield start
+
+
+@pytest.fixture
+async def client(serve: Callable[..., Awaitable[httpx.AsyncClient]], make_app: Callable[..., FastAPI]) -> Any:
+    """A client of an application with usual settings."""
+    return await serve(make_app())
+
+
+class Gate:
+    """Every batch stops here until the gate opens."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.shapes: list[tuple[int, ...]] = []
+        """Shape of each batch that came to the gate."""
+        self.error: Exception | None = None
+        """What the model raises behind the gate."""
+        self._reached = threading.Event()
+
+    def __call__(self, batch: np.ndarray) -> None:
+        self.shapes.append(batch.shape)
+        self._reached.set()
+        assert self.opened.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+
+    async def reached(self) -> None:
+        """Waits until a batch is at the gate."""
+        assert await asyncio.to_thread(self._reached.wait, PATIENCE_S)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, serve: object) -> Iterator[Gate]:
+    """A gate before every model of the applications made in the test; closed until the test opens it, or ends."""
+    gate, run = Gate(), Session.run
+
+    def gated(session: Session, batch: np.ndarray) -> np.ndarray:
+        gate(batch)
+        return run(session, batch)
+
+    monkeypatch.setattr(Session, "run", gated)
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def problem_of() -> Callable[..., dict[str, Any]]:
+    """`problem_of(response, status, kind)`: the problem document, once it has been found to be well formed."""
+
+    def check(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == MEDIA_TYPE
+        problem = response.json()
+        assert problem["type"] == f"urn:gan:problem:{kind}"
+        assert problem["status"] == status
+        assert problem["title"]
+        assert problem["request_id"] == response.headers["x-request-id"]
+        assert problem["instance"] == f"urn:gan:request:{problem['request_id']}"
+        return problem
+
+    return check
+
+
+@pytest.fixture
+def encoded() -> Callable[..., bytes]:
+    """`encoded(image, format, **options)`: a picture file."""
+
+    def encode(image: Image.Image, format: str, **options: object) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture
+def noise() -> Callable[..., Image.Image]:
+    """`noise(width, height)`: an RGB picture of random pixels."""
+
+    def draw(width: int, height: int) -> Image.Image:
+        return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+    return draw

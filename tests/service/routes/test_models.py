@@ -1,0 +1,70 @@
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.card import MODEL_FILE, Score, sha256_of
+
+pytestmark = pytest.mark.anyio
+
+FID = {"metric": "FID (Inception)", "value": 60.5, "low": 58.0, "high": 63.0, "protocol": "140 test pictures"}
+
+
+async def listing(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    answer = await client.get("/models")
+    assert answer.status_code == 200
+    return answer.json()["models"]
+
+
+async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, models: Path) -> None:
+    described = {model["id"]: model for model in await listing(client)}
+    assert described["horse2zebra/1"] == {
+        "id": "horse2zebra/1",
+        "name": "horse2zebra",
+        "version": "1",
+        "task": "translate",
+        "direction": "horse2zebra",
+        "preset": "compact",
+        "file": "horse2zebra/1/model.onnx",
+        "sha256": sha256_of(models / "horse2zebra" / "1" / MODEL_FILE),
+        "provider": "CPUExecutionProvider",
+        "fallback_reason": None,
+        "default": True,
+        "trained_images": 1234,
+        "scores": [],
+    }
+    assert set(described) == {"mnist/1", "horse2zebra/1", "zebra2horse/1"}
+
+
+async def test_scores_are_shown(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    publish(tmp_path, "mnist", scores=[Score.model_validate(FID).model_dump()])
+    assert (await listing(await serve(make_app(models=tmp_path))))[0]["scores"] == [FID]
+
+
+async def test_one_model_a_task_and_direction_is_the_default(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    for name, version in [
+        ("mnist", "9"),
+        ("mnist", "10"),
+        ("mnist-wide", "11"),
+        ("horse2zebra", "1"),
+        ("horse2zebra-reference", "2"),
+        ("zebra2horse-reference", "1"),
+    ]:
+        publish(tmp_path, name, version)
+    served = await listing(await serve(make_app(models=tmp_path)))
+    defaults = [model["id"] for model in served if model["default"]]
+    assert defaults == ["horse2zebra/1", "mnist/10", "zebra2horse-reference/1"]
+    assert len(served) == 6

@@ -1,0 +1,107 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+
+from service import cuda
+from service.card import MODEL_FILE, sha256_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def samples(client: httpx.AsyncClient, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Values of a metric by their sorted labels."""
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    found = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+    return {tuple(sorted(sample.labels.items())): sample.value for sample in found if sample.name == name}
+
+
+def labels(**named: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(named.items()))
+
+
+@pytest.mark.parametrize("probe", ["live", "ready", "startup"])
+async def test_probes_answer(client: httpx.AsyncClient, probe: str) -> None:
+    answer = await client.get(f"/healthz/{probe}")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClient) -> None:
+    await client.get("/mnist/sample")
+    await client.get("/mnist/sample")
+    await client.get("/mnist/sample?count=0")
+    await client.post("/translate/cat2dog")
+    assert await samples(client, "gan_requests_total") == {
+        labels(method="GET", route="/mnist/sample", status="200"): 2,
+        labels(method="GET", route="/mnist/sample", status="422"): 1,
+        labels(method="POST", route="/translate/{direction}", status="404"): 1,
+    }
+
+
+async def test_unmatched_paths_share_one_label(client: httpx.AsyncClient) -> None:
+    for path in ("/a", "/b/c", "/models/1", "/wp-login.php"):
+        await client.get(path)
+    assert await samples(client, "gan_requests_total") == {labels(method="GET", route="unmatched", status="404"): 4}
+    routes = {dict(key)["route"] for key in await samples(client, "gan_request_duration_seconds_count")}
+    assert routes == {"unmatched", "/metrics"}
+
+
+async def test_durations_are_counted_by_route(client: httpx.AsyncClient) -> None:
+    await client.get("/models")
+    counts = await samples(client, "gan_request_duration_seconds_count")
+    assert counts == {labels(method="GET", route="/models"): 1}
+
+
+async def test_batch_sizes_are_counted_by_model(client: httpx.AsyncClient) -> None:
+    await client.get("/mnist/sample?count=5")
+    await client.get("/mnist/sample?count=1")
+    model = {"model": "mnist/1"}
+    assert await samples(client, "gan_batch_items_count") == {labels(**model): 2}
+    assert await samples(client, "gan_batch_items_sum") == {labels(**model): 6}
+    buckets = await samples(client, "gan_batch_items_bucket")
+    assert [buckets[labels(le=le, **model)] for le in ("1.0", "4.0", "8.0", "+Inf")] == [1, 1, 2, 2]
+
+
+async def test_queue_depth_is_there_for_every_model_from_the_start(client: httpx.AsyncClient) -> None:
+    expected = {labels(model=f"{name}/1"): 0.0 for name in ("mnist", "horse2zebra", "zebra2horse")}
+    assert await samples(client, "gan_queue_depth") == expected
+
+
+async def test_queue_depth_counts_those_that_wait(
+    gate: Any,
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    client = await serve(make_app())
+    requests = [asyncio.create_task(client.get("/mnist/sample"))]
+    await gate.reached()
+    requests += [asyncio.create_task(client.get("/mnist/sample")) for _ in range(3)]
+    async with asyncio.timeout(30):
+        while (await samples(client, "gan_queue_depth"))[labels(model="mnist/1")] < 3:
+            pass
+    gate.opened.set()
+    await asyncio.gather(*requests)
+    assert (await samples(client, "gan_queue_depth"))[labels(model="mnist/1")] == 0
+
+
+async def test_model_info_names_version_provider_and_hash(client: httpx.AsyncClient, models: Path) -> None:
+    digest = sha256_of(models / "mnist" / "1" / MODEL_FILE)
+    key = labels(model="mnist", version="1", task="sample", provider="CPUExecutionProvider", sha256=digest)
+    info = await samples(client, "gan_model_info")
+    assert info[key] == 1
+    assert len(info) == 3
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+async def test_a_fallback_to_the_cpu_shows(
+    make_app: Callable[..., FastAPI], serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]], device: str
+) -> None:
+    client = await serve(make_app(device=device))
+    fell_back = device == "auto" and cuda.missing_part() is not None
+    assert await samples(client, "gan_device_fallback") == {(): float(fell_back)}

@@ -1,0 +1,100 @@
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service import cuda
+from service.app import create_app
+from service.card import CardError
+
+pytestmark = pytest.mark.anyio
+
+Serve = Callable[[FastAPI], Awaitable[httpx.AsyncClient]]
+MakeApp = Callable[..., FastAPI]
+ProblemOf = Callable[..., dict[str, Any]]
+
+
+async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
+    problem = problem_of(await client.get("/nowhere"), 404, "not-found")
+    assert "GET /nowhere" in problem["detail"]
+    assert "/openapi.json" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("POST", "/mnist/sample", "GET"), ("GET", "/translate/horse2zebra", "POST"), ("DELETE", "/models", "GET")],
+)
+async def test_a_wrong_method_is_a_problem_that_names_the_right_one(
+    client: httpx.AsyncClient, problem_of: ProblemOf, method: str, path: str, allowed: str
+) -> None:
+    answer = await client.request(method, path)
+    problem_of(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == allowed
+
+
+async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
+    make_app: MakeApp, serve: Serve, problem_of: ProblemOf
+) -> None:
+    app = make_app()
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError("secret")
+
+    answer = await (await serve(app)).get("/bug")
+    problem_of(answer, 500, "internal-error")
+    assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+
+
+async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    expected = ["/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics", "/mnist/sample", "/models"]
+    assert sorted(paths) == [*expected, "/translate/{direction}"]
+
+
+async def test_the_schema_says_how_a_picture_is_sent(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/translate/{direction}"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
+
+
+async def test_two_applications_keep_their_own_metrics(make_app: MakeApp, serve: Serve) -> None:
+    one, two = await serve(make_app()), await serve(make_app())
+    await one.get("/mnist/sample")
+    assert 'route="/mnist/sample"' in (await one.get("/metrics")).text
+    assert 'route="/mnist/sample"' not in (await two.get("/metrics")).text
+
+
+async def test_shutdown_finishes_what_was_accepted(make_app: MakeApp, gate: Any) -> None:
+    app = make_app()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        async with app.router.lifespan_context(app):
+            request = asyncio.create_task(client.get("/mnist/sample"))
+            await gate.reached()
+            gate.opened.set()
+        assert (await request).status_code == 200
+
+
+def test_no_models_means_no_application(make_app: MakeApp, tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="no models"):
+        make_app(models=tmp_path)
+
+
+def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
+    monkeypatch.setenv("GAN_MODELS", str(models))
+    monkeypatch.setenv("GAN_DEVICE", "cpu")
+    monkeypatch.setenv("GAN_QUEUE_SIZE", "17")
+    assert create_app().state.shared.settings.queue_size == 17
+
+
+def test_a_fallback_to_the_cpu_is_logged_with_its_reason(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    missing = cuda.missing_part()
+    with caplog.at_level(logging.INFO, "service"):
+        make_app(device="auto")
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == (0 if missing is None else 3)
+    assert all(str(missing) in warning for warning in warnings)

@@ -1,0 +1,392 @@
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
+from service.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+ROOM = 4
+QUEUE_SIZE = 6
+POISON = -666
+#: What a test waits for at most before it fails.
+PATIENCE_S = 30.0
+
+
+class Latched:
+    """A model that triples its rows, once the latch has let the batch through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        """The first value of every row, batch by batch."""
+        self.clock = 0.0
+        """The batcher's clock; tests set it."""
+        self._entered, self._permits = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        self.batches.append(rows[:, 0].tolist())
+        self._entered.release()
+        assert self._permits.acquire(timeout=PATIENCE_S)
+        if (rows == POISON).any():
+            raise ValueError("poison")
+        return rows * 3
+
+    async def entered(self) -> list[int]:
+        """Waits for the next batch to be at the latch, and returns it."""
+        assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_S)
+        return self.batches[-1]
+
+    def let_through(self, batches: int = 1) -> None:
+        for _ in range(batches):
+            self._permits.release()
+
+
+@pytest.fixture
+def model() -> Latched:
+    return Latched()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def depth(metrics: Metrics) -> Callable[[], float | None]:
+    return lambda: metrics.registry.get_sample_value("gan_queue_depth", {"model": "m/1"})
+
+
+@pytest.fixture
+async def batcher(model: Latched, metrics: Metrics) -> AsyncIterator[Batcher]:
+    batcher = Batcher("m/1", model, lambda shape: ROOM, QUEUE_SIZE, metrics, clock=lambda: model.clock)
+    batcher.start()
+    yield batcher
+    model.let_through(10_000)
+    await batcher.stop()
+
+
+Task = asyncio.Task[np.ndarray]
+Submit = Callable[..., Awaitable[Task]]
+
+
+def rows_of(values: tuple[int, ...] | range, width: int = 1) -> np.ndarray:
+    return np.repeat(np.array(values)[:, None], width, axis=1)
+
+
+@pytest.fixture
+def submit(batcher: Batcher) -> Submit:
+    """`await submit(*values, width=1, seconds=30)`: one request, a row a value, queued when this returns."""
+
+    async def queue(*values: int, width: int = 1, seconds: float = PATIENCE_S) -> Task:
+        task = asyncio.create_task(batcher.submit(rows_of(values, width), seconds))
+        await asyncio.sleep(0)  # the task runs until it waits for its result
+        return task
+
+    return queue
+
+
+@pytest.fixture
+async def busy(model: Latched, submit: Submit) -> Task:
+    """The model is running a first request, [0], so that others wait."""
+    task = await submit(0)
+    assert await model.entered() == [0]
+    return task
+
+
+async def test_a_lone_request_starts_at_once(model: Latched, submit: Submit) -> None:
+    task = await submit(1, 2)
+    assert await model.entered() == [1, 2]
+    model.let_through()
+    assert (await task).tolist() == [[3], [6]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_requests_that_wait_together_run_together(model: Latched, submit: Submit) -> None:
+    tasks = [await submit(1), await submit(2), await submit(3)]
+    model.let_through()
+    assert await model.entered() == [1, 2, 3]
+    model.let_through()
+    assert [(await task).tolist() for task in tasks] == [[[3]], [[6]], [[9]]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_batch_has_at_most_max_rows(model: Latched, submit: Submit) -> None:
+    for value in range(1, 7):
+        await submit(value)
+    model.let_through(2)
+    await model.entered()
+    await model.entered()
+    assert model.batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_small_requests_run_whole_and_a_large_one_takes_what_is_left(model: Latched, submit: Submit) -> None:
+    large, small = await submit(*range(10, 16)), await submit(20)
+    model.let_through(3)
+    assert (await large).ravel().tolist() == [3 * value for value in range(10, 16)]
+    assert (await small).tolist() == [[60]]
+    assert model.batches == [[0], [20, 10, 11, 12], [13, 14, 15]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_large_requests_share_a_batch_equally(model: Latched, submit: Submit) -> None:
+    tasks = [await submit(10, 11, 12), await submit(20, 21, 22)]
+    model.let_through(3)
+    await asyncio.gather(*tasks)
+    assert model.batches == [[0], [10, 11, 20, 21], [12, 22]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_shapes_never_mix_and_the_oldest_goes_first(model: Latched, submit: Submit) -> None:
+    tasks = [await submit(1, width=2), await submit(2, width=3), await submit(3, width=2)]
+    model.let_through(3)
+    assert [(await task).tolist() for task in tasks] == [[[3, 3]], [[6, 6, 6]], [[9, 9]]]
+    assert model.batches == [[0], [1, 3], [2]]
+
+
+async def test_a_request_of_1024_rows_delays_one_row_by_no_more_than_the_batch_that_runs(
+    model: Latched, submit: Submit
+) -> None:
+    large = await submit(*range(1024))
+    await model.entered()
+    small = await submit(5000)
+    model.let_through()
+    assert 5000 in await model.entered()
+    model.let_through()
+    assert (await small).tolist() == [[15000]]
+    model.let_through(300)
+    assert (await large).ravel().tolist() == [3 * value for value in range(1024)]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_full_queue_turns_a_request_away(submit: Submit, batcher: Batcher) -> None:
+    for value in range(1, QUEUE_SIZE + 1):
+        await submit(value)
+    with pytest.raises(QueueFullError) as caught:
+        await batcher.submit(rows_of((7,)), PATIENCE_S)
+    assert caught.value.retry_after_seconds >= 1
+    with pytest.raises(QueueFullError):
+        batcher.check_room()
+
+
+@pytest.mark.usefixtures("busy")
+async def test_retry_after_is_the_time_that_the_waiting_rows_take(
+    model: Latched, submit: Submit, batcher: Batcher
+) -> None:
+    model.clock = 5.0  # the batch of one row took 5 s; an estimate that started at 0 moves a fifth of the way
+    model.let_through()
+    blocker = await submit(*range(8))
+    assert len(await model.entered()) == ROOM
+    for _ in range(QUEUE_SIZE - 1):
+        await submit(1, 2)
+    assert not blocker.done()
+    with pytest.raises(QueueFullError) as caught:  # 4 rows of the blocker and 5 times 2, a second each
+        batcher.check_room()
+    assert caught.value.retry_after_seconds == 14
+
+
+async def test_retry_after_is_at_most_a_minute(busy: Task, model: Latched, submit: Submit, batcher: Batcher) -> None:
+    model.clock = 5000.0
+    model.let_through()
+    await busy
+    await submit(1)
+    await model.entered()
+    for _ in range(QUEUE_SIZE):
+        await submit(1)
+    with pytest.raises(QueueFullError) as caught:
+        batcher.check_room()
+    assert caught.value.retry_after_seconds == 60
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_cancelled_request_leaves_the_queue_and_the_others_stay(
+    model: Latched, submit: Submit, batcher: Batcher, depth: Callable[[], float]
+) -> None:
+    tasks = [await submit(1), await submit(2), await submit(3)]
+    tasks[1].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[1]
+    batcher.check_room()
+    assert depth() == 2
+    model.let_through(2)
+    assert [(await tasks[i]).tolist() for i in (0, 2)] == [[[3]], [[9]]]
+    assert model.batches == [[0], [1, 3]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_request_cancelled_while_it_runs_does_not_disturb_its_batch(model: Latched, submit: Submit) -> None:
+    lost, kept = await submit(1), await submit(2)
+    model.let_through()
+    assert await model.entered() == [1, 2]
+    lost.cancel()
+    model.let_through()
+    assert (await kept).tolist() == [[6]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_cancelled_large_request_stops_running(model: Latched, submit: Submit) -> None:
+    large = await submit(*range(10, 30))
+    model.let_through()
+    assert await model.entered() == [10, 11, 12, 13]
+    large.cancel()
+    after = await submit(1)
+    model.let_through(2)
+    assert (await after).tolist() == [[3]]
+    assert model.batches == [[0], [10, 11, 12, 13], [1]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_request_past_its_deadline_fails_and_never_runs(
+    model: Latched, submit: Submit, batcher: Batcher, depth: Callable[[], float]
+) -> None:
+    late = await submit(1, seconds=0.01)
+    with pytest.raises(DeadlineError, match=r"0\.01 s"):
+        await late
+    model.let_through()
+    await batcher.stop()
+    assert model.batches == [[0]]
+    assert depth() == 0
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_request_whose_time_is_up_makes_room(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    for value in range(QUEUE_SIZE):
+        await submit(value, seconds=20.0)
+    model.clock = 20.0
+    batcher.check_room()
+
+
+async def test_a_deadline_during_the_run_fails_too(submit: Submit, model: Latched) -> None:
+    task = await submit(1, seconds=0.01)
+    assert await model.entered() == [1]
+    with pytest.raises(DeadlineError):
+        await task
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_poison_row_fails_only_its_own_request(model: Latched, submit: Submit) -> None:
+    before, poisoned, after = await submit(1), await submit(2, POISON), await submit(3)
+    model.let_through(10)
+    assert [(await task).tolist() for task in (before, after)] == [[[3]], [[9]]]
+    with pytest.raises(InferenceError) as caught:
+        await poisoned
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "poison" not in str(caught.value)
+
+
+async def test_a_large_request_that_fails_leaves_the_queue(
+    model: Latched, submit: Submit, depth: Callable[[], float]
+) -> None:
+    poisoned = await submit(POISON, *range(20))
+    model.let_through(1)
+    with pytest.raises(InferenceError):
+        await poisoned
+    assert depth() == 0
+    assert model.batches == [[POISON, 0, 1, 2]]
+
+
+async def test_the_model_serves_on_after_a_failure(model: Latched, submit: Submit) -> None:
+    model.let_through(2)
+    with pytest.raises(InferenceError):
+        await (await submit(POISON))
+    assert (await (await submit(2))).tolist() == [[6]]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_stop_finishes_what_was_accepted(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    tasks = [await submit(*range(10, 17)), await submit(1, width=2), await submit(2)]
+    stopping = asyncio.create_task(batcher.stop())
+    model.let_through(100)
+    await stopping
+    assert [task.done() for task in tasks] == [True, True, True]
+    assert (await tasks[0]).ravel().tolist() == [3 * value for value in range(10, 17)]
+
+
+async def test_stop_of_an_idle_batcher_ends(batcher: Batcher) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await batcher.stop()
+
+
+@pytest.mark.usefixtures("busy")
+async def test_depth_counts_the_requests_that_wait(
+    model: Latched, submit: Submit, batcher: Batcher, depth: Callable[[], float]
+) -> None:
+    assert depth() == 0
+    await submit(1, 2, 3)
+    await submit(4)
+    assert depth() == 2
+    model.let_through(2)
+    await batcher.stop()
+    assert depth() == 0
+
+
+@pytest.mark.usefixtures("busy")
+async def test_metrics_tell_batch_sizes_waits_and_rejections(
+    model: Latched, metrics: Metrics, submit: Submit, batcher: Batcher
+) -> None:
+    good, poisoned, late = await submit(1, 2), await submit(POISON, width=2), await submit(9, seconds=0.01)
+    with pytest.raises(DeadlineError):
+        await late
+    model.let_through(10)
+    await asyncio.gather(good, poisoned, return_exceptions=True)
+    await batcher.stop()
+
+    def sample(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"model": "m/1", **labels})
+
+    assert sample("gan_batch_items_count") == 2
+    assert sample("gan_batch_items_sum") == 3
+    assert sample("gan_queue_duration_seconds_count") == 3
+    assert sample("gan_queue_rejections_total", reason="deadline") == 1
+    assert sample("gan_queue_rejections_total", reason="inference_error") == 1
+
+
+#: (rows, width of a row, whether the client leaves, batches let through meanwhile)
+REQUESTS = st.tuples(st.integers(1, 9), st.integers(1, 3), st.sampled_from([False, False, True]), st.integers(0, 2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=30), room=st.integers(1, 8))
+def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
+    requests: list[tuple[int, int, bool, int]], room: int
+) -> None:
+    model = Latched()
+
+    async def scenario() -> list[np.ndarray | BaseException]:
+        batcher = Batcher("m/1", model, lambda shape: room, 1000, Metrics())
+        batcher.start()
+        tasks, first = [], 0
+        for rows, width, _, batches in requests:
+            values = rows_of(range(first, first + rows), width)
+            tasks.append(asyncio.create_task(batcher.submit(values, PATIENCE_S)))
+            await asyncio.sleep(0)
+            model.let_through(batches)
+            first += rows
+        for task, (_, _, leaves, _) in zip(tasks, requests, strict=True):
+            if leaves:
+                task.cancel()
+        model.let_through(1000)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.stop()
+        return answers
+
+    answers = asyncio.run(scenario())
+    runs = Counter(value for batch in model.batches for value in batch)
+    assert max(map(len, model.batches), default=0) <= room
+    first = 0
+    for answer, (rows, width, leaves, _) in zip(answers, requests, strict=True):
+        values = range(first, first + rows)
+        first += rows
+        if leaves and isinstance(answer, asyncio.CancelledError):
+            assert all(runs[value] <= 1 for value in values)
+        else:
+            assert isinstance(answer, np.ndarray), answer
+            assert answer.tolist() == (3 * rows_of(values, width)).tolist()
+            assert [runs[value] for value in values] == [1] * rows

@@ -1,0 +1,98 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from service.card import CARD_FILE, MODEL_FILE, CardError, ModelCard, Score, read_card, sha256_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path, publish: Callable[..., Path]) -> Path:
+    return publish(tmp_path, "mnist")
+
+
+@pytest.fixture
+def edit(folder: Path) -> Callable[..., None]:
+    """`edit(**fields)`: changes fields of the card on disk."""
+
+    def change(**fields: object) -> None:
+        path = folder / CARD_FILE
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return change
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / CARD_FILE).read_text())
+
+
+def test_read_card_returns_what_was_written(folder: Path) -> None:
+    card = read_card(folder)
+    assert (card.name, card.version, card.task, card.latent) == ("mnist", "1", "sample", 8)
+    assert json.loads(card.model_dump_json()) == card_of(folder)
+
+
+def test_sha256_of_is_that_of_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("name", [CARD_FILE, MODEL_FILE])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(CardError, match=f"has no {name}"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])
+def test_a_card_that_is_no_card_is_refused(folder: Path, content: str) -> None:
+    (folder / CARD_FILE).write_text(content)
+    with pytest.raises(CardError, match=r"card\.json is not a model card"):
+        read_card(folder)
+
+
+def test_the_wrong_field_is_named(folder: Path, edit: Callable[..., None]) -> None:
+    edit(training={**card_of(folder)["training"], "images": "many"})
+    with pytest.raises(CardError, match=r"training\.images"):
+        read_card(folder)
+
+
+def test_an_unknown_field_is_refused(folder: Path, edit: Callable[..., None]) -> None:
+    edit(colour="blue")
+    with pytest.raises(CardError, match="colour"):
+        read_card(folder)
+
+
+def test_another_models_card_is_refused(folder: Path, edit: Callable[..., None]) -> None:
+    edit(version="2")
+    with pytest.raises(CardError, match="the card of mnist/2"):
+        read_card(folder)
+
+
+def test_an_altered_model_is_refused(folder: Path) -> None:
+    with (folder / MODEL_FILE).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(CardError, match="sha256"):
+        read_card(folder)
+
+
+def test_a_card_without_hash_is_refused(edit: Callable[..., None], folder: Path) -> None:
+    edit(sha256=None)
+    with pytest.raises(CardError, match="sha256"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("name", ["", "Mnist", "a/b", "..", "-a", "a b", "mnist\n"])
+def test_names_are_plain_words(folder: Path, name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        ModelCard.model_validate({**card_of(folder), "name": name})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scores_are_finite(value: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Score(metric="FID", value=value, protocol="none")

@@ -1,0 +1,97 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import cli, cuda
+from service.card import MODEL_FILE
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """`refused(*flags)`: runs gan-serve, which must exit with 2; returns what it says."""
+
+    def run(*flags: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["gan-serve", *flags])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert caught.value.code == 2
+        text = capsys.readouterr().err
+        assert "Traceback" not in text
+        return text
+
+    return run
+
+
+def test_a_bad_variable_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    monkeypatch.setenv("GAN_PORT", "http")
+    text = refused()
+    assert text.startswith("gan-serve: GAN_PORT: ")
+    assert text.endswith("(got 'http')\n")
+    assert text.count("\n") == 1
+
+
+def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    monkeypatch.setenv("GAN_DEVICE", "gpu")
+    assert [line.split(":")[1].strip() for line in refused("--max-batch", "0").splitlines()] == [
+        "GAN_DEVICE",
+        "GAN_MAX_BATCH",
+    ]
+
+
+def test_an_unknown_flag_is_named(refused: Refused) -> None:
+    assert "--bogus" in refused("--bogus")
+
+
+def test_no_models_is_said_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
+    text = refused("--models", str(tmp_path))
+    assert text == f"gan-serve: no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
+
+
+def test_a_broken_card_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+    (publish(tmp_path, "mnist") / "card.json").write_text("{}")
+    assert "card.json is not a model card" in refused("--models", str(tmp_path))
+
+
+def test_an_altered_model_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+    (publish(tmp_path, "mnist") / MODEL_FILE).write_bytes(b"altered")
+    assert "sha256" in refused("--models", str(tmp_path))
+
+
+@pytest.mark.skipif(cuda.missing_part() is None, reason="CUDA works here")
+def test_a_missing_gpu_is_said(models: Path, refused: Refused) -> None:
+    text = refused("--models", str(models), "--device", "cuda")
+    assert text.startswith("gan-serve: device=cuda, but ")
+    assert text.count("\n") == 1
+
+
+def test_help_exits_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["gan-serve", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    assert "--models" in capsys.readouterr().out
+
+
+def test_the_command_serves_until_sigterm(models: Path) -> None:
+    command = [sys.executable, "-m", "service", "--port", "0", "--device", "cpu"]
+    environment = {**os.environ, "GAN_MODELS": str(models), "GAN_PORT": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            line = next(line for line in process.stderr if "running on" in line)
+            address = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+            assert httpx.get(f"{address}/healthz/ready", trust_env=False).status_code == 200
+            assert httpx.get(f"{address}/mnist/sample", trust_env=False).content.startswith(b"\x89PNG")
+            process.send_signal(signal.SIGTERM)
+            assert "Finished server process" in process.stderr.read()
+            assert process.wait(30) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()

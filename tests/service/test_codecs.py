@@ -1,0 +1,240 @@
+import io
+import random
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service import codecs
+from service.problems import Problem
+
+Encoded = Callable[..., bytes]
+Noise = Callable[..., Image.Image]
+PLENTY = 10**7
+
+
+def pixels_of(picture: codecs.Picture) -> np.ndarray:
+    assert picture.image.mode == "RGB"
+    return np.asarray(picture.image)
+
+
+def refusal(body: bytes, max_pixels: int = PLENTY) -> Problem:
+    with pytest.raises(Problem) as caught:
+        codecs.decode(body, max_pixels)
+    return caught.value
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def exif(orientation: int) -> Image.Exif:
+    notes = Image.Exif()
+    notes[0x0112] = orientation
+    return notes
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "kind"),
+    [("PNG", {}, "png"), ("WEBP", {"lossless": True}, "webp"), ("JPEG", {"quality": 95}, "jpeg")],
+)
+def test_decode_names_the_format(encoded: Encoded, noise: Noise, format: str, options: dict, kind: str) -> None:
+    picture = codecs.decode(encoded(noise(30, 20), format, **options), PLENTY)
+    assert (picture.format, picture.image.size) == (kind, (30, 20))
+
+
+@pytest.mark.parametrize(("format", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_decode_keeps_every_pixel(encoded: Encoded, noise: Noise, format: str, options: dict) -> None:
+    image = noise(30, 20)
+    assert (pixels_of(codecs.decode(encoded(image, format, **options), PLENTY)) == np.asarray(image)).all()
+
+
+def test_decode_reads_grey(encoded: Encoded) -> None:
+    assert (pixels_of(codecs.decode(encoded(Image.new("L", (4, 4), 77), "PNG"), PLENTY)) == 77).all()
+
+
+def test_decode_reads_black_and_white(encoded: Encoded) -> None:
+    assert (pixels_of(codecs.decode(encoded(Image.new("1", (4, 4), 1), "PNG"), PLENTY)) == 255).all()
+
+
+def test_decode_reads_cmyk(encoded: Encoded) -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
+    red, green, blue = pixels_of(codecs.decode(encoded(image, "JPEG"), PLENTY)).mean(axis=(0, 1))
+    assert red > 240
+    assert max(green, blue) < 15
+
+
+def test_decode_reads_a_palette(encoded: Encoded) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    assert (pixels_of(codecs.decode(encoded(image, "PNG"), PLENTY)) == (10, 20, 30)).all()
+
+
+def test_decode_lays_transparent_colours_of_a_palette_on_white(encoded: Encoded) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    assert (pixels_of(codecs.decode(encoded(image, "PNG", transparency=1), PLENTY)) == 255).all()
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0, 255), (255, 100), (128, 177)])
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_decode_lays_transparency_on_white(encoded: Encoded, format: str, alpha: int, expected: int) -> None:
+    image = Image.new("RGBA", (4, 4), (100, 100, 100, alpha))
+    options = {"lossless": True, "exact": True} if format == "WEBP" else {}
+    pixels = pixels_of(codecs.decode(encoded(image, format, **options), PLENTY))
+    assert np.abs(pixels.astype(int) - expected).max() <= 1
+
+
+def test_decode_scales_16_bits_to_8(encoded: Encoded) -> None:
+    image = Image.fromarray(np.array([[0, 0x7FFF, 0x8000, 0xFFFF]], dtype=np.uint16))
+    assert pixels_of(codecs.decode(encoded(image, "PNG"), PLENTY))[0, :, 0].tolist() == [0, 127, 128, 255]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "place"),
+    [(1, (0, 0)), (2, (0, 1)), (3, (1, 1)), (4, (1, 0)), (5, (0, 0)), (6, (0, 1)), (7, (1, 1)), (8, (1, 0))],
+)
+def test_decode_turns_a_picture_upright(
+    encoded: Encoded, format: str, orientation: int, place: tuple[int, int]
+) -> None:
+    stored = np.zeros((64, 96, 3), np.uint8)
+    stored[:32, :48] = 255  # the upper left quarter as stored
+    picture = codecs.decode(encoded(Image.fromarray(stored), format, exif=exif(orientation)), PLENTY)
+    assert picture.image.size == ((96, 64) if orientation < 5 else (64, 96))
+    height, width = (64, 96) if orientation < 5 else (96, 64)
+    quarters = pixels_of(picture).reshape(2, height // 2, 2, width // 2, 3).mean(axis=(1, 3, 4))
+    assert np.unravel_index(quarters.argmax(), (2, 2)) == place
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_decode_refuses_animations(encoded: Encoded, noise: Noise, format: str) -> None:
+    frames = [noise(8, 8), Image.new("RGB", (8, 8), "red")]
+    problem = refusal(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
+    assert (problem.status, problem.kind) == (422, "animated-image")
+
+
+def test_decode_takes_the_photo_of_a_multi_picture_jpeg(encoded: Encoded) -> None:
+    # what cameras write with a preview behind the photo
+    photo, preview = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (8, 8), "blue")
+    picture = codecs.decode(encoded(photo, "MPO", save_all=True, append_images=[preview]), PLENTY)
+    assert (picture.format, picture.image.size) == ("jpeg", (32, 32))
+    assert pixels_of(picture)[..., 0].mean() > 240
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_decode_refuses_truncated_pictures(encoded: Encoded, noise: Noise, format: str) -> None:
+    body = encoded(noise(64, 64), format)
+    problem = refusal(body[: len(body) // 2])
+    assert (problem.status, problem.kind) == (422, "broken-image")
+
+
+def test_decode_refuses_a_png_whose_checksum_is_wrong(encoded: Encoded, noise: Noise) -> None:
+    body = bytearray(encoded(noise(64, 64), "PNG"))
+    body[body.index(b"IDAT") + 40] ^= 0xFF
+    assert refusal(bytes(body)).kind == "broken-image"
+
+
+@pytest.mark.parametrize("body", [b"GIF89a", b"not a picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"%PDF-1.7"])
+def test_decode_refuses_what_is_no_picture(body: bytes) -> None:
+    problem = refusal(body)
+    assert (problem.status, problem.kind) == (415, "not-an-image")
+
+
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF"])
+def test_decode_refuses_other_formats(encoded: Encoded, noise: Noise, format: str) -> None:
+    problem = refusal(encoded(noise(8, 8), format))
+    assert (problem.status, problem.kind) == (415, "not-an-image")
+
+
+def test_decode_counts_pixels_before_it_reads_them(encoded: Encoded, noise: Noise) -> None:
+    body = encoded(noise(101, 100), "PNG")
+    problem = refusal(body[:60], max_pixels=10_000)  # the rest is never needed
+    assert (problem.status, problem.kind) == (413, "image-too-large")
+    assert "101x100" in problem.detail
+    assert "10,000" in problem.detail
+
+
+def test_decode_takes_exactly_the_allowed_pixels(encoded: Encoded, noise: Noise) -> None:
+    assert codecs.decode(encoded(noise(100, 100), "PNG"), 10_000).image.size == (100, 100)
+
+
+def test_decode_refuses_a_decompression_bomb() -> None:
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
+    problem = refusal(bomb)
+    assert (problem.status, problem.kind) == (413, "image-too-large")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_decode_of_damaged_files_raises_nothing_but_problems(encoded: Encoded, noise: Noise) -> None:
+    image = noise(24, 16)
+    bodies = [
+        encoded(image, "JPEG", exif=exif(6)),
+        encoded(image, "PNG", exif=exif(6)),
+        encoded(image, "WEBP", exif=exif(6)),
+        encoded(image.convert("P"), "PNG", transparency=3),
+        encoded(image.convert("CMYK"), "JPEG", progressive=True),
+        encoded(image, "MPO", save_all=True, append_images=[image]),
+    ]
+    dice, outcomes = random.Random(0), set()
+    for turn in range(1200):
+        body = bytearray(bodies[turn % len(bodies)])
+        for _ in range(dice.choice([1, 2, 8])):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+        try:
+            codecs.decode(bytes(body), PLENTY)
+            outcomes.add("decoded")
+        except Problem as problem:
+            outcomes.add(problem.kind)
+    assert outcomes >= {"decoded", "broken-image", "not-an-image"}
+
+
+def test_to_model_resizes_to_the_size_asked(noise: Noise) -> None:
+    rows = codecs.to_model(noise(50, 30), (96, 64))
+    assert (rows.shape, rows.dtype) == ((1, 64, 96, 3), np.uint8)
+
+
+def test_to_model_leaves_a_fitting_picture_alone(noise: Noise) -> None:
+    image = noise(96, 64)
+    assert (codecs.to_model(image, (96, 64))[0] == np.asarray(image)).all()
+
+
+def test_from_model_returns_to_the_size_asked(noise: Noise) -> None:
+    answer = codecs.from_model(np.asarray(noise(96, 64)), (50, 30), "png")
+    assert Image.open(io.BytesIO(answer)).size == (50, 30)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("png", 0), ("jpeg", 4), ("webp", 4)])
+def test_encode_keeps_colours(kind: codecs.Format, tolerance: int) -> None:
+    body = codecs.encode(Image.new("RGB", (32, 32), (200, 100, 50)), kind)
+    picture = codecs.decode(body, PLENTY)
+    assert picture.format == kind
+    assert np.abs(pixels_of(picture).astype(int) - (200, 100, 50)).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_encode_takes_the_longest_side_it_promises(kind: codecs.Format) -> None:
+    image = Image.new("RGB", (codecs.LONGEST_SIDE[kind], 1))
+    assert codecs.decode(codecs.encode(image, kind), PLENTY).image.size == image.size
+
+
+def test_tile_puts_digits_side_by_side_and_fills_with_black() -> None:
+    digits = np.full((3, 28, 28), 1, np.uint8) * np.array([10, 20, 30], np.uint8)[:, None, None]
+    sheet = np.asarray(codecs.tile(digits, 2))
+    assert sheet.shape == (56, 56)
+    assert sheet.reshape(2, 28, 2, 28).mean(axis=(1, 3)).tolist() == [[10, 20], [30, 0]]
+
+
+def test_tile_keeps_each_digit_upright() -> None:
+    digits = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    sheet = np.asarray(codecs.tile(digits, 1))
+    assert (sheet[:28] == digits[0]).all()
+    assert (sheet[28:] == digits[1]).all()
+
+
+def test_tile_with_more_columns_than_digits_has_them_all_in_one_row() -> None:
+    assert codecs.tile(np.zeros((2, 28, 28), np.uint8), 5).size == (140, 28)

@@ -1,0 +1,186 @@
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from service.metrics import Metrics
+from service.middleware import BodyLimit, RequestContext
+from service.problems import Problem
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 1000
+
+
+def client_of(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+async def identify(request: Request) -> Response:
+    return PlainTextResponse(request.state.request_id)
+
+
+async def fail(request: Request) -> Response:
+    raise RuntimeError("secret")
+
+
+async def break_off(request: Request) -> Response:
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"begun"
+        raise RuntimeError("secret")
+
+    return StreamingResponse(stream())
+
+
+@pytest.fixture
+def context(metrics: Metrics) -> httpx.AsyncClient:
+    """A client of three small routes inside RequestContext."""
+    routes = [Route("/id", identify), Route("/fail", fail), Route("/break-off", break_off)]
+    app = Starlette(routes=routes)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return client_of(app)
+
+
+@pytest.fixture
+def counted(metrics: Metrics) -> Callable[..., float | None]:
+    """`counted(method, route, status)`: requests in the metrics."""
+
+    def read(method: str, route: str, status: str) -> float | None:
+        labels = {"method": method, "route": route, "status": status}
+        return metrics.registry.get_sample_value("gan_requests_total", labels)
+
+    return read
+
+
+async def test_every_answer_has_a_request_id_that_the_route_knows(context: httpx.AsyncClient) -> None:
+    answers = [await context.get("/id") for _ in range(2)]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert [answer.text for answer in answers] == ids
+    assert ids[0] != ids[1]
+
+
+async def test_a_clients_plain_request_id_is_kept(context: httpx.AsyncClient) -> None:
+    answer = await context.get("/id", headers={"X-Request-Id": "Trace-1.2_x"})
+    assert answer.headers["x-request-id"] == "Trace-1.2_x"
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "a" * 65, "a\tb", '{"a": 1}', "\xe4"])
+async def test_any_other_request_id_is_replaced(context: httpx.AsyncClient, sent: str) -> None:
+    answer = await context.get("/id", headers={"X-Request-Id": sent.encode("latin-1")})
+    assert len(answer.headers["x-request-id"]) == 32
+    assert answer.headers["x-request-id"] != sent
+
+
+async def test_an_unexpected_error_becomes_a_problem_without_its_text(
+    context: httpx.AsyncClient, problem_of: Callable[..., dict[str, Any]]
+) -> None:
+    answer = await context.get("/fail")
+    problem_of(answer, 500, "internal-error")
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+async def test_an_unexpected_error_is_logged_under_its_id(
+    context: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await context.get("/fail", headers={"X-Request-Id": "quoted-by-client"})
+    assert "quoted-by-client" in caplog.text
+    assert "secret" in caplog.text
+
+
+async def test_an_error_after_the_answer_began_cuts_it(context: httpx.AsyncClient) -> None:
+    with pytest.raises(RuntimeError, match="secret"):
+        await context.get("/break-off")
+
+
+async def test_requests_are_counted_by_method_route_and_status(
+    context: httpx.AsyncClient, counted: Callable[..., float | None]
+) -> None:
+    await context.get("/nowhere")
+    await context.get("/elsewhere")
+    await context.get("/fail")
+    assert counted("GET", "unmatched", "404") == 2
+    assert counted("GET", "/fail", "500") == 1
+
+
+async def test_invented_methods_share_one_label(
+    context: httpx.AsyncClient, counted: Callable[..., float | None]
+) -> None:
+    for method in ("BREW", "PROPFIND"):
+        await context.request(method, "/id")
+    assert counted("OTHER", "/id", "405") == 2
+
+
+class Upload:
+    """A body that is sent in chunks and counts how many were taken."""
+
+    def __init__(self, chunks: int, size: int) -> None:
+        self.taken, self._chunks, self._size = 0, chunks, size
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(self._chunks):
+            self.taken += 1
+            yield bytes(self._size)
+
+
+@pytest.fixture
+def limited() -> httpx.AsyncClient:
+    """A client of a route that reads its body, inside BodyLimit."""
+
+    async def size(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def on_problem(request: Request, error: Problem) -> Response:
+        return PlainTextResponse(error.detail, error.status, headers=error.headers)
+
+    app = Starlette(routes=[Route("/", size, methods=["POST"])], exception_handlers={Problem: on_problem})
+    app.add_middleware(BodyLimit, limit_bytes=LIMIT)
+    return client_of(app)
+
+
+@pytest.mark.parametrize("body", [bytes(LIMIT), Upload(1, LIMIT), Upload(10, LIMIT // 10)])
+async def test_a_body_of_just_the_limit_passes(limited: httpx.AsyncClient, body: bytes | Upload) -> None:
+    answer = await limited.post("/", content=body)
+    assert (answer.status_code, answer.text) == (200, str(LIMIT))
+
+
+async def test_a_body_that_announces_too_much_is_never_read(limited: httpx.AsyncClient) -> None:
+    upload = Upload(100, 100)
+    answer = await limited.post("/", content=upload, headers={"Content-Length": "10000"})
+    assert answer.status_code == 413
+    assert upload.taken == 0
+
+
+async def test_a_body_that_announces_nothing_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
+    upload = Upload(100, 100)
+    answer = await limited.post("/", content=upload)
+    assert answer.status_code == 413
+    assert upload.taken == LIMIT // 100 + 1
+
+
+async def test_a_body_that_announces_too_little_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
+    upload = Upload(100, 100)
+    answer = await limited.post("/", content=upload, headers={"Content-Length": "5"})
+    assert answer.status_code == 413
+    assert upload.taken == LIMIT // 100 + 1
+
+
+async def test_a_refused_body_closes_the_connection_and_says_the_limit(limited: httpx.AsyncClient) -> None:
+    answer = await limited.post("/", content=bytes(LIMIT + 1))
+    assert answer.headers["connection"] == "close"
+    assert "1,000 bytes" in answer.text
+
+
+async def test_a_route_that_reads_no_body_answers_however_large_it_is(limited: httpx.AsyncClient) -> None:
+    assert (await limited.post("/nowhere", content=bytes(LIMIT + 1))).status_code == 404

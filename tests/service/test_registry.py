@@ -1,0 +1,110 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.card import CardError
+from service.metrics import Metrics
+from service.problems import Problem
+from service.registry import Registry
+from service.settings import Settings
+
+Publish = Callable[..., Path]
+Load = Callable[[], Registry]
+
+
+@pytest.fixture
+def load(tmp_path: Path, make_settings: Callable[..., Settings]) -> Load:
+    """`load()`: the registry of what was published under tmp_path."""
+    return lambda: Registry(make_settings(models=tmp_path), Metrics())
+
+
+def test_the_default_is_the_highest_version(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for version in ("9", "10", "2"):
+        publish(tmp_path, "mnist", version)
+    registry = load()
+    assert registry.find("sample", None, None).id == "mnist/10"
+    assert [model.id for model in registry.models] == ["mnist/2", "mnist/9", "mnist/10"]
+
+
+def test_a_number_is_newer_than_a_word(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for version in ("zz", "1", "beta"):
+        publish(tmp_path, "mnist", version)
+    assert load().find("sample", None, None).id == "mnist/1"
+
+
+def test_a_variant_is_never_the_default_beside_the_plain_name(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "horse2zebra", "1")
+    publish(tmp_path, "horse2zebra-reference", "7")
+    assert load().find("translate", "horse2zebra", None).id == "horse2zebra/1"
+
+
+def test_a_variant_alone_is_the_default(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "mnist-wide", "3")
+    assert load().find("sample", None, None).id == "mnist-wide/3"
+
+
+def test_each_direction_has_its_default(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "horse2zebra", "2")
+    publish(tmp_path, "zebra2horse", "1")
+    registry = load()
+    assert registry.directions == ["horse2zebra", "zebra2horse"]
+    assert registry.find("translate", "zebra2horse", None).id == "zebra2horse/1"
+
+
+def test_a_name_finds_its_newest_version(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for version in ("9", "10"):
+        publish(tmp_path, "mnist-wide", version)
+    publish(tmp_path, "mnist")
+    assert load().find("sample", None, "mnist-wide").id == "mnist-wide/10"
+
+
+def test_a_name_with_version_finds_just_that(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for version in ("1", "2"):
+        publish(tmp_path, "mnist", version)
+    assert load().find("sample", None, "mnist/1").id == "mnist/1"
+
+
+@pytest.mark.parametrize("wanted", ["mnist/3", "other", "", "horse2zebra", "mnist/1/", "../mnist/1"])
+def test_an_unknown_model_is_a_404_that_lists_those_there_are(
+    tmp_path: Path, publish: Publish, load: Load, wanted: str
+) -> None:
+    for name in ("mnist", "horse2zebra"):
+        publish(tmp_path, name)
+    with pytest.raises(Problem, match="mnist/1") as caught:
+        load().find("sample", None, wanted)
+    assert (caught.value.status, caught.value.kind) == (404, "unknown-model")
+    assert caught.value.extra == {"available": ["mnist/1"]}
+
+
+def test_an_unknown_direction_is_a_404_that_lists_those_there_are(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "horse2zebra")
+    with pytest.raises(Problem, match="horse2zebra") as caught:
+        load().find("translate", "cat2dog", None)
+    assert (caught.value.status, caught.value.kind) == (404, "unknown-direction")
+    assert caught.value.extra == {"available": ["horse2zebra"]}
+
+
+def test_without_a_sampler_sampling_is_a_404(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "horse2zebra")
+    with pytest.raises(Problem) as caught:
+        load().find("sample", None, None)
+    assert caught.value.status == 404
+
+
+def test_no_models_is_an_error_that_says_what_to_do(load: Load) -> None:
+    with pytest.raises(CardError, match="gan-export"):
+        load()
+
+
+def test_one_broken_model_stops_all(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "horse2zebra")
+    publish(tmp_path, "mnist", sha256="0" * 64)
+    with pytest.raises(CardError, match="mnist"):
+        load()
+
+
+def test_files_are_named_relative_to_the_models_folder(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "mnist")
+    registry = load()
+    assert registry.relative_file(registry.models[0]) == "mnist/1/model.onnx"

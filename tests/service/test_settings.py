@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from service.settings import BUNDLED_MODELS, Settings
+
+
+def test_defaults_serve_the_bundled_models_to_this_machine_only() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port, settings.device) == ("127.0.0.1", 8000, "auto")
+    assert settings.models == BUNDLED_MODELS == Path(__file__).parents[2] / "models"
+
+
+def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_PORT", "9000")
+    monkeypatch.setenv("GAN_MODELS", "/srv/models")
+    monkeypatch.setenv("GAN_TIMEOUT_SECONDS", "2.5")
+    settings = Settings()
+    assert (settings.port, settings.models, settings.timeout_seconds) == (9000, Path("/srv/models"), 2.5)
+
+
+def test_flags_set() -> None:
+    settings = CliApp.run(Settings, ["--port", "9001", "--queue-size", "3", "--log-level", "error"])
+    assert (settings.port, settings.queue_size, settings.log_level) == (9001, 3, "error")
+
+
+def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_PORT", "9000")
+    monkeypatch.setenv("GAN_MAX_BATCH", "7")
+    settings = CliApp.run(Settings, ["--port", "9001"])
+    assert (settings.port, settings.max_batch) == (9001, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", "http"),
+        ("device", "gpu"),
+        ("threads", "-1"),
+        ("max_batch", "0"),
+        ("max_batch", "1025"),
+        ("batch_pixels", "100"),
+        ("queue_size", "0"),
+        ("timeout_seconds", "0"),
+        ("body_bytes", "0"),
+        ("image_pixels", "0"),
+        ("model_pixels", "100"),
+        ("shutdown_seconds", "-1"),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"GAN_{name.upper()}", value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        CliApp.run(Settings, ["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert field.description
+        assert field.description.split(";")[0].split(",")[0] in text

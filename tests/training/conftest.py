@@ -1,0 +1,94 @@
+"""Tiny tasks on data made here: nothing is fetched, and a step takes milliseconds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.collapse import CollapseWatch
+from training.config import CycleGanConfig, GanConfig
+from training.cyclegan_task import CycleGanTask
+from training.data.mnist import Digits
+from training.data.unpaired import Domain
+from training.distributed import World
+from training.gan_task import GanTask
+from training.networks.cyclegan import PRESETS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small are faster on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def draw_digits() -> Callable[..., Digits]:
+    """`draw_digits(n, seed=0)`: digits easily told apart, digit d a bright square at place d of a grid of 4 x 3."""
+
+    def draw(n: int, seed: int = 0) -> Digits:
+        random = torch.Generator().manual_seed(seed)
+        labels = torch.randint(10, (n,), generator=random)
+        images = torch.randint(60, (n, 1, 28, 28), generator=random)
+        for image, label in zip(images, labels.tolist(), strict=True):
+            top, left = 1 + label // 4 * 9, 1 + label % 4 * 7
+            image[:, top : top + 6, left : left + 6] += 180
+        return Digits(images.to(torch.uint8), labels)
+
+    return draw
+
+
+@pytest.fixture
+def gan_task(tmp_path: Path, draw_digits: Callable[..., Digits]) -> Callable[..., GanTask]:
+    """`gan_task(watch=None, **settings)`: few channels, 32 drawn digits, batch 4, 24 images, a tick at 16."""
+
+    def build(watch: CollapseWatch | None = None, **settings: object) -> GanTask:
+        chosen = {
+            "out": tmp_path / "gan",
+            "images": 24,
+            "batch": 4,
+            "tick_images": 16,
+            "latent": 4,
+            "width": 2,
+            "discriminator_width": 2,
+            **settings,
+        }
+        return GanTask(GanConfig.model_validate(chosen), draw_digits(32), World(), torch.float32, watch)
+
+    return build
+
+
+@pytest.fixture
+def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
+    """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
+    monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
+    random = torch.Generator().manual_seed(0)
+
+    def pictures(n: int, side: int) -> torch.Tensor:
+        return torch.randint(256, (n, 3, side, side), generator=random, dtype=torch.uint8)
+
+    domains = Domain("trainA", pictures(5, 36), "a" * 64), Domain("trainB", pictures(7, 36), "b" * 64)
+    shown = pictures(2, 32), pictures(2, 32)
+
+    def build(precision: torch.dtype = torch.float32, **settings: object) -> CycleGanTask:
+        chosen = {
+            "out": tmp_path / "cyclegan",
+            "images": 12,
+            "batch": 2,
+            "tick_images": 8,
+            "resize": 36,
+            "crop": 32,
+            "pool": 3,
+            **settings,
+        }
+        return CycleGanTask(CycleGanConfig.model_validate(chosen), domains, shown, World(), precision)
+
+    return build

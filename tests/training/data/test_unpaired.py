@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.data.errors import DataError
+from training.data.unpaired import Domain, load_domain
+from training.distributed import World
+
+
+@pytest.fixture
+def domain():
+    """10 pictures of 20x20 whose red is their number, whose green and blue say where a pixel is."""
+    images = torch.zeros(10, 3, 20, 20, dtype=torch.uint8)
+    images[:, 0] = torch.arange(10).reshape(10, 1, 1)
+    images[:, 1] = torch.arange(20).reshape(1, 20, 1)
+    images[:, 2] = torch.arange(20).reshape(1, 1, 20)
+    return Domain("trainA", images, "hash")
+
+
+def pixels(batch: torch.Tensor) -> torch.Tensor:
+    return ((batch + 1) * 127.5).round().int()
+
+
+def save(folder, name, mode="RGB", color=(200, 100, 50), size=(24, 16)):
+    folder.mkdir(exist_ok=True)
+    Image.new(mode, size, color).save(folder / name)
+
+
+def test_pictures_come_sorted_by_name_and_resized(tmp_path):
+    for number, name in enumerate(["b.png", "c.WEBP", "a.png"]):
+        save(tmp_path / "trainA", name, color=(number, number, number))
+    (tmp_path / "trainA" / "notes.txt").write_text("not a picture")
+    loaded = load_domain(tmp_path, "trainA", resize=12)
+    assert loaded.name == "trainA"
+    assert loaded.images.shape == (3, 3, 12, 12)
+    assert loaded.images.dtype == torch.uint8
+    assert loaded.images[:, 0, 5, 5].tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "color", "rgb"),
+    [
+        ("colour.png", "RGB", (200, 100, 50), (200, 100, 50)),
+        ("grey.jpg", "L", 90, (90, 90, 90)),
+        ("print.jpg", "CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ("clear.png", "RGBA", (200, 100, 50, 255), (200, 100, 50)),
+        ("palette.png", "P", 0, (0, 0, 0)),
+    ],
+)
+def test_every_kind_of_picture_becomes_rgb(name, mode, color, rgb, tmp_path):
+    save(tmp_path / "trainA", name, mode, color)
+    images = load_domain(tmp_path, "trainA", resize=16).images
+    assert images.shape == (1, 3, 16, 16)
+    found = images[0, :, 8, 8].int() - torch.tensor(rgb)
+    assert found.abs().max() <= 3  # JPEG rounds
+
+
+def test_skipped_names_are_left_out(tmp_path):
+    for number in range(3):
+        save(tmp_path / "trainA", f"{number}.png", color=(number, 0, 0))
+    loaded = load_domain(tmp_path, "trainA", resize=8, skip=frozenset({"1.png"}))
+    assert loaded.images[:, 0, 0, 0].tolist() == [0, 2]
+
+
+def test_the_hash_tells_the_files_apart(tmp_path):
+    save(tmp_path / "trainA", "a.png")
+    save(tmp_path / "trainB", "a.png")
+    hashes = [load_domain(tmp_path, name, resize=8).sha256 for name in ("trainA", "trainB")]
+    save(tmp_path / "trainB", "a.png", color=(200, 100, 51))
+    hashes.append(load_domain(tmp_path, "trainB", resize=8).sha256)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_a_missing_or_empty_folder_names_the_command(make, tmp_path):
+    root = tmp_path / "horse2zebra"
+    if make:
+        (root / "trainA").mkdir(parents=True)
+    with pytest.raises(DataError, match=f"no images in .*gan-train download --which horse2zebra --data {tmp_path}'"):
+        load_domain(root, "trainA", resize=8)
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"no picture", lambda content: content[: len(content) // 2]])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_broken_picture_is_named(damage, suffix, tmp_path):
+    folder = tmp_path / "trainA"
+    folder.mkdir()
+    save(folder, f"good.{suffix}")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    broken = folder / f"broken.{suffix}"
+    Image.fromarray(noise).save(broken)
+    broken.write_bytes(damage(broken.read_bytes()))
+    with pytest.raises(DataError, match=rf"broken\.{suffix} is not a readable image"):
+        load_domain(tmp_path, "trainA", resize=8)
+
+
+def test_crops_are_windows_of_the_picture_some_mirrored(domain):
+    batch = domain.batch(0, 100, crop=16, seed=1, world=World())
+    assert batch.shape == (100, 3, 16, 16)
+    assert batch.min() >= -1
+    assert batch.max() <= 1
+    rows, columns = pixels(batch)[:, 1, :, 0], pixels(batch)[:, 2, 0, :]
+    assert (rows.diff() == 1).all()
+    mirrored = columns.diff()[:, 0] == -1
+    assert (columns.diff() == torch.where(mirrored, -1, 1).unsqueeze(1)).all()
+    assert 30 < mirrored.sum() < 70
+    assert set(rows[:, 0].tolist()) == set(columns.min(dim=1).values.tolist()) == set(range(5))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("first", [0, 4, 8])
+def test_the_shares_of_all_processes_are_the_batch_of_one(size, first, domain):
+    alone = domain.batch(first, 4, crop=16, seed=3, world=World())
+    shares = [domain.batch(first, 4, crop=16, seed=3, world=World(rank, size)) for rank in range(size)]
+    assert torch.equal(torch.cat(shares), alone)
+
+
+def test_a_batch_depends_on_seed_and_position_alone(domain):
+    batch = domain.batch(4, 4, crop=16, seed=3, world=World())
+    domain.batch(0, 4, crop=16, seed=3, world=World())
+    torch.rand(7)
+    assert torch.equal(domain.batch(4, 4, crop=16, seed=3, world=World()), batch)
+    assert not torch.equal(domain.batch(4, 4, crop=16, seed=4, world=World()), batch)
+
+
+def test_drawing_a_batch_leaves_the_global_generator_alone(domain):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    domain.batch(0, 4, crop=16, seed=3, world=World())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_epoch_shows_every_picture_once_in_an_order_of_its_domain(domain):
+    def order(drawn: Domain) -> list[int]:
+        batches = [drawn.batch(first, 4, crop=16, seed=3, world=World()) for first in range(0, 20, 4)]
+        return pixels(torch.cat(batches))[:, 0, 0, 0].tolist()
+
+    seen = order(domain)
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert seen[:10] != seen[10:]
+    assert order(Domain("trainB", domain.images, "hash")) != seen

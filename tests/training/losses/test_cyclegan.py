@@ -1,0 +1,106 @@
+from math import log
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from training.losses.cyclegan import Adversarial, adversarial_loss, cycle_loss, discriminator_loss, identity_loss
+
+LN3 = log(3)  # the logit of likelihood 3/4
+KINDS: tuple[Adversarial, ...] = ("least_squares", "cross_entropy")
+
+
+def patches(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64).reshape(1, 1, 1, -1).requires_grad_()
+
+
+def test_least_squares_adversarial_loss_by_hand() -> None:
+    # ((0 - 1)^2 + (3 - 1)^2) / 2
+    assert adversarial_loss(patches(0, 3), "least_squares").item() == 2.5
+
+
+def test_cross_entropy_adversarial_loss_by_hand() -> None:
+    # -(ln 3/4 + ln 1/2) / 2 = ln(8/3) / 2
+    assert adversarial_loss(patches(LN3, 0), "cross_entropy").item() == pytest.approx(0.4904146265)
+
+
+def test_least_squares_discriminator_loss_by_hand() -> None:
+    # (((1 - 1)^2 + (0 - 1)^2) / 2 + (2^2 + 0^2) / 2) / 2
+    assert discriminator_loss(patches(1, 0), patches(2, 0), "least_squares").item() == 1.25
+
+
+def test_cross_entropy_discriminator_loss_by_hand() -> None:
+    # D(y) = 3/4, D(G(x)) = 1/2: -(ln 3/4 + ln 1/2) / 2 = ln(8/3) / 2
+    assert discriminator_loss(patches(LN3), patches(0), "cross_entropy").item() == pytest.approx(0.4904146265)
+
+
+def test_cross_entropy_discriminator_loss_at_one_half_is_ln_two() -> None:
+    assert discriminator_loss(patches(0, 0), patches(0, 0), "cross_entropy").item() == pytest.approx(0.6931471806)
+
+
+def test_least_squares_discriminator_loss_vanishes_at_its_targets() -> None:
+    assert discriminator_loss(patches(1, 1), patches(0, 0), "least_squares").item() == 0
+
+
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+def test_distance_between_images_by_hand(loss) -> None:
+    x, y = torch.tensor([[[[-1.0, 0.5], [0.0, 1.0]]]]), torch.tensor([[[[1.0, 0.25], [0.0, 0.25]]]])
+    assert loss(x, y).item() == 0.75  # (2 + 1/4 + 0 + 3/4) / 4
+
+
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+def test_distance_between_images_is_two_at_most_and_zero_at_equality(loss) -> None:
+    white = torch.ones(2, 3, 4, 4)
+    assert loss(white, -white).item() == 2
+    assert loss(white, white).item() == 0
+
+
+def test_least_squares_adversarial_gradient_is_twice_the_error() -> None:
+    judged = patches(0, 3)
+    gradient = torch.autograd.grad(adversarial_loss(judged, "least_squares"), judged)[0]
+    assert gradient.flatten().tolist() == [2 * (0 - 1) / 2, 2 * (3 - 1) / 2]
+
+
+def test_cross_entropy_adversarial_gradient_is_minus_what_the_likelihood_lacks() -> None:
+    judged = patches(LN3, 0)
+    gradient = torch.autograd.grad(adversarial_loss(judged, "cross_entropy"), judged)[0]
+    assert gradient.flatten().tolist() == pytest.approx([-0.25 / 2, -0.5 / 2])
+
+
+def test_least_squares_discriminator_gradient_is_the_error() -> None:
+    real, fake = patches(0.5), patches(3)
+    gradients = torch.autograd.grad(discriminator_loss(real, fake, "least_squares"), (real, fake))
+    assert [g.item() for g in gradients] == [0.5 - 1, 3]  # the half cancels the square's two
+
+
+def test_cross_entropy_discriminator_gradient_is_half_of_likelihood_minus_target() -> None:
+    real, fake = patches(LN3), patches(LN3)
+    gradients = torch.autograd.grad(discriminator_loss(real, fake, "cross_entropy"), (real, fake))
+    assert [g.item() for g in gradients] == pytest.approx([-0.25 / 2, 0.75 / 2])
+
+
+def test_cycle_gradient_is_the_sign_of_the_error() -> None:
+    x, again = patches(0, 0.5), patches(0.25, -1)
+    gradient = torch.autograd.grad(cycle_loss(x, again), again)[0]
+    assert gradient.flatten().tolist() == [1 / 2, -1 / 2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_agree_with_finite_differences(kind: Adversarial) -> None:
+    assert gradcheck(lambda fake: adversarial_loss(fake, kind), patches(-6, -0.5, 0, 2))
+    assert gradcheck(lambda real, fake: discriminator_loss(real, fake, kind), (patches(-6, 0, 2), patches(-1, 0.5, 7)))
+
+
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+def test_distance_gradients_agree_with_finite_differences(loss) -> None:
+    assert gradcheck(loss, (patches(0.5, -1, 0.25), patches(-0.5, 1, 0.75)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_losses_and_gradients_are_finite_at_extreme_logits(kind: Adversarial, logit: float) -> None:
+    judged = torch.full((1, 1, 2, 2), logit, requires_grad=True)
+    for loss in (adversarial_loss(judged, kind), discriminator_loss(judged, judged, kind)):
+        assert torch.isfinite(loss)
+        assert torch.isfinite(torch.autograd.grad(loss, judged)[0]).all()

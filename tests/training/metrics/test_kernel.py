@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from training.metrics.kernel import bootstrap_interval, kernel_distance
+
+
+def sets(shift):
+    dice = torch.Generator().manual_seed(0)
+    return torch.randn(12, 5, generator=dice), torch.randn(9, 5, generator=dice) + shift
+
+
+def test_it_is_the_unbiased_estimate_written_out():
+    a, b = (x.double() for x in sets(0.5))
+
+    def k(x, y):
+        return float((x @ y / 5 + 1) ** 3)
+
+    within_a = sum(k(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j) / (12 * 11)
+    within_b = sum(k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j) / (9 * 8)
+    across = sum(k(x, y) for x in a for y in b) / (12 * 9)
+    assert kernel_distance(a, b) == pytest.approx(within_a + within_b - 2 * across)
+
+
+def test_the_same_distribution_is_near_zero_and_another_is_not():
+    dice = torch.Generator().manual_seed(1)
+    a, b = torch.randn(400, 16, generator=dice), torch.randn(400, 16, generator=dice)
+    assert abs(kernel_distance(a, b)) < 0.01 < kernel_distance(a, b + 1)
+
+
+def test_the_interval_holds_the_estimate_and_is_the_same_every_time():
+    a, b = sets(1.0)
+    low, high = bootstrap_interval(a, b, draws=300)
+    assert low < kernel_distance(a, b) < high
+    assert bootstrap_interval(a, b, draws=300) == (low, high)
+
+
+def test_one_sample_is_refused():
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        kernel_distance(torch.zeros(1, 4), torch.zeros(9, 4))

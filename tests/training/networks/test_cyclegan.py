@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import nn
+
+from training.networks.cyclegan import PRESETS, Discriminator, Generator, ResidualBlock
+
+
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("size", [(16, 16), (20, 36), (32, 24), (44, 16)])
+def test_generator_keeps_the_size_of_a_picture(size: tuple[int, int]) -> None:
+    x = torch.zeros(2, 3, *size)
+    assert Generator(4, 1)(x).shape == x.shape
+
+
+def test_generated_pixels_lie_between_minus_one_and_one() -> None:
+    network = Generator(4, 1)
+    with torch.no_grad():
+        network.layers[-2].weight.mul_(1000)  # far into the saturation of tanh
+    y = network(torch.rand(1, 3, 16, 16) * 2 - 1)
+    assert 0.9 < y.abs().max() <= 1
+
+
+def test_a_residual_block_adds_to_its_input() -> None:
+    block = ResidualBlock(3)
+    for convolution in block.residual:
+        if isinstance(convolution, nn.Conv2d):
+            nn.init.zeros_(convolution.weight)
+    x = torch.randn(1, 3, 8, 8)
+    assert torch.equal(block(x), x)
+
+
+def test_pictures_of_a_batch_do_not_influence_each_other() -> None:
+    network = Generator(4, 1).eval()
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert torch.allclose(network(x)[:1], network(x[:1]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "patches"), [(32, 2), (64, 6), (256, 30)])
+def test_discriminator_gives_a_grid_of_likelihoods(side: int, patches: int) -> None:
+    likelihood = Discriminator(2)(torch.rand(1, 3, side, side) * 2 - 1)
+    assert likelihood.shape == (1, 1, patches, patches)
+    assert ((likelihood > 0) & (likelihood < 1)).all()
+
+
+def test_likelihood_is_the_sigmoid_of_the_logits() -> None:
+    network = Discriminator(2)
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert torch.equal(network(x), torch.sigmoid(network.logits(x)))
+
+
+def test_a_patch_is_70_pixels_wide_and_high() -> None:
+    network = Discriminator(4)
+    for i, layer in enumerate(network.score):
+        if isinstance(layer, nn.InstanceNorm2d):  # whose mean and variance see the whole picture
+            network.score[i] = nn.Identity()
+    x = torch.rand(1, 3, 128, 128, dtype=torch.float64, requires_grad=True)
+    network.double().logits(x)[0, 0, 7, 7].backward()
+    seen = x.grad[0].abs().sum(0) > 0
+    top, left = seen.nonzero().min(0).values.tolist()
+    bottom, right = seen.nonzero().max(0).values.tolist()
+    assert (bottom - top + 1, right - left + 1) == (70, 70)
+    assert seen.sum() == 70 * 70
+    assert top > 0  # not cut off by the border
+    assert bottom < 127
+
+
+def test_parameters_of_the_reference_preset_are_those_of_the_paper() -> None:
+    filters, blocks, discriminator_filters = PRESETS["reference"]
+    # 7x7 and two 3x3 down, 9 blocks of two 3x3, two 3x3 up, 7x7 with bias; 4x4 all through with biases at the ends
+    generator = 3 * 64 * 49 + 9 * (64 * 128 + 128 * 256 + 18 * 256**2 + 256 * 128 + 128 * 64) + 64 * 3 * 49 + 3
+    discriminator = 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512) + 64 + 1
+    with torch.device("meta"):
+        assert count(Generator(filters, blocks)) == generator == 11_372_931
+        assert count(Discriminator(discriminator_filters)) == discriminator == 2_763_841
+
+
+def test_the_compact_generator_is_less_than_a_twentieth_of_the_reference() -> None:
+    with torch.device("meta"):
+        compact, reference = (count(Generator(*PRESETS[name][:2])) for name in ("compact", "reference"))
+    assert compact == 493_155
+    assert compact < reference / 20
+
+
+def test_convolutions_start_at_a_fiftieth() -> None:
+    weights = torch.cat([m.weight.flatten() for m in Generator(16, 2).modules() if isinstance(m, nn.Conv2d)])
+    assert weights.std().item() == pytest.approx(0.02, rel=0.02)
+    assert weights.mean().item() == pytest.approx(0, abs=5e-4)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+from torch.linalg import svdvals
+from torch.nn.utils.parametrize import is_parametrized
+
+from training.networks.gan import Discriminator, Generator
+
+
+@pytest.mark.parametrize(("latent", "width", "n"), [(64, 32, 2), (5, 3, 7)])
+def test_generator_turns_noise_into_digits(latent: int, width: int, n: int) -> None:
+    assert Generator(latent, width)(torch.randn(n, latent)).shape == (n, 1, 28, 28)
+
+
+def test_generated_pixels_lie_between_minus_one_and_one_however_large_the_noise() -> None:
+    digits = Generator(4, 2).eval()(1e6 * torch.randn(8, 4))
+    assert digits.abs().max() <= 1
+    assert digits.min() < 0 < digits.max()
+
+
+def test_different_noise_gives_different_digits() -> None:
+    one, other = Generator(4, 2).eval()(torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]]))
+    assert not torch.allclose(one, other)
+
+
+def test_discriminator_gives_one_likelihood_an_image() -> None:
+    likelihood = Discriminator(2)(torch.rand(5, 1, 28, 28) * 2 - 1)
+    assert likelihood.shape == (5,)
+    assert ((likelihood > 0) & (likelihood < 1)).all()
+
+
+def test_likelihood_is_the_sigmoid_of_the_logits() -> None:
+    network = Discriminator(2).eval()
+    x = torch.rand(5, 1, 28, 28) * 2 - 1
+    assert torch.equal(network(x), 1 / (1 + (-network.logits(x)).exp()))
+
+
+def test_likelihood_is_float32_under_autocast() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Discriminator(2)(torch.zeros(1, 1, 28, 28)).dtype is torch.float32
+
+
+def test_spectral_norm_keeps_convolutions_at_singular_value_one() -> None:
+    network = Discriminator(4)
+    layers = [layer for layer in network.score if is_parametrized(layer)]
+    assert len(layers) == 2
+    with torch.no_grad():
+        for layer in layers:
+            layer.parametrizations.weight.original.mul_(10)  # what would break the bound without it
+        for _ in range(30):
+            network(torch.zeros(1, 1, 28, 28))
+    for layer in layers:
+        assert svdvals(layer.weight.flatten(1)).max().item() == pytest.approx(1, abs=0.02)
+
+
+def test_the_last_layer_is_free_of_the_spectral_norm() -> None:
+    network, x = Discriminator(2).eval(), torch.rand(1, 1, 28, 28) * 2 - 1
+    logit = network.logits(x)
+    with torch.no_grad():
+        for parameter in network.score[-1].parameters():
+            parameter.mul_(10)
+    assert torch.allclose(network.logits(x), 10 * logit)
+
+
+def test_evaluation_leaves_the_spectral_norm_alone() -> None:
+    network = Discriminator(2).eval()
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network(torch.zeros(1, 1, 28, 28))
+    assert all(torch.equal(before[name], buffer) for name, buffer in network.named_buffers())

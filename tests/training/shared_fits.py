@@ -1,0 +1,140 @@
+"""Fits that test_distributed runs alone and shared by two processes: `python shared_fits.py FOLDER` is the latter.
+
+Writes FOLDER/rank-0.pt and rank-1.pt; MASTER_ADDR and MASTER_PORT as torchrun sets them.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.config import CycleGanConfig, GanConfig
+from training.cyclegan_task import CycleGanTask
+from training.data.mnist import Digits
+from training.data.unpaired import Domain
+from training.distributed import CPU, World, join_world, leave_world
+from training.gan_task import GanTask
+from training.networks.cyclegan import PRESETS
+from training.task import Task
+from training.training_loop import fit
+
+TINY = (4, 1, 4)
+BATCH = 4
+STEPS = 3
+
+
+def cyclegan(world: World, pool: int) -> CycleGanTask:
+    random = torch.Generator().manual_seed(0)
+    domains = [
+        Domain(name, torch.randint(256, (5, 3, 36, 36), generator=random, dtype=torch.uint8), name)
+        for name in ("trainA", "trainB")
+    ]
+    shown = domains[0].images[:1, :, :32, :32], domains[1].images[:1, :, :32, :32]
+    config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000)
+    return CycleGanTask(config, (domains[0], domains[1]), shown, world, torch.float32)
+
+
+def gan(world: World, **settings: Any) -> GanTask:
+    random = torch.Generator().manual_seed(0)
+    digits = torch.randint(256, (16, 1, 28, 28), generator=random, dtype=torch.uint8)
+    small = {"batch": BATCH, "latent": 4, "width": 2, "discriminator_width": 2, "images": 24}
+    chosen = {**small, "rate": 2e-4, "discriminator_rate": 2e-4, **settings}
+    config = GanConfig.model_validate(chosen)
+    return GanTask(config, Digits(digits, torch.zeros(16, dtype=torch.int64)), world, torch.float32, None)
+
+
+def without_batch_norm(task: GanTask) -> GanTask:
+    """Batch statistics are each process's own, so that only a fit without them can be the same."""
+    for network in (task.networks["generator"], task.averages["generator"]):
+        for part in (network.project, network.grow):
+            for i, layer in enumerate(part):
+                if isinstance(layer, nn.BatchNorm2d):
+                    part[i] = nn.Identity()
+    return task
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Three steps: the mean losses of each, every gradient after the first and everything after the last."""
+    losses, gradients = [], {}
+    for step in range(STEPS):
+        parts = task.step(step * BATCH)
+        task.update_averages((step + 1) * BATCH)
+        losses.append({name: float(task.world.average(value)) for name, value in parts.items()})
+        if step == 0:
+            gradients = {
+                f"{name}.{parameter}": p.grad.clone()
+                for name, network in task.networks.items()
+                for parameter, p in network.named_parameters()
+                if p.grad is not None
+            }
+    return {"losses": losses, "gradients": gradients, "state": task.state()}
+
+
+def fits(world: World) -> dict[str, dict[str, Any]]:
+    return {
+        "cyclegan with a pool": run(cyclegan(world, pool=4)),
+        "cyclegan without a pool": run(cyclegan(world, pool=0)),
+        "gan": run(without_batch_norm(gan(world))),
+    }
+
+
+def collectives(world: World) -> dict[str, Any]:
+    ours = torch.full((1, 2), float(world.rank))
+    return {
+        "share": list(world.share(6)),
+        "gather": world.gather(ours),
+        "average": world.average(ours),
+        "any": [world.any(False), world.any(world.rank == 1), world.any(True)],
+    }
+
+
+def stopped_and_resumed(world: World, folder: Path) -> list[int]:
+    """An uncut fit, one that a SIGTERM to the last process stops, and its resumption; the images of each."""
+    images = [fit(gan(world, out=folder / "uncut"))]
+    cut = gan(world, out=folder / "cut")
+    step = cut.step
+
+    def signalled(first: int) -> dict[str, Tensor]:
+        if world.rank == world.size - 1 and first == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(first)
+
+    cut.step = signalled  # type: ignore[method-assign]
+    return [*images, fit(cut), fit(gan(world, out=folder / "cut"))]
+
+
+def process(rank: int, size: int, folder: Path) -> None:
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size))
+    signal.alarm(240)  # should the other process hang
+    torch.set_num_threads(1)
+    PRESETS["compact"] = TINY
+    world = join_world(CPU)
+    try:
+        results = {
+            "fits": fits(world),
+            "collectives": collectives(world),
+            "batch norm": run(gan(world))["state"]["networks"]["generator"],
+            "images": stopped_and_resumed(world, folder),
+        }
+        torch.save(results, folder / f"rank-{rank}.pt")
+    finally:
+        leave_world(world)
+
+
+def main() -> int:
+    fork = multiprocessing.get_context("fork")  # most of the time goes into importing torch: once is enough
+    processes = [fork.Process(target=process, args=(rank, 2, Path(sys.argv[1]))) for rank in range(2)]
+    for one in processes:
+        one.start()
+    for one in processes:
+        one.join()
+    return max(abs(one.exitcode or 0) for one in processes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.collapse import CollapseWatch
+from training.gan_task import GanTask
+
+Build = Callable[..., GanTask]
+
+UNIFORM = torch.full((10,), 0.1, dtype=torch.float64)
+PARTS = ["discriminator_loss", "generator_loss", "likelihood_real", "likelihood_fake"]
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+def moved(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
+
+
+def freeze(task: GanTask, optimiser: str) -> None:
+    for group in task.optimisers[optimiser].param_groups:
+        group["lr"] = 0.0
+
+
+def rates(task: GanTask, images: int) -> list[float]:
+    """Of the generator and the discriminator."""
+    task.set_rate(images)
+    return [group["lr"] for optimiser in task.optimisers.values() for group in optimiser.param_groups]
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
+def test_a_step_moves_every_weight_and_reports_every_part(gan_task: Build, loss: str) -> None:
+    task = gan_task(loss=loss)
+    before = {name: weights(network) for name, network in task.networks.items()}
+    parts = task.step(0)
+    for name, network in task.networks.items():
+        assert moved(network, before[name]) == set(before[name])
+    assert list(parts) == PARTS
+    assert all(value.shape == () and value.isfinite() and not value.requires_grad for value in parts.values())
+
+
+def test_the_reported_parts_agree_with_each_other(gan_task: Build) -> None:
+    # with a batch of one, means are values: D(x) and D(G(z)) give the discriminator's loss
+    parts = gan_task(batch=1).step(0)
+    expected = -(parts["likelihood_real"].log() + (1 - parts["likelihood_fake"]).log())
+    assert parts["discriminator_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_both_generator_losses_start_from_the_same_game(gan_task: Build) -> None:
+    minimax, non_saturating = gan_task(loss="minimax").step(0), gan_task(loss="non_saturating").step(0)
+    for part in ("discriminator_loss", "likelihood_real", "likelihood_fake"):
+        assert torch.equal(minimax[part], non_saturating[part])
+    # D is near 1/2 at the start: log(1 - D) and -log D are near -ln 2 and ln 2
+    assert minimax["generator_loss"].item() == pytest.approx(-0.693, abs=0.2)
+    assert non_saturating["generator_loss"].item() == pytest.approx(0.693, abs=0.2)
+
+
+def test_the_generators_loss_does_not_move_the_discriminator(gan_task: Build) -> None:
+    task = gan_task()
+    freeze(task, "discriminator")
+    before = weights(task.networks["discriminator"])
+    task.step(0)
+    assert not moved(task.networks["discriminator"], before)
+
+
+def test_the_discriminators_loss_does_not_move_the_generator(gan_task: Build) -> None:
+    task = gan_task()
+    freeze(task, "generator")
+    before = weights(task.networks["generator"])
+    task.step(0)
+    assert not moved(task.networks["generator"], before)
+
+
+def test_every_weight_gets_one_gradient_a_step(gan_task: Build) -> None:
+    task = gan_task()
+    counts: dict[str, int] = {}
+    for name, network in task.networks.items():
+        for parameter, p in network.named_parameters():
+            key = f"{name} {parameter}"
+            counts[key] = 0
+            p.register_hook(lambda _, key=key: counts.update({key: counts[key] + 1}))
+    task.step(0)
+    assert set(counts.values()) == {1}
+    assert all(p.requires_grad for network in task.networks.values() for p in network.parameters())
+
+
+def test_the_discriminator_learns_to_tell_real_from_fake(gan_task: Build) -> None:
+    task = gan_task(discriminator_rate=2e-3)
+    freeze(task, "generator")
+    losses = [task.step(4 * i)["discriminator_loss"].item() for i in range(40)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
+def test_the_generator_learns_to_fool_a_fixed_discriminator(gan_task: Build, loss: str) -> None:
+    task = gan_task(rate=2e-3, loss=loss)
+    freeze(task, "discriminator")
+    likelihoods = [task.step(4 * i)["likelihood_fake"].item() for i in range(40)]
+    assert sum(likelihoods[-5:]) > sum(likelihoods[:5])
+
+
+def test_a_step_is_a_function_of_weights_and_position(gan_task: Build) -> None:
+    torch.manual_seed(1)
+    one = gan_task().step(8)
+    torch.manual_seed(2)
+    other = gan_task().step(8)
+    assert one == other
+
+
+def test_every_step_draws_fresh_noise(gan_task: Build) -> None:
+    task = gan_task()
+    drawn: list[Tensor] = []
+    task.networks["generator"].register_forward_pre_hook(lambda _, inputs: drawn.append(inputs[0]))
+    for first in (0, 4, 0):
+        task.step(first)
+    assert not torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
+def test_the_seed_changes_the_weights_and_the_draws(gan_task: Build) -> None:
+    one, other = gan_task(seed=0), gan_task(seed=1)
+    assert not torch.equal(one.networks["generator"].project[0].weight, other.networks["generator"].project[0].weight)
+    assert not torch.equal(one.fixed_z, other.fixed_z)
+
+
+@pytest.mark.parametrize(
+    ("decay_from", "images", "rate"),
+    [
+        (0.5, 0, 2e-4),
+        (0.5, 500, 2e-4),
+        (0.5, 750, 1e-4),
+        (0.5, 999, 4e-7),
+        (0.5, 1000, 0),
+        (0, 0, 2e-4),
+        (0, 250, 1.5e-4),
+        (1, 0, 2e-4),
+        (1, 999, 2e-4),
+    ],
+)
+def test_both_rates_are_constant_then_fall_linearly(
+    gan_task: Build, decay_from: float, images: int, rate: float
+) -> None:
+    task = gan_task(images=1000, decay_from=decay_from, rate=2e-4, discriminator_rate=6e-4)
+    assert rates(task, images) == pytest.approx([rate, 3 * rate])
+
+
+def test_averages_follow_the_generator(gan_task: Build) -> None:
+    task = gan_task(ema_images=4)
+    initial = weights(task.averages["generator"])
+    task.step(0)
+    assert not moved(task.averages["generator"], initial)
+    task.update_averages(1000)  # one half-life of 4 images, in a batch of 4
+    for name, average in task.averages["generator"].named_parameters():
+        latest = task.networks["generator"].get_parameter(name)
+        assert torch.allclose(average, (initial[name] + latest) / 2, atol=1e-7)
+
+
+def test_the_sample_grid_is_ten_rows_of_ten_digits(gan_task: Build) -> None:
+    picture = gan_task().sample_grid()
+    assert picture.shape == (10 * 28 + 9 * 2, 10 * 28 + 9 * 2)
+    assert picture.dtype is torch.uint8
+    assert (picture[28:30] == 255).all()
+
+
+def test_samples_come_from_the_averaged_generator(gan_task: Build) -> None:
+    task = gan_task()
+    picture = task.sample_grid()
+    nn.init.zeros_(task.networks["generator"].grow[-2].weight)
+    assert torch.equal(task.sample_grid(), picture)
+    nn.init.zeros_(task.averages["generator"].grow[-2].weight)
+    assert not torch.equal(task.sample_grid(), picture)
+
+
+def by_ink(digits: Tensor) -> Tensor:
+    """A stub of a classifier: labels that are as good as random, the same for the same picture."""
+    return digits.long().sum((1, 2, 3)) % 10
+
+
+def test_a_generator_with_one_output_is_warned_of_at_the_second_tick(gan_task: Build) -> None:
+    task = gan_task(CollapseWatch(by_ink, UNIFORM, warmup_images=0))
+    nn.init.zeros_(task.averages["generator"].grow[-2].weight)
+    figures, first = task.inspect(8)
+    assert first is None
+    assert figures["modes"] == 1
+    assert figures["kl_from_training"] == pytest.approx(2.302585)  # ln 10
+    _, second = task.inspect(16)
+    assert second is not None
+    assert second.startswith("MODE COLLAPSE: 1 of 10 digits")
+
+
+def test_a_generator_of_many_outputs_is_not_warned_of(gan_task: Build) -> None:
+    task = gan_task(CollapseWatch(by_ink, UNIFORM, warmup_images=0))
+    for images in (8, 16, 24):
+        figures, warning = task.inspect(images)
+        assert figures["modes"] == 10
+        assert warning is None
+
+
+def test_every_tick_looks_at_fresh_digits(gan_task: Build) -> None:
+    seen: list[Tensor] = []
+    task = gan_task(CollapseWatch(lambda digits: (seen.append(digits), by_ink(digits))[1], UNIFORM, warmup_images=0))
+    task.inspect(8)
+    task.inspect(16)
+    assert seen[0].shape == (1000, 1, 28, 28)
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_without_a_watch_there_are_no_figures(gan_task: Build) -> None:
+    assert gan_task().inspect(8) == ({}, None)

@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from training.run import DeviceError, choose_device, choose_precision
+
+GPU = torch.cuda.is_available()
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(GPU, reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_with_what_to_do() -> None:
+    with pytest.raises(DeviceError, match="no usable GPU here: check the driver, or use --device cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(not GPU, reason="no GPU")
+def test_a_gpu_that_is_there_is_taken() -> None:
+    assert choose_device("cuda").type == "cuda"
+
+
+def test_auto_takes_a_gpu_when_there_is_one() -> None:
+    assert choose_device("auto").type == ("cuda" if GPU else "cpu")
+
+
+def test_the_cpu_can_be_asked_for() -> None:
+    assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(("wanted", "precision"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_precision_that_is_asked_for_is_taken(wanted: str, precision: torch.dtype) -> None:
+    assert choose_precision(wanted, CPU) is precision
+
+
+def test_auto_is_bf16_on_a_cpu_that_computes_in_it() -> None:
+    try:
+        with open("/proc/cpuinfo") as file:
+            native = "avx512_bf16" in file.read()
+    except FileNotFoundError:
+        pytest.skip("no /proc/cpuinfo to compare with")
+    assert choose_precision("auto", CPU) is (torch.bfloat16 if native else torch.float32)
+
+
+@pytest.mark.skipif(not GPU, reason="no GPU")
+def test_auto_is_bf16_on_a_gpu_since_ampere() -> None:
+    native = torch.cuda.get_device_capability() >= (8, 0)
+    assert choose_precision("auto", torch.device("cuda")) is (torch.bfloat16 if native else torch.float32)

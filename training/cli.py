@@ -1,0 +1,68 @@
+"""The `gan-train` command: settings in, one clear line out when something the user can mend is wrong."""
+
+import sys
+from collections.abc import Callable
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
+
+from training.checkpoint import CheckpointError
+from training.config import CycleGanConfig, GanConfig
+from training.data.download import DownloadConfig, download
+from training.data.errors import DataError
+from training.distributed import BatchError
+from training.evaluate import EvaluateConfig, evaluate
+from training.run import DeviceError, run_cyclegan, run_gan
+from training.training_loop import DivergedError, ResumeError
+
+MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError)
+
+
+class Train(BaseSettings):
+    """Fit GANs: fetch the data, fit the digits' GAN or a CycleGAN, and look at the run folder while it goes.
+
+    A first run: gan-train download, then gan-train gan. Each command explains its options with --help.
+    Under torchrun, gan and cyclegan share every batch among its processes.
+    """
+
+    model_config = SettingsConfigDict(cli_prog_name="gan-train", cli_kebab_case=True, cli_implicit_flags=True)
+
+    download: CliSubCommand[DownloadConfig] = Field(description="Fetch MNIST and horse2zebra, checked and resumable.")
+    gan: CliSubCommand[GanConfig] = Field(description="Fit the vanilla GAN on MNIST.")
+    cyclegan: CliSubCommand[CycleGanConfig] = Field(description="Fit CycleGAN on two folders of unpaired images.")
+    evaluate: CliSubCommand[EvaluateConfig] = Field(description="Score a published .onnx file on the test set.")
+
+
+def main() -> None:
+    """Entry point of `gan-train` and `python -m training`."""
+    sys.exit(report_mistakes("gan-train", _run))
+
+
+def _run() -> None:
+    command = get_subcommand(CliApp.run(Train), cli_exit_on_error=False)
+    match command:
+        case DownloadConfig():
+            download(command)
+        case GanConfig():
+            run_gan(command)
+        case CycleGanConfig():
+            run_cyclegan(command)
+        case EvaluateConfig():
+            evaluate(command)
+
+
+def report_mistakes(program: str, action: Callable[[], None]) -> int:
+    """Runs a command; what its user can mend becomes a message on stderr and exit status 2, not a stack trace."""
+    try:
+        action()
+    except ValidationError as error:
+        for detail in error.errors():
+            option = str(detail["loc"][-1]).replace("_", "-") if detail["loc"] else "settings"
+            print(f"{program}: --{option}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+        return 2
+    except MISTAKES as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,122 @@
+"""What can be set on a fit, one class a task; every field's docstring is its help text."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from training.losses.cyclegan import Adversarial
+from training.losses.gan import GeneratorLoss
+from training.networks.cyclegan import Preset
+
+
+class FitConfig(BaseModel):
+    """What both fits share. Progress is counted in images (for CycleGAN: pairs), never in steps."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    #: Fields that a resumed run may change: they say where and how fast, not what is learnt.
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = frozenset(
+        {"data", "out", "cache", "images", "device", "precision", "compile", "threads", "tick_images", "init"}
+    )
+
+    data: Path = Path("data")
+    """Folder that holds the data sets (see 'gan-train download')."""
+    out: Path
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    images: PositiveInt
+    """Length of the run in images (pairs for CycleGAN)."""
+    batch: PositiveInt
+    """Images a step, over all processes."""
+    rate: PositiveFloat = 2e-4
+    """Adam's learning rate for the generators; narrow ones bear a higher one."""
+    decay_from: float = Field(0.5, ge=0, le=1)
+    """Fraction of the run after which the learning rate falls linearly to zero; 1 keeps it constant."""
+    ema_images: PositiveFloat
+    """Half-life, in images, of the generator's moving average (the weights that are exported)."""
+    seed: int = Field(0, ge=0)
+    """Fixes every random draw of the run."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where to fit: 'auto' takes a GPU when there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic: 'auto' is bf16 autocast where the hardware has it, fp32 elsewhere."""
+    compile: bool = False
+    """Run the networks through torch.compile (a minute or more to start, faster after)."""
+    threads: int = Field(0, ge=0)
+    """CPU threads; 0 leaves PyTorch's choice."""
+    tick_images: PositiveInt
+    """Images between status lines, sample grids and checkpoints."""
+    init: Path | None = None
+    """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
+
+
+class GanConfig(FitConfig):
+    """Fit the vanilla GAN of Goodfellow et al. 2014 on MNIST."""
+
+    out: Path = Path("runs/mnist")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    images: PositiveInt = 600_000
+    """Length of the run in images; MNIST has 60,000."""
+    batch: PositiveInt = 64
+    """Images a step, over all processes."""
+    ema_images: PositiveFloat = 10_000
+    """Half-life, in images, of the generator's moving average (the weights that are exported)."""
+    tick_images: PositiveInt = 19_200
+    """Images between status lines, sample grids and checkpoints."""
+    rate: PositiveFloat = 6e-4
+    """Adam's learning rate for the generator; one this narrow bears three times DCGAN's."""
+    loss: GeneratorLoss = "non_saturating"
+    """The generator's loss: the paper's game value, or its substitute that does not saturate."""
+    latent: PositiveInt = 64
+    """Length of the noise vector z."""
+    width: PositiveInt = 32
+    """Generator channels at 14x14."""
+    discriminator_rate: PositiveFloat = 1.2e-3
+    """Adam's learning rate for the discriminator, which has to keep up with one step for each of the generator's."""
+    discriminator_width: PositiveInt = 64
+    """Discriminator channels at 14x14."""
+    cache: Path = Path("runs/digit-classifier")
+    """Folder that keeps the digit classifier which watches for mode collapse; fitted in a minute when absent."""
+    collapse_warmup_images: int = Field(60_000, ge=0)
+    """Images before the watch for mode collapse begins."""
+
+
+class CycleGanConfig(FitConfig):
+    """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
+
+    pair: str = "horse2zebra"
+    """Folder under the data folder with trainA, trainB, testA and testB; its two words name the domains."""
+    out: Path = Path("runs/horse2zebra")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    preset: Preset = "compact"
+    """'reference' is the paper's network, 'compact' one that a CPU can serve."""
+    images: PositiveInt = 266_800
+    """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
+    batch: PositiveInt = 1
+    """Pairs a step, over all processes."""
+    ema_images: PositiveFloat = 1_000
+    """Half-life, in pairs, of the generators' moving average (the weights that are exported)."""
+    tick_images: PositiveInt = 1_000
+    """Pairs between status lines, sample grids and checkpoints."""
+    discriminator_rate: PositiveFloat = 2e-4
+    """Adam's learning rate for the discriminators."""
+    resize: PositiveInt = 286
+    """Side to which every picture is resized when it is decoded."""
+    crop: int = Field(256, ge=32, multiple_of=4)
+    """Side of the random crops that are learnt from; a multiple of 4, at most the resized side."""
+    adversarial: Adversarial = "least_squares"
+    """Adversarial loss: least squares as in the paper, or the lecture's cross-entropy."""
+    cycle_weight: float = Field(10.0, ge=0)
+    """Weight of each cycle loss (lambda in the paper)."""
+    identity_weight: float = Field(5.0, ge=0)
+    """Weight of each identity loss."""
+    identity_every: PositiveInt = 1
+    """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
+    pool: int = Field(50, ge=0)
+    """Generated images kept to show the discriminators again; 0 shows only new ones."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+        return self

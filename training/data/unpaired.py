@@ -1,0 +1,65 @@
+"""Two unpaired image folders (trainA, trainB, testA, testB) decoded once into memory."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import v2
+
+from training import randomness
+from training.data.errors import DataError
+from training.data.pixels import to_signed
+from training.distributed import World
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One side of the pair: `images` (n, 3, resize, resize) uint8 and the hash of the files they came from."""
+
+    name: str
+    images: Tensor
+    sha256: str
+
+    def batch(self, first: int, size: int, crop: int, seed: int, world: World) -> Tensor:
+        """This process's share of the global batch that starts at image `first`: random crops, half of them mirrored.
+
+        Returns (n, 3, crop, crop) in [-1, 1].
+        """
+        augment = v2.Compose([v2.RandomCrop(crop), v2.RandomHorizontalFlip()])
+        views = []
+        for position in (first + i for i in world.share(size)):
+            row = randomness.shuffled_index(seed, self.name, position, len(self.images))
+            with randomness.seeded(seed, f"augment-{self.name}", position):
+                views.append(augment(self.images[row]))
+        return to_signed(torch.stack(views).to(world.device))
+
+
+def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = frozenset()) -> Domain:
+    """Decodes every image of `root`/`name`, except the file names in `skip`, to resize x resize.
+
+    Raises DataError when the folder is missing or empty, or names the first file that does not decode.
+    """
+    folder = root / name
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES and p.name not in skip)
+    if not files:
+        raise DataError(
+            f"no images in {folder}: a pair needs trainA, trainB, testA and testB with "
+            f"{', '.join(sorted(SUFFIXES))} files; "
+            f"'gan-train download --which horse2zebra --data {root.parent}' fetches one"
+        )
+    shrink = v2.Resize((resize, resize), antialias=True)
+    digest = hashlib.sha256()
+    images = torch.empty((len(files), 3, resize, resize), dtype=torch.uint8)
+    for row, file in enumerate(files):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        try:
+            with Image.open(file) as image:
+                images[row] = v2.functional.pil_to_tensor(shrink(image.convert("RGB")))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{file} is not a readable image ({error}): delete it, or fetch the data again") from error
+    return Domain(name, images, digest.hexdigest())

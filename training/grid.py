@@ -1,0 +1,24 @@
+"""Pictures of many pictures."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def tile(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """uint8 (N, C, H, W) with C 1 or 3 -> one uint8 picture, (h, w) or (h, w, 3), row by row, the rest white."""
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    canvas = torch.full((channels, rows * (height + gap) - gap, columns * (width + gap) - gap), 255, dtype=torch.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas[0] if channels == 1 else canvas.permute(1, 2, 0)
+
+
+def save_png(picture: Tensor, path: Path) -> None:
+    """Writes a uint8 picture of `tile`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.numpy()).save(path)

@@ -1,0 +1,44 @@
+"""The history of generated images that steadies CycleGAN's discriminators (Shrivastava et al. 2017)."""
+
+import torch
+from torch import Tensor
+
+from training import randomness
+from training.distributed import World
+
+
+class ImagePool:
+    """Keeps the last `size` generated images; each query hands back, half the time, an older one in place of the new.
+
+    Every process holds the same pool of the *global* batches, and the choice for an image depends on its
+    global number alone, so one process and several see the same history.
+    """
+
+    def __init__(self, size: int, seed: int, purpose: str, world: World) -> None:
+        """`size`: images kept; 0 hands every image straight back. `purpose` keeps two pools' choices apart."""
+        self.size = size
+        self.images: Tensor | None = None
+        self._seed, self._purpose, self._world = seed, purpose, world
+
+    def query(self, fakes: Tensor, first: int) -> Tensor:
+        """This process's fakes (n, C, H, W) of the global batch that starts at image `first` -> as many to judge."""
+        if self.size == 0:
+            return fakes
+        everyones = self._world.gather(fakes.detach())
+        chosen = torch.stack([self._exchange(image, first + i) for i, image in enumerate(everyones)])
+        share = self._world.share(len(chosen))
+        return chosen[share.start : share.stop]
+
+    def _exchange(self, image: Tensor, number: int) -> Tensor:
+        if self.images is None or self.images.shape[1:] != image.shape:
+            self.images = image.new_empty((0, *image.shape))
+        if len(self.images) < self.size:
+            self.images = torch.cat([self.images, image[None]])
+            return image
+        dice = randomness.generator(self._seed, self._purpose, number)
+        if torch.rand((), generator=dice) < 0.5:
+            return image
+        slot = int(torch.randint(self.size, (), generator=dice))
+        older = self.images[slot].clone()
+        self.images[slot] = image
+        return older

@@ -1,0 +1,1 @@
+"""The objectives of both papers as pure functions of logits and images."""

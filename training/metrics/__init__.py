@@ -1,0 +1,1 @@
+"""Measures of generated pictures, pure functions of features or labels."""

@@ -1,0 +1,1 @@
+"""The networks of both papers; weights in, tensors out, nothing about fitting them."""

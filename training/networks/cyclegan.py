@@ -1,0 +1,115 @@
+"""Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Preset = Literal["reference", "compact"]
+
+#: (generator filters, residual blocks, discriminator filters) of each preset.
+PRESETS: dict[Preset, tuple[int, int, int]] = {
+    "reference": (64, 9, 64),
+    "compact": (16, 6, 48),
+}
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x) with f two 3x3 convolutions, each instance-normalised."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=False),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=False),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        return x + self.residual(x)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.ReflectionPad2d((kernel - 1) // 2),
+        nn.Conv2d(inputs, outputs, kernel, stride=stride, bias=False),
+        nn.InstanceNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
+
+
+class Generator(nn.Module):
+    """G: X -> Y, an image in and an image of the same size out.
+
+    Johnson et al.'s residual generator as the paper uses it, with one change: the map grows by
+    nearest-neighbour resizing and a convolution, where a transposed convolution would leave a
+    checkerboard (Odena et al. 2016).
+    """
+
+    def __init__(self, filters: int, blocks: int) -> None:
+        """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks."""
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_convolution(3, filters, 7),
+            *_convolution(filters, 2 * filters, 3, stride=2),
+            *_convolution(2 * filters, 4 * filters, 3, stride=2),
+            *(ResidualBlock(4 * filters) for _ in range(blocks)),
+            nn.Upsample(scale_factor=2.0, mode="nearest"),
+            *_convolution(4 * filters, 2 * filters, 3),
+            nn.Upsample(scale_factor=2.0, mode="nearest"),
+            *_convolution(2 * filters, filters, 3),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(filters, 3, 7),
+            nn.Tanh(),
+        )
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 16 -> the same shape and range."""
+        return self.layers(x)
+
+
+class Discriminator(nn.Module):
+    """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
+
+    def __init__(self, filters: int = 64) -> None:
+        """`filters`: channels after the first layer, eight times as many at the end."""
+        super().__init__()
+
+        def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+            return [
+                nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=False),
+                nn.InstanceNorm2d(outputs),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+
+        self.score = nn.Sequential(
+            nn.Conv2d(3, filters, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            *layer(filters, 2 * filters, 2),
+            *layer(2 * filters, 4 * filters, 2),
+            *layer(4 * filters, 8 * filters, 1),
+            nn.Conv2d(8 * filters, 1, 4, padding=1),
+        )
+        self.apply(_initialise)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
+        return self.score(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, 1, h, w)."""
+        return torch.sigmoid(self.logits(x).float())
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), as in the paper's appendix."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,126 @@
+"""What the training loop asks of a GAN, whichever it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from training import ema
+from training.config import FitConfig
+from training.distributed import World
+from training.image_pool import ImagePool
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class Task(ABC):
+    """Networks, their optimisers and one training step. A subclass fills the dictionaries and writes `step`."""
+
+    name: str
+    """Task name in checkpoints: gan or cyclegan."""
+
+    def __init__(self, config: FitConfig, world: World, precision: torch.dtype) -> None:
+        """`precision`: float32, or bfloat16 for autocast."""
+        self.config, self.world, self.precision = config, world, precision
+        self.networks: dict[str, nn.Module] = {}
+        self.averages: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, Optimizer] = {}
+        self.rates: dict[str, float] = {}
+        self.pools: dict[str, ImagePool] = {}
+        self.dataset: dict[str, Any] = {}
+        self.history: list[dict[str, Any]] = []
+        """Images and settings of the runs whose weights this one started from, oldest first."""
+
+    @abstractmethod
+    def step(self, first: int) -> dict[str, Tensor]:
+        """One update of every network on the global batch that starts at image `first`.
+
+        Returns the losses as detached scalars.
+        """
+
+    @abstractmethod
+    def sample_grid(self) -> Tensor:
+        """A picture of what the averaged generators do on fixed inputs, uint8 (H, W) or (H, W, 3)."""
+
+    def inspect(self, images: int) -> tuple[dict[str, float], str | None]:
+        """Measures the averaged generators once a tick: figures for the log, and a warning if something is wrong."""
+        return {}, None
+
+    def adopt(self, network: N) -> N:
+        """Moves a network to the device, in the layout that is fast there.
+
+        channels_last pays on GPUs and with bf16; in fp32 on CPUs it cost 15-30% here.
+        """
+        dense = self.world.device.type == "cpu" and self.precision is torch.float32
+        network = network.to(self.world.device)
+        return network if dense else network.to(memory_format=torch.channels_last)
+
+    def compiled(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """What runs a network, compiled when the settings ask for it."""
+        return torch.compile(forward) if self.config.compile else forward
+
+    def add_optimiser(self, name: str, *networks: nn.Module, rate: float) -> None:
+        """Adam with DCGAN's betas over the networks' parameters, in its fused form on GPUs."""
+        parameters = [p for network in networks for p in network.parameters()]
+        self.rates[name] = rate
+        self.optimisers[name] = Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=self.world.device.type == "cuda")
+
+    def autocast(self) -> torch.autocast:
+        """The context in which networks run."""
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16)
+
+    def descend(self, optimiser: str, loss: Tensor) -> None:
+        """One step of the named optimiser down the loss, on gradients averaged over the processes."""
+        chosen = self.optimisers[optimiser]
+        chosen.zero_grad(set_to_none=True)
+        loss.backward()
+        self.world.average_gradients(p for group in chosen.param_groups for p in group["params"])
+        chosen.step()
+
+    def set_rate(self, images: int) -> None:
+        """Sets the learning rate for a step at image `images`: constant, then linear to zero at the end of the run."""
+        start = self.config.decay_from * self.config.images
+        left = (self.config.images - images) / max(self.config.images - start, 1)
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rates[name] * min(1.0, left)
+
+    def update_averages(self, images: int) -> None:
+        """Moves the averaged generators after the step that brought the run to `images`."""
+        for name, average in self.averages.items():
+            ema.update(average, self.networks[name], images, self.config.batch, self.config.ema_images)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs beside its position: random draws are functions of that."""
+        return {
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "averages": {name: network.state_dict() for name, network in self.averages.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "history": self.history,
+            "pools": {name: pool.images for name, pool in self.pools.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` returned."""
+        self.restore_networks(state)
+        self.history = state["history"]
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        for name, pool in self.pools.items():
+            images = state["pools"][name]
+            pool.images = None if images is None else images.to(self.world.device)
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Starts a new run from the weights of another one's checkpoint, and remembers that."""
+        self.restore_networks(state)
+        self.history = [*state["history"], {"images": state["images"], "config": state["config"]}]
+
+    def restore_networks(self, state: dict[str, Any]) -> None:
+        """Takes the weights alone."""
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])

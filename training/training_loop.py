@@ -1,0 +1,178 @@
+"""The loop that fits any task: steps, averages, and once a tick everything a person wants to see."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from training import checkpoint, plots, provenance
+from training.grid import save_png
+from training.stats import Averages, Record, all_finite, status_line
+from training.task import Task
+
+
+class DivergedError(Exception):
+    """A loss or weight that is not finite; the message names the last good checkpoint."""
+
+
+class ResumeError(Exception):
+    """A run folder whose checkpoint belongs to other settings."""
+
+
+def fit(task: Task) -> int:
+    """Fits `task` until its configured number of images, a SIGTERM or a Ctrl-C; resumes what its run folder holds.
+
+    Returns the number of images the run has seen. Raises DivergedError, ResumeError or CheckpointError.
+    """
+    config, world = task.config, task.world
+
+    # Resume
+    images = _resume(task)
+    if world.is_main and images:
+        print(f"resuming {config.out} at image {images:,}", flush=True)
+    if images >= config.images:
+        return images
+
+    # Prepare the record
+    record = Record(config.out, images) if world.is_main else None
+    averages = Averages()
+    tick_start, tick_images, run_start, run_images = time.monotonic(), images, time.monotonic(), images
+    bar = tqdm(
+        total=config.images, initial=images, unit="img", unit_scale=True, disable=None if world.is_main else True
+    )
+
+    # Train
+    with ExitStack() as stack:
+        stack.callback(bar.close)
+        if record:
+            stack.callback(record.close)
+        stop = stack.enter_context(_stop_on_signals())
+        while images < config.images and not world.any(stop.requested):
+            task.set_rate(images)
+            averages.add(task.step(images))
+            images += config.batch
+            task.update_averages(images)
+            bar.update(config.batch)
+
+            # Tick
+            crossed = images // config.tick_images > (images - config.batch) // config.tick_images
+            if not crossed and images < config.images:
+                continue
+            now = time.monotonic()
+            rate = (images - tick_images) / (now - tick_start)
+            left = (config.images - images) * (now - run_start) / (images - run_images)
+            _tick(task, record, averages, images, rate, left, bar)
+            averages, tick_start, tick_images = Averages(), time.monotonic(), images
+
+        # Save what came after the last tick
+        if images > tick_images:
+            _save(task, averages, images)
+    if world.is_main:
+        plots.plot_curves(config.out)
+        if images < config.images:
+            print(f"stopped at image {images:,}; the same command goes on from there", flush=True)
+    return images
+
+
+def _resume(task: Task) -> int:
+    """Restores the newest checkpoint of the run folder, or the weights named by `init`; returns the images seen."""
+    config = task.config
+    if not checkpoint.list_checkpoints(config.out):
+        if config.init is not None:
+            state = checkpoint.read(config.init)
+            _check_task(task, state)
+            task.start_from(state)
+        return 0
+    state = checkpoint.read(config.out)
+    _check_task(task, state)
+    ours, theirs = config.model_dump(mode="json"), state["config"]
+    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs.get(k)]
+    if different:
+        changes = ", ".join(f"{k}: {theirs.get(k)} there, {ours[k]} asked for" for k in different)
+        raise ResumeError(
+            f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
+        )
+    task.restore(state)
+    return int(state["images"])
+
+
+def _check_task(task: Task, state: dict[str, Any]) -> None:
+    if state.get("task") != task.name:
+        raise ResumeError(
+            f"that checkpoint is of task {state.get('task')}, not {task.name}: choose another --out or --init"
+        )
+
+
+def _tick(
+    task: Task, record: Record | None, averages: Averages, images: int, rate: float, left: float, bar: "tqdm[Any]"
+) -> None:
+    """Saves, then logs the tick's figures and draws its samples."""
+    figures = _save(task, averages, images)
+    if record is None:
+        return
+    measured, warning = task.inspect(images)
+    figures = {**figures, **measured, "images_per_second": rate}
+    record.write(images, figures)
+    picture = task.sample_grid()
+    save_png(picture, task.config.out / "samples" / f"{images:09d}.png")
+    record.picture("samples", picture, images)
+    if bar.disable:
+        print(status_line(images, task.config.images, figures, left), flush=True)
+    else:
+        bar.set_postfix_str("  ".join(f"{name} {value:.2f}" for name, value in list(figures.items())[:4]))
+    if warning:
+        tqdm.write(f"WARNING: {warning}")
+
+
+def _save(task: Task, averages: Averages, images: int) -> dict[str, float]:
+    """Writes a checkpoint if losses and weights are finite; returns the mean losses over all processes."""
+    config, world = task.config, task.world
+    figures = {name: float(world.average(value)) for name, value in averages.means().items()}
+    weights = [p for network in task.networks.values() for p in network.parameters()]
+    if not all_finite([torch.tensor(list(figures.values())), *weights]):
+        bad = [name for name, value in figures.items() if value - value != 0] or ["a weight"]
+        found = checkpoint.list_checkpoints(config.out)
+        last = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
+        raise DivergedError(
+            f"{', '.join(bad)} is not finite by image {images:,}; {last}. Lower --rate and start again from it."
+        )
+    if world.is_main:
+        checkpoint.write(config.out, {"task": task.name, "images": images, **describe(task), **task.state()})
+    world.barrier()
+    return figures
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What a reader of the checkpoint wants to know about where it came from."""
+    return {"config": task.config.model_dump(mode="json"), "dataset": task.dataset, "provenance": provenance.describe()}
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stop]:
+    """The first SIGINT or SIGTERM asks the loop to save and leave; a second one ends the process at once."""
+    stop = _Stop()
+    previous: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def request(number: int, frame: FrameType | None) -> None:
+        stop.requested = True
+        restore()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        restore()
