@@ -1,10 +1,9 @@
 """The `gan-export` command."""
 
-import json
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -17,7 +16,7 @@ from pydantic_settings import (
 
 from export.parity import ParityError
 from export.publish import PublishError, attach_scores, publish
-from service.card import NAME_PATTERN, CardError, Score
+from service.card import NAME_PATTERN, CardError
 from training.checkpoint import CheckpointError
 
 MISTAKES = (CheckpointError, ParityError, PublishError, CardError, SettingsError, OSError)
@@ -78,10 +77,5 @@ def _run() -> None:
         for folder in publish(command.checkpoint, command.models, command.version, command.suffix):
             print(f"published {folder}")
     elif isinstance(command, ScoresConfig):
-        try:
-            found = json.loads(command.scores.read_text())
-        except ValueError as error:
-            raise PublishError(f"{command.scores} is not JSON: {error}") from error
-        scores = TypeAdapter(tuple[Score, ...]).validate_python(found)
-        card = attach_scores(command.folder, scores)
-        print(f"{command.folder}: {len(scores)} scores, sha256 {card.sha256}")
+        card = attach_scores(command.folder, command.scores)
+        print(f"{command.folder}: {len(card.scores)} scores, sha256 {card.sha256}")

@@ -10,15 +10,16 @@ def _to_pixels(images: Tensor) -> Tensor:
 
 
 class DigitGraph(nn.Module):
-    """z float32 (N, latent) -> digits uint8 (N, 28, 28)."""
+    """z float32 (N, latent), of a conditional generator with labels int64 (N,) -> digits uint8 (N, 28, 28)."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """The digits of z."""
-        return _to_pixels(self.generator(z)).squeeze(1)
+        digits = self.generator(z) if label is None else self.generator(z, label)
+        return _to_pixels(digits).squeeze(1)
 
 
 class TranslationGraph(nn.Module):

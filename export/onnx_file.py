@@ -6,32 +6,36 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from service.card import METADATA_KEY, ModelCard
+from service.card import METADATA_KEY, ModelCard, TensorSpec
 
 OPSET = 20
 
 
 def to_onnx(
-    graph: nn.Module, example: Tensor, input_name: str, output_name: str, axes: dict[int, str]
+    graph: nn.Module, example: tuple[Tensor, ...], inputs: tuple[TensorSpec, ...], output: TensorSpec
 ) -> onnx.ModelProto:
-    """Traces `graph` on `example` (batch >= 2) with the `axes` left open, under those names.
+    """Traces `graph` on `example` (batch >= 2), under the names that the card gives its tensors and open axes.
 
     Notes of the exporter that name source lines of this machine are dropped.
     """
     program = torch.onnx.export(
         graph,
-        (example,),
+        example,
         dynamo=True,
         external_data=False,
         verbose=False,
         opset_version=OPSET,
-        input_names=[input_name],
-        output_names=[output_name],
-        dynamic_shapes=(dict.fromkeys(axes, torch.export.Dim.DYNAMIC),),
+        input_names=[spec.name for spec in inputs],
+        output_names=[output.name],
+        dynamic_shapes=tuple(dict.fromkeys(_open_axes(spec), torch.export.Dim.DYNAMIC) for spec in inputs),
     )
     model: onnx.ModelProto = cast(torch.onnx.ONNXProgram, program).model_proto
     _drop_notes(model.graph)
-    renamed = {model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param: name for axis, name in axes.items()}
+    renamed = {
+        value.type.tensor_type.shape.dim[axis].dim_param: name
+        for value, spec in zip(model.graph.input, inputs, strict=True)
+        for axis, name in _open_axes(spec).items()
+    }
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param:
@@ -53,6 +57,10 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> None:
             **({"direction": card.direction} if card.direction else {}),
         },
     )
+
+
+def _open_axes(spec: TensorSpec) -> dict[int, str]:
+    return {i: axis for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
 
 
 def _drop_notes(graph: onnx.GraphProto) -> None:

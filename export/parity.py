@@ -19,7 +19,7 @@ class ParityError(Exception):
 
 
 @torch.no_grad()
-def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[Tensor]) -> Parity:
+def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Parity:
     """Compares the serialised model with the PyTorch graph on every input, ONNX Runtime's optimisations on and off.
 
     Raises ParityError beyond one grey level, or when more than 1% of the pixels differ.
@@ -29,12 +29,13 @@ def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[Tensor]) -> Pa
         options = ort.SessionOptions()
         options.graph_optimization_level = level
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        for x in inputs:
-            expected = graph(x).numpy()
-            (answer,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        names = [i.name for i in session.get_inputs()]
+        for batch in inputs:
+            expected = graph(*batch).numpy()
+            (answer,) = session.run(None, {name: x.numpy() for name, x in zip(names, batch, strict=True)})
             if answer.shape != expected.shape or answer.dtype != expected.dtype:
                 raise ParityError(
-                    f"for input {tuple(x.shape)} ONNX Runtime gives {answer.dtype} {answer.shape}, "
+                    f"for input {tuple(batch[0].shape)} ONNX Runtime gives {answer.dtype} {answer.shape}, "
                     f"PyTorch {expected.dtype} {expected.shape}: not published"
                 )
             difference = np.abs(answer.astype(np.int16) - expected.astype(np.int16))
@@ -51,5 +52,5 @@ def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[Tensor]) -> Pa
         max_difference=worst,
         differing_share=share,
         tolerance=TOLERANCE,
-        checked=tuple("x".join(map(str, x.shape)) for x in inputs),
+        checked=tuple("x".join(map(str, batch[0].shape)) for batch in inputs),
     )

@@ -7,13 +7,17 @@ from typing import Any
 
 import onnx
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from export.generators import Exportable, generators_of
+from export.generators import Exportable, exportables
 from export.onnx_file import embed_card, to_onnx
 from export.parity import check_parity
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, Score, SizeRule, TensorSpec, Training, read_card, sha256_of
 from training import checkpoint, provenance
+from training.data.mnist import CLASSES
+from training.evaluation.candidate import graph_sha256
+from training.generators import FinishedGenerator
 
 SIZES = SizeRule(multiple=4, minimum=16)
 BATCHES = (1, 3, 8)
@@ -21,7 +25,12 @@ SIDES = ((64, 64), (128, 96), (100, 160))
 
 
 class PublishError(Exception):
-    """What cannot be published: a version that is already there, scores that are none."""
+    """What cannot be published: a version that is already there, scores of another file."""
+
+
+class _Report(BaseModel):
+    graph_sha256: str
+    scores: tuple[Score, ...]
 
 
 def publish(source: Path, models: Path, version: str | None = None, suffix: str = "") -> list[Path]:
@@ -37,7 +46,7 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
             f"{source} lacks {', '.join(sorted(lacking))}: it is not from a fit of this project"
         )
     ready = []
-    for exportable in generators_of(state, suffix):
+    for exportable in exportables(state, suffix):
         chosen = version or _next_version(models / exportable.name)
         target = models / exportable.name / chosen
         if target.exists():
@@ -48,25 +57,34 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
     return [target for _, _, target in ready]
 
 
-def attach_scores(folder: Path, scores: tuple[Score, ...]) -> ModelCard:
-    """Replaces the scores of a published model, in the card and inside the file; the graph and its weights stay."""
-    card = read_card(folder).model_copy(update={"scores": scores})
+def attach_scores(folder: Path, report: Path) -> ModelCard:
+    """Replaces the scores of a published model by those of 'gan-train evaluate', in the card and inside the file.
+
+    The graph and its weights stay. Raises PublishError when the report is unreadable or was made of another file.
+    """
+    try:
+        found = _Report.model_validate_json(report.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise PublishError(f"{report} is no report of 'gan-train evaluate' ({where}: {first['msg']})") from error
+    card = read_card(folder)
     model = onnx.load(str(folder / MODEL_FILE))
-    _write(model, card, folder)
+    if found.graph_sha256 != graph_sha256(model):
+        raise PublishError(f"{report} was made of another file than {folder / MODEL_FILE}: evaluate this one")
+    _write(model, card.model_copy(update={"scores": found.scores}), folder)
     return read_card(folder)
 
 
 def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> tuple[onnx.ModelProto, ModelCard]:
-    inputs, details = _describe(exportable)
-    spec: TensorSpec = details["input"]
-    axes = {i: axis for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
-    model = to_onnx(exportable.graph, inputs[1], spec.name, details["output"].name, axes)
+    examples, details = _describe(exportable.source)
+    inputs = tuple(spec for spec in (details["input"], details.get("label")) if spec is not None)
+    model = to_onnx(exportable.graph, examples[1], inputs, details["output"])
     card = ModelCard(
         name=exportable.name,
         version=version,
-        direction=exportable.direction,
-        preset=exportable.preset,
-        latent=exportable.latent,
+        direction=exportable.source.direction,
+        preset=exportable.source.preset,
         training=Training(
             images=state["images"],
             dataset=state["dataset"],
@@ -75,7 +93,7 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> tupl
             git_commit=state["provenance"]["git_commit"],
             torch=state["provenance"]["torch"],
         ),
-        parity=check_parity(model.SerializeToString(), exportable.graph, inputs),
+        parity=check_parity(model.SerializeToString(), exportable.graph, examples),
         export_git_commit=provenance.git_commit(),
         **details,
     )
@@ -86,17 +104,23 @@ def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in {"data", "out", "cache", "init"}}
 
 
-def _describe(exportable: Exportable) -> tuple[list[Tensor], dict[str, Any]]:
+def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict[str, Any]]:
     """Inputs to compare on, and the card's account of input and output."""
     dice = torch.Generator().manual_seed(0)
-    if exportable.latent is not None:
-        return [torch.randn(n, exportable.latent, generator=dice) for n in BATCHES], {
+    if source.latent is not None:
+        examples: list[tuple[Tensor, ...]] = [(torch.randn(n, source.latent, generator=dice),) for n in BATCHES]
+        details = {
             "task": "sample",
-            "input": TensorSpec(name="z", type="float32", shape=("N", exportable.latent), range="drawn from N(0, 1)"),
+            "latent": source.latent,
+            "input": TensorSpec(name="z", type="float32", shape=("N", source.latent), range="drawn from N(0, 1)"),
             "output": TensorSpec(name="digits", type="uint8", shape=("N", 28, 28), range="0 paper to 255 ink"),
         }
-    images = [
-        torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice)
+        if source.conditional:
+            examples = [(z, torch.randint(CLASSES, (len(z),), generator=dice)) for (z,) in examples]
+            details["label"] = TensorSpec(name="label", type="int64", shape=("N",), range="the digit, 0 to 9")
+        return examples, details
+    images: list[tuple[Tensor, ...]] = [
+        (torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice),)
         for n, (height, width) in zip(BATCHES, SIDES, strict=True)
     ]
     return images, {

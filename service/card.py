@@ -30,7 +30,7 @@ class TensorSpec(_Part):
 
     name: str
     """Name in the ONNX graph."""
-    type: Literal["float32", "uint8"]
+    type: Literal["float32", "uint8", "int64"]
     """Element type."""
     shape: tuple[str | int, ...]
     """Axes; a word stands for a size chosen at run time."""
@@ -107,6 +107,8 @@ class ModelCard(_Part):
     """Of a translation: which network."""
     input: TensorSpec
     """What the graph takes."""
+    label: TensorSpec | None = None
+    """Of a sampler that writes the digit asked for: its second input."""
     output: TensorSpec
     """What the graph gives."""
     latent: int | None = None

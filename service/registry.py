@@ -10,6 +10,9 @@ from service.problems import Problem
 from service.session import Session
 from service.settings import Settings
 
+PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
+"""Names of samplers that answer by default, with and without a digit asked for."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -44,27 +47,29 @@ class Registry:
         """What /translate/{direction} takes."""
         return sorted({m.card.direction for m in self.models if m.card.direction})
 
-    def default(self, task: Task, direction: str | None) -> Model | None:
-        """The model that answers when none is named."""
-        candidates = self._candidates(task, direction)
-        plain = [m for m in candidates if m.card.name == (direction or "mnist")]
-        return next(reversed(plain or candidates), None)
+    def is_default(self, model: Model) -> bool:
+        """Whether it answers when no model is named."""
+        card = model.card
+        return _default(self._candidates(card.task, card.direction, card.label is not None)) is model
 
-    def find(self, task: Task, direction: str | None, wanted: str | None) -> Model:
-        """The model `wanted` (<name> or <name>/<version>), or the default. Raises Problem 404 listing what there is."""
-        candidates = self._candidates(task, direction)
+    def find(self, task: Task, direction: str | None, wanted: str | None, labelled: bool = False) -> Model:
+        """The model `wanted` (<name> or <name>/<version>), or the default. Raises Problem 404 listing what there is.
+
+        `labelled`: of samplers, those that write the digit asked for.
+        """
+        candidates = self._candidates(task, direction, labelled)
+        if not candidates and labelled:
+            raise Problem(404, "no-labels", "no model here writes the digit that is asked for: leave out digit")
         if not candidates:
             kind, there = ("direction", self.directions) if direction else ("task", ["translate"])
             raise Problem(404, f"unknown-{kind}", f"no such {kind}: there is {', '.join(there)}", available=there)
         if wanted is None:
-            default = self.default(task, direction)
-            if default is not None:
-                return default
+            return _default(candidates)
         matching = [m for m in candidates if wanted in (m.id, m.card.name)]
         if not matching:
             there = [m.id for m in candidates]
             raise Problem(
-                404, "unknown-model", f"no model {wanted!r} here: there is {', '.join(there)}", available=there
+                404, "unknown-model", f"no model {wanted!r} answers this: there is {', '.join(there)}", available=there
             )
         return matching[-1]
 
@@ -72,8 +77,18 @@ class Registry:
         """The model's file, relative to the models folder."""
         return (model.folder / "model.onnx").relative_to(self._root).as_posix()
 
-    def _candidates(self, task: Task, direction: str | None) -> list[Model]:
-        return [m for m in self.models if m.card.task == task and m.card.direction == direction]
+    def _candidates(self, task: Task, direction: str | None, labelled: bool) -> list[Model]:
+        return [
+            m
+            for m in self.models
+            if (m.card.task, m.card.direction, m.card.label is not None) == (task, direction, labelled)
+        ]
+
+
+def _default(candidates: list[Model]) -> Model:
+    """The newest version under the plain name, or of what there is; candidates come in order of name and version."""
+    plain = [m for m in candidates if m.card.name in {m.card.direction, *PLAIN_SAMPLERS}]
+    return (plain or candidates)[-1]
 
 
 def _load(folder: Path, settings: Settings, metrics: Metrics) -> Model:

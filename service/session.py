@@ -29,14 +29,14 @@ class Session:
 
         Raises DeviceError when `device` is 'cuda' and fails, CardError when the model does not run at all.
         """
-        self._input = card.input.name
+        self._input, self._label = card.input.name, card.label.name if card.label else None
         self.fallback_reason: str | None = None
         """With device=auto: why the model runs on the CPU."""
         path, probe = folder / MODEL_FILE, _probe_input(card)
         if device != "cpu":
             try:
                 self._session = _open_cuda(path)
-                self._session.run(None, {self._input: probe})  # cuDNN loads at the first convolution
+                self._session.run(None, self._feed(probe))  # cuDNN loads at the first convolution
                 self.provider = cuda.PROVIDER
                 return
             except Exception as error:  # ONNX Runtime raises many kinds; each means the GPU does not work here
@@ -46,16 +46,24 @@ class Session:
                 self.fallback_reason = reason
         try:
             self._session = _open_cpu(path, threads)
-            self._session.run(None, {self._input: probe})
+            self._session.run(None, self._feed(probe))
         except Exception as error:  # likewise: a file that is no model, or not the card's
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise CardError(f"{path} does not run as its card says: {reason}") from error
         self.provider = CPU
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.uint8]:
-        """One batch through the model; releases the GIL while it computes."""
-        (answer,) = self._session.run(None, {self._input: batch})
+        """One batch through the model; releases the GIL while it computes.
+
+        A sampler with labels takes them as the last column of z: rows of one array are what batches are made of.
+        """
+        (answer,) = self._session.run(None, self._feed(batch))
         return answer
+
+    def _feed(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        if self._label is None:
+            return {self._input: batch}
+        return {self._input: batch[:, :-1], self._label: batch[:, -1].astype(np.int64)}
 
 
 @cache
@@ -85,5 +93,5 @@ def _open_cpu(path: Path, threads: int) -> ort.InferenceSession:
 
 def _probe_input(card: ModelCard) -> NDArray[Any]:
     if card.latent is not None:
-        return np.zeros((1, card.latent), dtype=np.float32)
+        return np.zeros((1, card.latent + (card.label is not None)), dtype=np.float32)
     return np.zeros((1, 64, 64, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from training.config import CycleGanConfig, GanConfig
 from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
-from training.evaluate import EvaluateConfig, evaluate
+from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.run import DeviceError, run_cyclegan, run_gan
 from training.training_loop import DivergedError, ResumeError
 
@@ -30,7 +30,9 @@ class Train(BaseSettings):
     download: CliSubCommand[DownloadConfig] = Field(description="Fetch MNIST and horse2zebra, checked and resumable.")
     gan: CliSubCommand[GanConfig] = Field(description="Fit the vanilla GAN on MNIST.")
     cyclegan: CliSubCommand[CycleGanConfig] = Field(description="Fit CycleGAN on two folders of unpaired images.")
-    evaluate: CliSubCommand[EvaluateConfig] = Field(description="Score a published .onnx file on the test set.")
+    evaluate: CliSubCommand[EvaluateConfig] = Field(
+        description="Score a published .onnx file or a checkpoint on the test set."
+    )
 
 
 def main() -> None:

@@ -50,6 +50,9 @@ class FitConfig(BaseModel):
     """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
 
 
+Regulariser = Literal["r1", "spectral", "none"]
+
+
 class GanConfig(FitConfig):
     """Fit the vanilla GAN of Goodfellow et al. 2014 on MNIST."""
 
@@ -67,6 +70,16 @@ class GanConfig(FitConfig):
     """Adam's learning rate for the generator; one this narrow bears three times DCGAN's."""
     loss: GeneratorLoss = "non_saturating"
     """The generator's loss: the paper's game value, or its substitute that does not saturate."""
+    regulariser: Regulariser = "r1"
+    """What keeps the discriminator smooth: the R1 penalty, spectral normalisation, or nothing."""
+    r1_weight: PositiveFloat = 1.0
+    """Weight of the R1 penalty (gamma)."""
+    r1_every: PositiveInt = 16
+    """Steps from one R1 penalty to the next; its weight is scaled by as much, so that its mean stays."""
+    conditional: bool = False
+    """Learn to write the digit that is asked for."""
+    stacked: bool = False
+    """Fit stacked MNIST, three digits in one picture and 1,000 modes: a test of coverage that is not exported."""
     latent: PositiveInt = 64
     """Length of the noise vector z."""
     width: PositiveInt = 32
@@ -75,10 +88,16 @@ class GanConfig(FitConfig):
     """Adam's learning rate for the discriminator, which has to keep up with one step for each of the generator's."""
     discriminator_width: PositiveInt = 64
     """Discriminator channels at 14x14."""
-    cache: Path = Path("runs/digit-classifier")
+    cache: Path = Path("runs/cache")
     """Folder that keeps the digit classifier which watches for mode collapse; fitted in a minute when absent."""
     collapse_warmup_images: int = Field(60_000, ge=0)
     """Images before the watch for mode collapse begins."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.conditional and self.stacked:
+            raise ValueError("--conditional asks for one of ten digits, --stacked has 1,000 kinds: choose one of them")
+        return self
 
 
 class CycleGanConfig(FitConfig):

@@ -6,11 +6,11 @@ from torch import Tensor
 from training import ema, randomness
 from training.collapse import CollapseWatch
 from training.config import GanConfig
-from training.data.mnist import Digits
+from training.data.mnist import CLASSES, Digits
 from training.data.pixels import to_uint8
 from training.distributed import World
 from training.grid import tile
-from training.losses.gan import GENERATOR_LOSSES, discriminator_loss
+from training.losses.gan import GENERATOR_LOSSES, discriminator_loss, r1_penalty
 from training.networks.gan import Discriminator, Generator
 from training.task import Task
 
@@ -26,37 +26,51 @@ class GanTask(Task):
         """`watch` judges samples once a tick; None leaves collapse unwatched."""
         super().__init__(config, world, precision)
         self.settings, self.digits, self.watch = config, digits, watch
-        self.dataset = {"name": "MNIST, training set", "sha256": digits.sha256}
+        self.dataset = {
+            "name": f"{'stacked ' if config.stacked else ''}MNIST, training set",
+            "sha256": digits.sha256,
+        }
+        self.draw = digits.stacked_batch if config.stacked else digits.batch
+        self.classes, channels = CLASSES if config.conditional else 0, 3 if config.stacked else 1
         with randomness.seeded(config.seed, "weights"):
-            generator = self.adopt(Generator(config.latent, config.width))
-            discriminator = self.adopt(Discriminator(config.discriminator_width))
+            generator = self.adopt(Generator(config.latent, config.width, self.classes, channels))
+            spectral = config.regulariser == "spectral"
+            discriminator = self.adopt(Discriminator(config.discriminator_width, self.classes, channels, spectral))
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.averages = {"generator": ema.averaged_copy(generator)}
         self.add_optimiser("generator", generator, rate=config.rate)
         self.add_optimiser("discriminator", discriminator, rate=config.discriminator_rate)
         self.generator, self.judge = self.compiled(generator), self.compiled(discriminator.logits)
+        self.penalised = discriminator.logits  # torch.compile has no second derivatives
         self.loss = GENERATOR_LOSSES[config.loss]
         self.fixed_z = torch.randn(100, config.latent, generator=randomness.generator(config.seed, "fixed z"))
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One discriminator and one generator update."""
-        batch, world = self.config.batch, self.world
-        real = self.digits.batch(first, batch, self.config.seed, world)
-        noise = torch.randn(batch, self.settings.latent, generator=randomness.generator(self.config.seed, "z", first))
+        config, world, batch = self.settings, self.world, self.settings.batch
+        real, real_label = self.draw(first, batch, config.seed, world)
+        noise = torch.randn(batch, config.latent, generator=randomness.generator(config.seed, "z", first))
         share = world.share(batch)
+        noise, label = noise[share.start : share.stop].to(world.device), real_label if self.classes else None
         with self.autocast():
-            fake = self.generator(noise[share.start : share.stop].to(world.device))
+            fake = self.generator(noise, label)
 
         # Discriminator: ascend E log D(x) + E log(1 - D(G(z)))
+        both = None if label is None else torch.cat([label, label])
         with self.autocast():
-            real_logits, fake_logits = self.judge(torch.cat([real, fake.detach()])).float().chunk(2)
+            real_logits, fake_logits = self.judge(torch.cat([real, fake.detach()]), both).float().chunk(2)
         d_loss = discriminator_loss(real_logits, fake_logits)
-        self.descend("discriminator", d_loss)
+        total, penalty = d_loss, {}
+        if config.regulariser == "r1" and first // batch % config.r1_every == 0:
+            real.requires_grad_(True)
+            penalty["r1_penalty"] = r1_penalty(self.penalised(real, label), real)
+            total = total + config.r1_weight * config.r1_every * penalty["r1_penalty"]
+        self.descend("discriminator", total)
 
         # Generator: against the discriminator just improved
         self.networks["discriminator"].requires_grad_(False)
         with self.autocast():
-            judged = self.judge(fake).float()
+            judged = self.judge(fake, label).float()
         g_loss = self.loss(judged)
         self.descend("generator", g_loss)
         self.networks["discriminator"].requires_grad_(True)
@@ -69,20 +83,26 @@ class GanTask(Task):
             "generator_loss": g_loss.detach(),
             "likelihood_real": torch.sigmoid(real_logits.detach()).mean(),
             "likelihood_fake": torch.sigmoid(fake_logits.detach()).mean(),
+            **{name: value.detach() for name, value in penalty.items()},
         }
 
     @torch.no_grad()
     def generate(self, z: Tensor) -> Tensor:
-        """Digits of the averaged generator, uint8 (N, 1, 28, 28) on the CPU."""
-        return to_uint8(self.averages["generator"](z.to(self.world.device))).cpu()
+        """Pictures of the averaged generator, uint8 (N, channels, 28, 28) on the CPU; labels go round from 0 to 9."""
+        device = self.world.device
+        label = torch.arange(len(z), device=device) % CLASSES if self.classes else None
+        return to_uint8(self.averages["generator"](z.to(device), label)).cpu()
 
     def sample_grid(self) -> Tensor:
-        """100 digits of the fixed z, ten a row."""
+        """100 pictures of the fixed z, ten a row."""
         return tile(self.generate(self.fixed_z), columns=10)
 
     def inspect(self, images: int) -> tuple[dict[str, float], str | None]:
-        """Histogram figures of 1,000 fresh digits, and the warning when the generator has collapsed."""
+        """Histogram figures of 1,000 fresh digits, and the warning when the generator has collapsed.
+
+        Of stacked digits, every channel is one.
+        """
         if self.watch is None:
             return {}, None
         z = torch.randn(1000, self.settings.latent, generator=randomness.generator(self.config.seed, "watch", images))
-        return self.watch.look(self.generate(z), images)
+        return self.watch.look(self.generate(z).flatten(0, 1).unsqueeze(1), images)

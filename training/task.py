@@ -58,7 +58,7 @@ class Task(ABC):
         network = network.to(self.world.device)
         return network if dense else network.to(memory_format=torch.channels_last)
 
-    def compiled(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def compiled(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """What runs a network, compiled when the settings ask for it."""
         return torch.compile(forward) if self.config.compile else forward
 

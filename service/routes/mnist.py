@@ -30,15 +30,19 @@ async def sample(
         int | None, Query(ge=0, lt=SEED_RANGE, description="Of the first digit; digit i has seed + i mod 2^64.")
     ] = None,
     format: Annotated[Literal["png", "npy", "json"] | None, Query(description="Wins over the Accept header.")] = None,
+    digit: Annotated[int | None, Query(ge=0, le=9, description="Only this digit.")] = None,
     columns: Annotated[int | None, Query(ge=1, le=1024, description="Digits in a row of the PNG.")] = None,
     model: Annotated[str | None, Query(description="A model of /models instead of the default.")] = None,
     accept: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Digits as one PNG (28x28 each, side by side, ink white), a NumPy array (count, 28, 28) or JSON with PNGs."""
-    chosen = shared.registry.find("sample", None, model)
+    chosen = shared.registry.find("sample", None, model, labelled=digit is not None)
     kind = choose_format(format, accept, OFFERS, "png")
     seeds = consecutive_seeds(secrets.randbits(64) if seed is None else seed, count)
-    digits = await shared.infer(chosen, latents(seeds, chosen.card.latent or 0))
+    rows = latents(seeds, chosen.card.latent or 0)
+    if digit is not None:
+        rows = np.column_stack([rows, np.full(count, digit, rows.dtype)])
+    digits = await shared.infer(chosen, rows)
     body = await shared.in_codec_thread(_render, digits, seeds, kind, columns)
     return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": chosen.id})
 

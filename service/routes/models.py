@@ -26,7 +26,7 @@ async def models(shared: Shared) -> dict[str, list[dict[str, Any]]]:
                 "sha256": model.card.sha256,
                 "provider": model.session.provider,
                 "fallback_reason": model.session.fallback_reason,
-                "default": registry.default(model.card.task, model.card.direction) is model,
+                "default": registry.is_default(model),
                 "trained_images": model.card.training.images,
                 "scores": [score.model_dump() for score in model.card.scores],
             }

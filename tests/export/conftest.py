@@ -68,7 +68,7 @@ def gan_state() -> dict[str, Any]:
     generator = gan.Generator(LATENT, WIDTH)
     for _ in range(3):
         generator(torch.randn(64, LATENT))  # moves the running means away from 0 and 1
-    config = {"latent": LATENT, "width": WIDTH, "cache": "/home/me/cache"}
+    config = {"latent": LATENT, "width": WIDTH, "conditional": False, "stacked": False, "cache": "/home/me/cache"}
     return _state("gan", config, {"generator": generator})
 
 

@@ -3,10 +3,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from export import cli
-from service.card import read_card
+from service.card import MODEL_FILE, read_card
+from training.evaluation.candidate import graph_sha256
 
 Run = Callable[..., tuple[object, str, str]]
 
@@ -43,6 +45,19 @@ def refused(run: Run) -> Callable[..., str]:
 
 
 @pytest.fixture
+def report(folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """`report(*scores)`: what gan-train evaluate writes about the sampler."""
+
+    def write(*scores: dict[str, object]) -> Path:
+        sha256 = graph_sha256(onnx.load(folder / MODEL_FILE))
+        content = {"model": "mnist", "graph_sha256": sha256, "scores": scores}
+        (tmp_path / "scores.json").write_text(json.dumps(content))
+        return tmp_path / "scores.json"
+
+    return write
+
+
+@pytest.fixture
 def folder(gan_checkpoint: Path, run: Run, tmp_path: Path) -> Path:
     """A sampler published by the command."""
     assert run("publish", gan_checkpoint, "--models", tmp_path / "models")[0] == 0
@@ -57,9 +72,8 @@ def test_publish_tells_where(run: Run, gan_checkpoint: Path, tmp_path: Path) -> 
     assert read_card(folder).version == "7"
 
 
-def test_scores_are_attached(run: Run, folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "scores.json").write_text(json.dumps([FID]))
-    status, out, _ = run("scores", folder, tmp_path / "scores.json")
+def test_scores_are_attached(run: Run, folder: Path, report: Callable[..., Path]) -> None:
+    status, out, _ = run("scores", folder, report(FID))
     assert status == 0
     assert out.strip() == f"{folder}: 1 scores, sha256 {read_card(folder).sha256}"
     assert [score.value for score in read_card(folder).scores] == [3.5]
@@ -96,7 +110,15 @@ def test_a_bad_option_is_named(
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("", "is not JSON"), ("{", "is not JSON"), ('[{"value": 1}]', "metric")]
+    ("content", "reason"),
+    [
+        ("", "Invalid JSON"),
+        ("{", "Invalid JSON"),
+        ("[]", "no report"),
+        ('{"graph_sha256": "a", "scores": [{"value": 1}]}', "scores.0.metric"),
+        ('{"graph_sha256": null, "scores": []}', "graph_sha256"),
+        ('{"graph_sha256": "a", "scores": []}', "another file"),
+    ],
 )
 def test_bad_scores_are_said_and_the_model_stays(
     refused: Callable[..., str], folder: Path, tmp_path: Path, content: str, reason: str
@@ -107,16 +129,17 @@ def test_bad_scores_are_said_and_the_model_stays(
     assert read_card(folder) == before
 
 
-def test_a_score_that_is_no_number_is_refused(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "scores.json").write_text(json.dumps([{**FID, "value": float("nan")}]))
-    assert "finite" in refused("scores", folder, tmp_path / "scores.json")
+def test_a_score_that_is_no_number_is_refused(
+    refused: Callable[..., str], folder: Path, report: Callable[..., Path]
+) -> None:
+    assert "finite" in refused("scores", folder, report({**FID, "value": float("nan")}))
     assert read_card(folder).scores == ()
 
 
 @pytest.mark.parametrize("name", ["scores.json", "mnist"])
 def test_a_missing_file_or_folder_is_said(refused: Callable[..., str], tmp_path: Path, name: str) -> None:
     if name == "mnist":
-        (tmp_path / "scores.json").write_text("[]")
+        (tmp_path / "scores.json").write_text('{"graph_sha256": "a", "scores": []}')
     assert name in refused("scores", tmp_path / "mnist", tmp_path / "scores.json")
 
 

@@ -52,28 +52,28 @@ def off_by() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def inputs() -> list[Tensor]:
+def inputs() -> list[tuple[Tensor]]:
     dice = torch.Generator().manual_seed(0)
-    return [torch.randint(0, 200, (n, PIXELS), dtype=torch.uint8, generator=dice) for n in (1, 3)]
+    return [(torch.randint(0, 200, (n, PIXELS), dtype=torch.uint8, generator=dice),) for n in (1, 3)]
 
 
-def test_equal_answers_pass_with_no_difference(off_by: Callable[..., bytes], inputs: list[Tensor]) -> None:
+def test_equal_answers_pass_with_no_difference(off_by: Callable[..., bytes], inputs: list[tuple[Tensor]]) -> None:
     parity = check_parity(off_by(0, 0), Copy(), inputs)
     assert (parity.max_difference, parity.differing_share, parity.tolerance) == (0, 0.0, 1)
     assert parity.checked == ("1x1000", "3x1000")
 
 
-def test_one_level_in_one_percent_passes_and_is_told(off_by: Callable[..., bytes], inputs: list[Tensor]) -> None:
+def test_one_level_in_one_percent_passes_and_is_told(off_by: Callable[..., bytes], inputs: list[tuple[Tensor]]) -> None:
     parity = check_parity(off_by(1, 10), Copy(), inputs)
     assert (parity.max_difference, parity.differing_share) == (1, 0.01)
 
 
-def test_one_level_in_more_is_refused(off_by: Callable[..., bytes], inputs: list[Tensor]) -> None:
+def test_one_level_in_more_is_refused(off_by: Callable[..., bytes], inputs: list[tuple[Tensor]]) -> None:
     with pytest.raises(ParityError, match=r"1 grey levels in 1\.10%"):
         check_parity(off_by(1, 11), Copy(), inputs)
 
 
-def test_two_levels_in_one_pixel_are_refused(off_by: Callable[..., bytes], inputs: list[Tensor]) -> None:
+def test_two_levels_in_one_pixel_are_refused(off_by: Callable[..., bytes], inputs: list[tuple[Tensor]]) -> None:
     with pytest.raises(ParityError, match="up to 2 grey levels"):
         check_parity(off_by(2, 1), Copy(), inputs)
 
@@ -81,7 +81,7 @@ def test_two_levels_in_one_pixel_are_refused(off_by: Callable[..., bytes], input
 def test_a_difference_does_not_wrap_around(off_by: Callable[..., bytes]) -> None:
     black = torch.zeros(1, PIXELS, dtype=torch.uint8)
     with pytest.raises(ParityError, match="up to 255 grey levels"):
-        check_parity(off_by(255, 1), Copy(), [black])
+        check_parity(off_by(255, 1), Copy(), [(black,)])
 
 
 def test_a_difference_in_the_last_input_alone_is_found(off_by: Callable[..., bytes]) -> None:
@@ -90,14 +90,14 @@ def test_a_difference_in_the_last_input_alone_is_found(off_by: Callable[..., byt
             return image * (image < 255)
 
     black, white = torch.zeros(1, PIXELS, dtype=torch.uint8), torch.full((1, PIXELS), 255, dtype=torch.uint8)
-    assert check_parity(off_by(0, 0), CopyButWhite(), [black]).max_difference == 0
+    assert check_parity(off_by(0, 0), CopyButWhite(), [(black,)]).max_difference == 0
     with pytest.raises(ParityError):
-        check_parity(off_by(0, 0), CopyButWhite(), [black, white])
+        check_parity(off_by(0, 0), CopyButWhite(), [(black,), (white,)])
 
 
 @pytest.mark.parametrize(("graph", "what"), [(Widen(), "int32"), (Pad(), r"\(2, 1000\)")])
 def test_another_type_or_shape_is_refused(
-    off_by: Callable[..., bytes], inputs: list[Tensor], graph: nn.Module, what: str
+    off_by: Callable[..., bytes], inputs: list[tuple[Tensor]], graph: nn.Module, what: str
 ) -> None:
     with pytest.raises(ParityError, match=what):
         check_parity(off_by(0, 0), graph, inputs)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from export.generators import generators_of
+from export.generators import exportables
 from export.parity import ParityError
 from export.publish import PublishError, attach_scores, publish
 from service.card import (
@@ -25,6 +26,7 @@ from service.card import (
 from service.session import Session
 from training import checkpoint, provenance
 from training.checkpoint import CheckpointError
+from training.evaluation.candidate import graph_sha256
 
 SCORES = (Score(metric="FID (Inception)", value=60.5, low=58.0, high=63.0, protocol="140 test pictures"),)
 
@@ -65,7 +67,8 @@ def test_the_card_of_a_translator_tells_direction_and_sizes(published: Path) -> 
 
 
 def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> None:
-    assert read_card(published / "mnist" / "1").training.config == {"seed": 0, "latent": 4, "width": 2}
+    config = read_card(published / "mnist" / "1").training.config
+    assert config == {"seed": 0, "latent": 4, "width": 2, "conditional": False, "stacked": False}
 
 
 def test_the_card_tells_what_parity_was_found_on_which_inputs(published: Path) -> None:
@@ -86,7 +89,7 @@ def test_the_service_gets_pytorchs_digits(published: Path, gan_state: dict[str, 
     folder = published / "mnist" / "1"
     z = torch.randn(5, 4, generator=torch.Generator().manual_seed(9))
     served = Session(folder, read_card(folder), "cpu", threads=1).run(z.numpy())
-    expected = generators_of(gan_state)[0].graph(z).numpy()
+    expected = exportables(gan_state)[0].graph(z).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert expected.std() > 0
 
@@ -96,7 +99,7 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
     dice = torch.Generator().manual_seed(9)
     image = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8, generator=dice)
     served = Session(folder, read_card(folder), "cpu", threads=1).run(image.numpy())
-    expected = generators_of(cyclegan_state)[0].graph(image).numpy()
+    expected = exportables(cyclegan_state)[0].graph(image).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert expected.std() > 0
 
@@ -212,7 +215,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"task": "classifier"}, "task 'classifier'"), ({"config": {"latent": 9, "width": 2}}, "do not fit")],
+    [({"task": "classifier"}, "task 'classifier'"), ({"averages": {"generator": {}}}, "do not fit")],
 )
 def test_a_checkpoint_of_something_else_is_refused(
     tmp_path: Path, gan_state: dict[str, Any], change: dict[str, Any], reason: str
@@ -238,36 +241,66 @@ def test_a_checkpoint_that_does_not_say_where_it_is_from_is_refused(
 # scores
 
 
-def test_scores_change_the_card_and_the_file(folder: Path) -> None:
+@pytest.fixture
+def report(folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """`report(scores=SCORES)`: scores of the sampler, as gan-train evaluate writes them."""
+
+    def write(scores: tuple[Score, ...] = SCORES) -> Path:
+        sha256 = graph_sha256(onnx.load(folder / MODEL_FILE))
+        content = {"model": "mnist", "graph_sha256": sha256, "scores": [s.model_dump() for s in scores]}
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def test_scores_change_the_card_and_the_file(folder: Path, report: Callable[..., Path]) -> None:
     before = read_card(folder)
-    card = attach_scores(folder, SCORES)
+    card = attach_scores(folder, report())
     assert card == read_card(folder)
     assert card.scores == embedded_card(folder).scores == SCORES
     assert card.sha256 != before.sha256
     assert card.model_copy(update={"scores": (), "sha256": None}) == before.model_copy(update={"sha256": None})
 
 
-def test_scores_leave_the_graph_as_it_was(folder: Path) -> None:
+def test_scores_leave_the_graph_as_it_was(folder: Path, report: Callable[..., Path]) -> None:
     z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     before = onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True)
     digits = Session(folder, read_card(folder), "cpu", threads=1).run(z)
-    card = attach_scores(folder, SCORES)
+    card = attach_scores(folder, report())
     assert onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True) == before
     assert (Session(folder, card, "cpu", threads=1).run(z) == digits).all()
 
 
-def test_scores_replace_those_before(folder: Path) -> None:
-    attach_scores(folder, SCORES)
-    assert attach_scores(folder, ()).scores == ()
+def test_scores_replace_those_before(folder: Path, report: Callable[..., Path]) -> None:
+    attach_scores(folder, report())
+    assert attach_scores(folder, report(())).scores == ()
 
 
-def test_scores_leave_nothing_else_behind(folder: Path) -> None:
-    attach_scores(folder, SCORES)
+def test_scores_leave_nothing_else_behind(folder: Path, report: Callable[..., Path]) -> None:
+    attach_scores(folder, report())
     assert [path.name for path in folder.parent.iterdir()] == ["1"]
     assert {path.name for path in folder.iterdir()} == {CARD_FILE, MODEL_FILE}
 
 
-def test_scores_of_an_altered_model_are_refused(folder: Path) -> None:
+def test_scores_of_an_altered_model_are_refused(folder: Path, report: Callable[..., Path]) -> None:
+    ours = report()
     (folder / MODEL_FILE).write_bytes(b"altered")
     with pytest.raises(CardError, match="sha256"):
-        attach_scores(folder, SCORES)
+        attach_scores(folder, ours)
+
+
+def test_scores_of_another_file_are_refused(
+    published: Path, folder: Path, report: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = shutil.copytree(published / "horse2zebra" / "1", tmp_path / "horse2zebra" / "1")
+    with pytest.raises(PublishError, match="another file"):
+        attach_scores(other, report())
+    assert read_card(other).scores == ()
+
+
+def test_attached_scores_do_not_make_it_another_file(folder: Path, report: Callable[..., Path]) -> None:
+    ours = report()
+    attach_scores(folder, ours)
+    assert attach_scores(folder, ours).scores == SCORES

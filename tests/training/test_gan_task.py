@@ -10,7 +10,7 @@ from training.gan_task import GanTask
 Build = Callable[..., GanTask]
 
 UNIFORM = torch.full((10,), 0.1, dtype=torch.float64)
-PARTS = ["discriminator_loss", "generator_loss", "likelihood_real", "likelihood_fake"]
+PARTS = ["discriminator_loss", "generator_loss", "likelihood_real", "likelihood_fake", "r1_penalty"]
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

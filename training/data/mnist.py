@@ -14,6 +14,9 @@ from training.data.errors import DataError
 from training.data.pixels import to_signed
 from training.distributed import World
 
+CLASSES = 10
+"""The digits 0 to 9."""
+
 
 @dataclass(frozen=True)
 class Digits:
@@ -27,11 +30,25 @@ class Digits:
         """Hash of the pixels and labels, in order."""
         return hashlib.sha256(self.images.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()
 
-    def batch(self, first: int, size: int, seed: int, world: World) -> Tensor:
-        """This process's share of the global batch that starts at image `first`: (n, 1, 28, 28) in [-1, 1]."""
-        positions = [first + i for i in world.share(size)]
-        rows = [randomness.shuffled_index(seed, "mnist", p, len(self.images)) for p in positions]
-        return to_signed(self.images[torch.tensor(rows)].to(world.device))
+    def batch(self, first: int, size: int, seed: int, world: World) -> tuple[Tensor, Tensor]:
+        """This process's share of the global batch that starts at image `first`.
+
+        Returns pictures (n, 1, 28, 28) in [-1, 1] and labels (n,), on the device.
+        """
+        rows = torch.tensor([self._row(seed, "mnist", first + i) for i in world.share(size)])
+        return to_signed(self.images[rows].to(world.device)), self.labels[rows].to(world.device)
+
+    def stacked_batch(self, first: int, size: int, seed: int, world: World) -> tuple[Tensor, Tensor]:
+        """The same of stacked MNIST (Metz et al. 2017): three independent digits as the channels of one picture.
+
+        Returns pictures (n, 3, 28, 28) and labels 0 to 999, the digits read from the first channel to the last.
+        """
+        rows = torch.tensor([[self._row(seed, f"mnist {c}", first + i) for c in range(3)] for i in world.share(size)])
+        pictures, labels = to_signed(self.images[rows].squeeze(2)), self.labels[rows] @ torch.tensor([100, 10, 1])
+        return pictures.to(world.device), labels.to(world.device)
+
+    def _row(self, seed: int, purpose: str, position: int) -> int:
+        return randomness.shuffled_index(seed, purpose, position, len(self.images))
 
 
 def load_mnist(root: Path, train: bool = True) -> Digits:

@@ -79,7 +79,7 @@ def test_the_hash_covers_pixels_and_labels(digits):
 
 def test_a_batch_is_scaled_to_minus_one_and_one():
     images = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 28, 28)
-    batch = Digits(images, torch.zeros(2)).batch(0, 2, seed=0, world=World())
+    batch, _ = Digits(images, torch.zeros(2)).batch(0, 2, seed=0, world=World())
     assert batch.shape == (2, 1, 28, 28)
     assert batch.dtype == torch.float32
     assert sorted(batch[:, 0, 0, 0].tolist()) == [-1.0, 1.0]
@@ -88,21 +88,35 @@ def test_a_batch_is_scaled_to_minus_one_and_one():
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("first", [0, 8, 16])
 def test_the_shares_of_all_processes_are_the_batch_of_one(size, first, digits):
-    alone = digits.batch(first, 8, seed=3, world=World())
-    shares = [digits.batch(first, 8, seed=3, world=World(rank, size)) for rank in range(size)]
-    assert torch.equal(torch.cat(shares), alone)
+    for draw in (digits.batch, digits.stacked_batch):
+        alone = draw(first, 8, seed=3, world=World())
+        shares = [draw(first, 8, seed=3, world=World(rank, size)) for rank in range(size)]
+        assert all(torch.equal(torch.cat(parts), whole) for parts, whole in zip(zip(*shares), alone))
+
+
+def test_labels_belong_to_their_digits(digits):
+    images, labels = digits.batch(0, 8, seed=3, world=World())
+    assert [n % 10 for n in numbers(images)] == labels.tolist()
+
+
+def test_stacked_digits_are_three_independent_ones_with_a_number_of_three_places(digits):
+    images, labels = digits.stacked_batch(0, 8, seed=3, world=World())
+    assert images.shape == (8, 3, 28, 28)
+    channels = [numbers(images[:, c : c + 1]) for c in range(3)]
+    assert [100 * (a % 10) + 10 * (b % 10) + c % 10 for a, b, c in zip(*channels)] == labels.tolist()
+    assert channels[0] != channels[1] != channels[2] != channels[0]
 
 
 def test_a_batch_depends_on_seed_and_position_alone(digits):
-    batch = digits.batch(8, 8, seed=3, world=World())
+    batch = digits.batch(8, 8, seed=3, world=World())[0]
     digits.batch(0, 8, seed=3, world=World())
     torch.rand(7)
-    assert torch.equal(digits.batch(8, 8, seed=3, world=World()), batch)
-    assert not torch.equal(digits.batch(8, 8, seed=4, world=World()), batch)
+    assert torch.equal(digits.batch(8, 8, seed=3, world=World())[0], batch)
+    assert not torch.equal(digits.batch(8, 8, seed=4, world=World())[0], batch)
 
 
 def test_every_epoch_shows_every_digit_once_in_another_order(digits):
     # batches of 8 over 20 digits: the third one reaches into the second epoch
-    order = [n for first in range(0, 40, 8) for n in numbers(digits.batch(first, 8, seed=3, world=World()))]
+    order = [n for first in range(0, 40, 8) for n in numbers(digits.batch(first, 8, seed=3, world=World())[0])]
     assert sorted(order[:20]) == sorted(order[20:]) == list(range(20))
     assert order[:20] != order[20:]

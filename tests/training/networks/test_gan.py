@@ -40,8 +40,8 @@ def test_likelihood_is_float32_under_autocast() -> None:
 
 
 def test_spectral_norm_keeps_convolutions_at_singular_value_one() -> None:
-    network = Discriminator(4)
-    layers = [layer for layer in network.score if is_parametrized(layer)]
+    network = Discriminator(4, spectral=True)
+    layers = [layer for layer in network.features if is_parametrized(layer)]
     assert len(layers) == 2
     with torch.no_grad():
         for layer in layers:
@@ -52,17 +52,44 @@ def test_spectral_norm_keeps_convolutions_at_singular_value_one() -> None:
         assert svdvals(layer.weight.flatten(1)).max().item() == pytest.approx(1, abs=0.02)
 
 
+def test_without_spectral_norm_the_layers_are_plain() -> None:
+    assert not any(is_parametrized(layer) for layer in Discriminator(4).features)
+
+
 def test_the_last_layer_is_free_of_the_spectral_norm() -> None:
-    network, x = Discriminator(2).eval(), torch.rand(1, 1, 28, 28) * 2 - 1
+    network, x = Discriminator(2, spectral=True).eval(), torch.rand(1, 1, 28, 28) * 2 - 1
     logit = network.logits(x)
     with torch.no_grad():
-        for parameter in network.score[-1].parameters():
+        for parameter in network.score.parameters():
             parameter.mul_(10)
     assert torch.allclose(network.logits(x), 10 * logit)
 
 
+def test_pictures_of_three_channels_are_made_and_judged() -> None:
+    pictures = Generator(4, 2, channels=3)(torch.randn(2, 4))
+    assert pictures.shape == (2, 3, 28, 28)
+    assert Discriminator(2, channels=3).logits(pictures).shape == (2,)
+
+
+def test_a_label_changes_the_digit_and_the_verdict() -> None:
+    generator, z = Generator(4, 2, classes=10).eval(), torch.randn(1, 4).expand(10, 4)
+    digits = generator(z, torch.arange(10))
+    assert len({digit.detach().numpy().tobytes() for digit in digits}) == 10
+    discriminator = Discriminator(2, classes=10)
+    logits = discriminator.logits(digits[:1].expand(10, -1, -1, -1), torch.arange(10))
+    assert len(set(logits.tolist())) == 10
+
+
+def test_a_label_is_judged_by_its_projection() -> None:
+    network, x = Discriminator(2, classes=3), torch.rand(1, 1, 28, 28) * 2 - 1
+    without, features = network.logits(x), network.features(x)
+    for label in range(3):
+        added = (features * network.classes.weight[label]).sum()
+        assert torch.allclose(network.logits(x, torch.tensor([label])), without + added)
+
+
 def test_evaluation_leaves_the_spectral_norm_alone() -> None:
-    network = Discriminator(2).eval()
+    network = Discriminator(2, spectral=True).eval()
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network(torch.zeros(1, 1, 28, 28))
     assert all(torch.equal(before[name], buffer) for name, buffer in network.named_buffers())

@@ -1,0 +1,1 @@
+"""Scoring finished generators: the file that is served, or a checkpoint."""

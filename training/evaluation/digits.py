@@ -1,0 +1,111 @@
+"""Scores of a digit generator."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.data.mnist import Digits
+from training.data.pixels import to_signed
+from training.evaluation.candidate import Candidate
+from training.evaluation.distances import distances, yardstick
+from training.evaluation.features import kept_features
+from training.evaluation.report import Score, score
+from training.feature_networks import inception_features
+from training.metrics.modes import count_modes, histogram, kl_divergence
+from training.metrics.nearest import near_copy_share, nearest
+from training.metrics.precision_recall import NEIGHBOURS, precision_recall
+from training.networks.classifier import DigitClassifier
+
+BATCH = 100
+CLASSIFIER = "digit classifier"
+INCEPTION = "Inception"
+
+
+@dataclass(frozen=True)
+class JudgedDigits:
+    """Samples and what was found about them, for the picture."""
+
+    samples: Tensor
+    """uint8 (n, 1, 28, 28)."""
+    labels: Tensor
+    """What the classifier takes them for, (n,)."""
+    neighbours: Tensor
+    """The training digit nearest to each of the first samples in feature space, uint8 (k, 1, 28, 28)."""
+    scores: list[Score]
+
+
+def draw_digits(candidate: Candidate, count: int, classes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`count` digits for z from seed 0 and, of a conditional generator, the labels asked for, drawn from `classes`."""
+    dice = torch.Generator().manual_seed(0)
+    z = torch.randn(count, candidate.latent or 0, generator=dice)
+    if not candidate.conditional:
+        return candidate.generate(z, batch=BATCH), None
+    asked = classes[torch.randint(len(classes), (count,), generator=dice)]
+    return candidate.generate(z, asked, batch=BATCH), asked
+
+
+def judge_digits(
+    candidate: Candidate,
+    classifier: DigitClassifier,
+    train: Digits,
+    test: Digits,
+    count: int,
+    weights: Path | None,
+    cache: Path,
+) -> JudgedDigits:
+    """Scores `count` samples in the classifier's features and, with `weights`, in the Inception network's."""
+    samples, asked = draw_digits(candidate, count, train.labels)
+    made, sure = _look(classifier, samples)
+    real, real_sure = _look(classifier, test.images)
+    known, _ = _look(classifier, train.images)
+    labels = sure.argmax(1)
+    against = f"{len(samples):,} samples against the {len(test.images):,} test digits"
+    instead = f"the first {len(test.images):,} training digits instead"
+    scores = []
+
+    if weights is not None:
+        compute = partial(inception_features, weights=weights)
+        fakes = compute(samples)
+        reals, others = (
+            kept_features(cache, "inception", images, compute)
+            for images in (test.images, train.images[: len(test.images)])
+        )
+        scores += distances(INCEPTION, fakes, reals, against)
+        scores += yardstick(INCEPTION, "real floor", others, reals, instead)
+        scores += _manifolds(INCEPTION, fakes, reals, against)
+    scores += distances(CLASSIFIER, made, real, against)
+    scores += yardstick(CLASSIFIER, "real floor", known[: len(real)], real, instead)
+    scores += _manifolds(CLASSIFIER, made, real, against)
+
+    shares, same = histogram(labels), f"the same samples, labelled by the {CLASSIFIER}"
+    scores += [
+        score("digits above 1%", count_modes(shares), same),
+        score("KL from training histogram", kl_divergence(shares, histogram(train.labels)), same),
+        score("mean classifier confidence", float(sure.amax(1).mean()), same),
+        score("mean classifier confidence, real", float(real_sure.amax(1).mean()), "the test digits"),
+        score(
+            "near copies of training digits",
+            near_copy_share(made, real, known),
+            f"share nearer to one of {len(known):,} training digits than 99% of test digits are, {CLASSIFIER} features",
+        ),
+    ]
+    if asked is not None:
+        scores.insert(0, score("digit as asked", float((labels == asked).double().mean()), same))
+    shown = nearest(made[:10], known)[1]
+    return JudgedDigits(samples, labels, train.images[shown], scores)
+
+
+def _manifolds(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Score]:
+    precision, recall = precision_recall(made, real)
+    how = f"{protocol}, {NEIGHBOURS} neighbours"
+    return [score(f"precision ({space})", precision, how), score(f"recall ({space})", recall, how)]
+
+
+@torch.no_grad()
+def _look(classifier: DigitClassifier, digits: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (n, 128) and class probabilities (n, 10) of uint8 digits."""
+    features = torch.cat([classifier.features(to_signed(part)) for part in digits.split(1000)])
+    return features, classifier.classify(features).softmax(1)

@@ -1,0 +1,64 @@
+"""The `gan-train evaluate` command."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic_settings import CliPositionalArg
+
+from training.data.errors import DataError
+from training.data.mnist import load_mnist
+from training.digit_classifier import cached_classifier
+from training.evaluation.candidate import Candidate, open_candidates
+from training.evaluation.digits import judge_digits
+from training.evaluation.picture import draw_judged
+from training.evaluation.report import Report, Score, write_report
+from training.evaluation.translations import judge_translation
+
+
+class EvaluateConfig(BaseModel):
+    """Score a published .onnx file or a checkpoint on the test set."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    model: CliPositionalArg[Path]
+    """The .onnx file, such as models/mnist/1/model.onnx; or a checkpoint, or the folder of a run."""
+    out: Path = Path("runs/scores")
+    """Folder for <name>.json, which 'gan-export scores' attaches, and of digits <name>.png."""
+    data: Path = Path("data")
+    """Folder that holds the data sets."""
+    weights: Path | None = None
+    """Folder with the Inception and MobileNetV2 weights; without it digits are scored by our own classifier alone."""
+    cache: Path = Path("runs/cache")
+    """Folder that keeps the digit classifier and the features of real pictures."""
+    samples: PositiveInt = 10_000
+    """Digits to draw."""
+
+
+def evaluate(config: EvaluateConfig) -> list[Report]:
+    """Scores every generator of the model, writes and returns the reports.
+
+    Raises DataError or CheckpointError with what is missing.
+    """
+    if not config.model.exists():
+        raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
+    reports = []
+    for candidate in open_candidates(config.model):
+        scores = _judge_digits(candidate, config) if candidate.latent else _judge_translation(candidate, config)
+        reports.append(Report(model=candidate.name, graph_sha256=candidate.graph_sha256, scores=scores))
+        print(f"written to {write_report(reports[-1], config.out)}")
+    return reports
+
+
+def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
+    train, test = load_mnist(config.data), load_mnist(config.data, train=False)
+    classifier = cached_classifier(config.cache, train)
+    judged = judge_digits(candidate, classifier, train, test, config.samples, config.weights, config.cache)
+    config.out.mkdir(parents=True, exist_ok=True)
+    draw_judged(judged, train.labels, config.out / f"{candidate.name}.png")
+    return judged.scores
+
+
+def _judge_translation(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
+    if config.weights is None:
+        raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
+    return judge_translation(candidate, config.data / "horse2zebra", config.weights, config.cache)

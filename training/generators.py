@@ -1,0 +1,72 @@
+"""The finished generators of a checkpoint: rebuilt from its settings, with the averaged weights."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from training.checkpoint import CheckpointError
+from training.data.mnist import CLASSES
+from training.networks import cyclegan, gan
+
+
+@dataclass(frozen=True)
+class FinishedGenerator:
+    """One generator to score or export, frozen, with what its run says of it."""
+
+    name: str
+    """mnist, mnist-conditional, mnist-stacked, horse2zebra or zebra2horse."""
+    network: nn.Module
+    """Its averaged weights, in evaluation mode."""
+    direction: str | None = None
+    """Of a translation: what becomes what."""
+    preset: str | None = None
+    """Of a translation: which network."""
+    latent: int | None = None
+    """Of a sampler: length of z."""
+    conditional: bool = False
+    """Of a sampler: whether the digit is its second input."""
+    stacked: bool = False
+    """Of a sampler: whether it makes three digits at once, as channels."""
+
+
+def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
+    """The generators of a checkpoint's `state`.
+
+    Raises CheckpointError when task, settings or weights are not those of a fit of this project.
+    """
+    try:
+        task, config, averages = state["task"], state["config"], state["averages"]
+        if task == "gan":
+            conditional, stacked, latent = config["conditional"], config["stacked"], config["latent"]
+            digits = gan.Generator(latent, config["width"], CLASSES if conditional else 0, 3 if stacked else 1)
+            digits.load_state_dict(averages["generator"])
+            name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
+            return [FinishedGenerator(name, _frozen(digits), latent=latent, conditional=conditional, stacked=stacked)]
+        if task == "cyclegan":
+            found = []
+            for key, direction in zip("GF", directions(config["pair"]), strict=True):
+                network = cyclegan.Generator(*cyclegan.PRESETS[config["preset"]][:2])
+                network.load_state_dict(averages[key])
+                found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
+            return found
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the checkpoint lacks {error}: it is not from a fit of this project") from error
+    except RuntimeError as error:  # load_state_dict: shapes or names that do not fit
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"the checkpoint's weights do not fit the network its settings describe: {reason}"
+        ) from error
+    raise CheckpointError(f"the checkpoint is of task {task!r}: only gan and cyclegan make generators")
+
+
+def directions(pair: str) -> tuple[str, str]:
+    """'horse2zebra' -> ('horse2zebra', 'zebra2horse'). Raises CheckpointError for a name without its 2."""
+    x, two, y = pair.partition("2")
+    if not (x and two and y):
+        raise CheckpointError(f"the pair {pair!r} does not name its domains as in 'horse2zebra'")
+    return pair, f"{y}2{x}"
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    return network.eval().requires_grad_(False)
