@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from service import problems
 from service.metrics import Metrics
-from service.middleware import BodyLimit, RequestContext
+from service.middleware import BodyLimit, CancelWhenGone, RequestContext
 from service.registry import Registry
 from service.routes import mnist, models, page, status, translate
 from service.settings import Settings
@@ -49,5 +49,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for routes in (page, mnist, translate, models, status):
         app.include_router(routes.router)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
+    app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics)
     return app

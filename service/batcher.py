@@ -6,11 +6,13 @@ batch, small ones whole; a request that is not finished goes to the back of the 
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.metrics import Metrics
+
+log = logging.getLogger("service")
 
 Run = Callable[[NDArray[Any]], NDArray[np.uint8]]
 
@@ -72,6 +76,7 @@ class Batcher:
         self._queue: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}")
+        self._held = 0
         self._seconds_a_row = 0.0
         self._worker: asyncio.Task[None] | None = None
         self._stopping = False
@@ -88,17 +93,29 @@ class Batcher:
             await self._worker
         self._thread.shutdown()
 
-    def check_room(self) -> None:
-        """Raises QueueFullError when a request would be turned away: to be asked before its body is read."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place in the queue while a request's body is read and decoded, so that memory is bounded too.
+
+        Raises QueueFullError when there is none.
+        """
+        self._check_room()
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+
+    def _check_room(self) -> None:
         self._drop_lost()
-        if len(self._queue) >= self._queue_size:
+        if len(self._queue) + self._held >= self._queue_size:
             self._metrics.rejected.labels(self._name, "queue_full").inc()
             waiting = sum(len(entry.rows) - entry.taken for entry in self._queue)
             raise QueueFullError(min(60, max(1, math.ceil(waiting * self._seconds_a_row))))
 
     async def submit(self, rows: NDArray[Any], timeout_seconds: float) -> NDArray[np.uint8]:
         """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError."""
-        self.check_room()
+        self._check_room()
         now = self._clock()
         entry = _Entry(rows, asyncio.get_running_loop().create_future(), now + timeout_seconds, now)
         self._queue.append(entry)
@@ -144,11 +161,12 @@ class Batcher:
 
     async def _execute(self, batch: list[tuple[_Entry, NDArray[Any]]]) -> None:
         """Runs a batch and hands out its results; after a failure, request by request: only the culprit fails."""
-        rows = np.concatenate([part for _, part in batch]) if len(batch) > 1 else batch[0][1]
-        loop = asyncio.get_running_loop()
         start = self._clock()
         try:
-            answers = await loop.run_in_executor(self._thread, self._run, rows)
+            rows = np.concatenate([part for _, part in batch]) if len(batch) > 1 else batch[0][1]
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, rows)
+            if len(answers) != len(rows):
+                raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
             if len(batch) > 1:
                 for single in batch:
@@ -171,10 +189,9 @@ class Batcher:
             entry.future.set_result(np.concatenate(entry.results))
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
+        """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
+        log.error("%s failed on a request of %s", self._name, entry.rows.shape, exc_info=error)
         self._metrics.rejected.labels(self._name, "inference_error").inc()
-        if entry in self._queue:
-            self._queue.remove(entry)
-            self._measure_depth()
         if not entry.future.done():
             failure = InferenceError(f"{self._name} failed on this request")
             failure.__cause__ = error

@@ -5,9 +5,9 @@ It lives with the reader, because the reader decides what it accepts.
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
@@ -112,9 +112,9 @@ class ModelCard(_Part):
     output: TensorSpec
     """What the graph gives."""
     latent: int | None = None
-    """Of a sampler: length of z, drawn from N(0, 1)."""
+    """Of a sampler, which always has it: length of z, drawn from N(0, 1)."""
     size: SizeRule | None = None
-    """Of a translation: accepted sizes."""
+    """Of a translation, which always has it: accepted sizes."""
     training: Training
     """Where the weights come from."""
     parity: Parity
@@ -125,6 +125,14 @@ class ModelCard(_Part):
     """Quality, measured on this file's graph."""
     sha256: str | None = None
     """Hash of the .onnx file."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.task == "sample" and self.latent is None:
+            raise ValueError("a sampler's card needs latent")
+        if self.task == "translate" and (self.direction is None or self.size is None):
+            raise ValueError("a translation's card needs direction and size")
+        return self
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -33,5 +33,5 @@ def main() -> None:
         port=settings.port,
         log_level=settings.log_level,
         access_log=False,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        timeout_graceful_shutdown=settings.shutdown_seconds,
     )

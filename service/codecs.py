@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from service.problems import Problem
 
 Format = Literal["png", "jpeg", "webp"]
-MEDIA_TYPES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels; what the encoders take at most."""
 _ENCODING: dict[str, dict[str, Any]] = {
@@ -19,6 +19,16 @@ _ENCODING: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 90},
     "webp": {"quality": 90, "method": 0},
 }
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ def decode(body: bytes, max_pixels: int) -> Picture:
                 raise Problem(422, "animated-image", "the picture is animated: send one frame")
             image.load()
             kind: Format = "jpeg" if image.format in ("JPEG", "MPO") else "png" if image.format == "PNG" else "webp"
-            return Picture(_to_rgb(ImageOps.exif_transpose(image)), kind)
+            return Picture(_to_rgb(_upright(image)), kind)
     except UnidentifiedImageError as error:
         raise Problem(415, "not-an-image", "the body is not a JPEG, PNG or WebP picture") from error
     except Image.DecompressionBombError as error:
@@ -57,6 +67,17 @@ def decode(body: bytes, max_pixels: int) -> Picture:
         raise Problem(
             422, "broken-image", f"the picture cannot be decoded ({error}): it is truncated or damaged"
         ) from error
+
+
+def check_side(size: tuple[int, int], kind: Format) -> None:
+    """Raises Problem 422 when a picture of `size` is longer than the format can hold."""
+    if max(size) > LONGEST_SIDE[kind]:
+        raise Problem(
+            422,
+            "too-long-for-format",
+            f"the picture is {size[0]}x{size[1]}, {kind} holds at most {LONGEST_SIDE[kind]:,} a side: "
+            "ask for format=png",
+        )
 
 
 def to_model(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -88,6 +109,16 @@ def tile(digits: NDArray[np.uint8], columns: int) -> Image.Image:
     canvas = np.zeros((rows * columns, height, width), dtype=np.uint8)
     canvas[:n] = digits
     return Image.fromarray(canvas.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, -1))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the EXIF note asks; a note that cannot be read asks for nothing."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises many kinds for a damaged note, which is no reason to refuse the picture
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

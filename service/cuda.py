@@ -21,6 +21,10 @@ _LIBRARIES = {
     ),
     "win32": ("nvcuda.dll", "cudart64_13.dll", "cublas64_13.dll", "cudnn64_9.dll", "cufft64_12.dll"),
 }
+_CURE = {
+    "linux": "install what is missing with: pip install --require-hashes -r requirements/cuda.txt",
+    "win32": "install CUDA 13 and cuDNN 9 with NVIDIA's installers",
+}
 
 
 def missing_part() -> str | None:
@@ -34,7 +38,7 @@ def missing_part() -> str | None:
         ort.preload_dlls()
     absent = [name for name in libraries if not _loads(name)]
     if absent:
-        return f"{', '.join(absent)} cannot be loaded; the 'cuda' extra installs what is needed"
+        return f"{', '.join(absent)} cannot be loaded; {_CURE.get(sys.platform)}"
     return None
 
 

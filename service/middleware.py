@@ -1,18 +1,23 @@
-"""Around every request: an id, a measurement, a bound on its body, and no stack trace that leaves.
+"""Around every request: an id, a measurement, a bound on its body, an end when its client has gone.
 
-Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect from the routes.
+Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
 
+import asyncio
 import re
 import time
 import uuid
+from typing import cast
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
 from service.problems import Problem, unexpected
 
+GONE = 499
+"""Status under which a request is counted whose client did not wait for the answer."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
@@ -42,6 +47,8 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:  # while its body was read
+            pass
         except Exception:
             if status:  # the answer had begun: it can only be cut
                 raise
@@ -49,7 +56,7 @@ class RequestContext:
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.requests.labels(method, route, str(status or GONE)).inc()
             self._metrics.request_seconds.labels(method, route).observe(time.perf_counter() - start)
 
 
@@ -87,3 +94,59 @@ class BodyLimit:
             f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture",
             headers={"Connection": "close"},
         )
+
+
+class CancelWhenGone:
+    """Cancels a request whose client hangs up before its answer has begun: its work leaves every queue."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        watch = _Watch(receive, send)
+        if scope["method"] in ("GET", "HEAD"):  # has no body that the route would read to its end
+            watch.begin()
+        try:
+            await self._app(scope, watch.receive, watch.send)
+        except asyncio.CancelledError:
+            if not watch.gone:
+                raise
+            watch.request.uncancel()
+        finally:
+            watch.end()
+
+
+class _Watch:
+    """Listens for the client's hang-up from the end of its body to the beginning of the answer."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.gone, self.request = False, cast("asyncio.Task[None]", asyncio.current_task())
+        self._receive, self._send = receive, send
+        self._listener: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._listener = asyncio.create_task(self._listen())
+
+    def end(self) -> None:
+        if self._listener:
+            self._listener.cancel()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self.begin()
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.end()
+        await self._send(message)
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self.request.cancel()

@@ -1,11 +1,14 @@
 """Which format an answer takes."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from service.problems import Problem
 
+K = TypeVar("K", bound=str)
 
-def choose_format(asked: str | None, accept: str | None, offers: Mapping[str, str], default: str) -> str:
+
+def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], default: K) -> K:
     """The `format` parameter wins, then the Accept header, then `default`; `offers` maps formats to media types.
 
     Raises Problem 406 when the Accept header admits none of them.

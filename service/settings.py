@@ -39,14 +39,14 @@ class Settings(BaseSettings):
     queue_size: int = Field(256, ge=1)
     """Requests that may wait for one model; further ones are told when to come back (503)."""
     timeout_seconds: float = Field(30.0, gt=0)
-    """Time a request may take from its arrival to its result (504)."""
+    """Time that a request's body may take to arrive (408), and then its result (504)."""
     body_bytes: int = Field(10 * 2**20, ge=1)
     """Largest request body (413)."""
     image_pixels: int = Field(20_000_000, ge=1)
     """Largest uploaded picture, in pixels (413)."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
     """Largest picture that goes through a model, in pixels; what size=native may ask for (422)."""
-    shutdown_seconds: float = Field(25.0, ge=0)
+    shutdown_seconds: int = Field(25, ge=0)
     """Time that running requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""

@@ -1,8 +1,9 @@
 """What the routes share, owned by the application."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -32,10 +33,12 @@ class State:
         """Runs blocking codec work off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.codec_threads, work, *arguments)
 
-    def check_room(self, model: Model) -> None:
-        """Raises Problem 503 when the model's queue is full; asked before a body is read."""
+    @contextmanager
+    def place(self, model: Model) -> Iterator[None]:
+        """Holds a place in the model's queue while a body is read and decoded. Raises Problem 503 when it is full."""
         try:
-            model.batcher.check_room()
+            with model.batcher.place():
+                yield
         except QueueFullError as error:
             raise _busy(error) from error
 

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import secrets
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from fastapi import APIRouter, Header, Query, Response
@@ -39,7 +39,7 @@ async def sample(
     chosen = shared.registry.find("sample", None, model, labelled=digit is not None)
     kind = choose_format(format, accept, OFFERS, "png")
     seeds = consecutive_seeds(secrets.randbits(64) if seed is None else seed, count)
-    rows = latents(seeds, chosen.card.latent or 0)
+    rows = latents(seeds, cast(int, chosen.card.latent))
     if digit is not None:
         rows = np.column_stack([rows, np.full(count, digit, rows.dtype)])
     digits = await shared.infer(chosen, rows)

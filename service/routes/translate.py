@@ -1,15 +1,20 @@
 """POST /translate/{direction}: a picture of one domain into the other."""
 
-from typing import Annotated, Literal
+import asyncio
+from typing import Annotated, Literal, cast
 
+import numpy as np
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from service import codecs
+from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size, model_size
 from service.negotiation import choose_format
 from service.problems import Problem
+from service.settings import Settings
 from service.state import Shared
 
 router = APIRouter(tags=["translate"])
@@ -43,24 +48,18 @@ async def translate(
 ) -> Response:
     """The translated picture, at the input's size and, unless asked otherwise, in its format."""
     chosen = shared.registry.find("translate", direction, model)
-    wanted = _parse_size(size)
-    shared.check_room(chosen)
-    body = await _read_picture(request)
-    settings = shared.settings
-    picture = await shared.in_codec_thread(codecs.decode, body, settings.image_pixels)
-    kind = choose_format(format, accept, codecs.MEDIA_TYPES, picture.format)
-    original = picture.image.size
-    if max(original) > codecs.LONGEST_SIDE[kind]:
-        raise Problem(
-            422,
-            "too-long-for-format",
-            f"the picture is {original[0]}x{original[1]}, {kind} holds at most {codecs.LONGEST_SIDE[kind]:,} a side: "
-            "ask for format=png",
-        )
-    if chosen.card.size is None:
-        raise Problem(500, "bad-card", f"the card of {chosen.id} has no size rule: export it again")
-    inner = model_size(*original, wanted, chosen.card.size, settings.model_pixels)
-    rows = await shared.in_codec_thread(codecs.to_model, picture.image, inner)
+    wanted, settings = _parse_size(size), shared.settings
+
+    def prepare(body: bytes) -> tuple[NDArray[np.uint8], tuple[int, int], codecs.Format]:
+        """Input rows, the answer's size and format: one job, so that no full-size picture outlives its thread."""
+        picture = codecs.decode(body, settings.image_pixels)
+        kind = choose_format(format, accept, codecs.MEDIA_TYPES, picture.format)
+        codecs.check_side(picture.image.size, kind)
+        inner = model_size(*picture.image.size, wanted, cast(SizeRule, chosen.card.size), settings.model_pixels)
+        return codecs.to_model(picture.image, inner), picture.image.size, kind
+
+    with shared.place(chosen):
+        rows, original, kind = await shared.in_codec_thread(prepare, await _read_in_time(request, settings))
     translated = await shared.infer(chosen, rows)
     answer = await shared.in_codec_thread(codecs.from_model, translated[0], original, kind)
     return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": chosen.id})
@@ -76,6 +75,19 @@ def _parse_size(text: str) -> Size:
     )
 
 
+async def _read_in_time(request: Request, settings: Settings) -> bytes:
+    try:
+        async with asyncio.timeout(settings.timeout_seconds):
+            return await _read_picture(request)
+    except TimeoutError:
+        raise Problem(
+            408,
+            "body-too-slow",
+            f"the body did not arrive within {settings.timeout_seconds:g} s: send it faster, or a smaller picture",
+            headers={"Connection": "close"},
+        ) from None
+
+
 async def _read_picture(request: Request) -> bytes:
     """The picture's bytes, from an image/* body or the multipart field `file`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -88,8 +100,9 @@ async def _read_picture(request: Request) -> bytes:
                         422, "missing-file", "the form has no file field named 'file': send the picture there"
                     )
                 body = await file.read()
-        except HTTPException as error:  # what Starlette makes of its parser's complaint
-            raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {error.detail}") from error
+        except (HTTPException, ValueError) as error:  # the parser's complaint; a charset that is none
+            reason = getattr(error, "detail", error)
+            raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {reason}") from error
     elif kind.startswith("image/"):
         body = await request.body()
     else:

@@ -40,9 +40,11 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def _model(nodes: list[onnx.NodeProto], input: Any, output: Any, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+def _model(
+    nodes: list[onnx.NodeProto], inputs: list[Any], output: Any, constants: dict[str, np.ndarray]
+) -> onnx.ModelProto:
     initialisers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "tiny", [input], [output], initialisers)
+    graph = helper.make_graph(nodes, "tiny", inputs, [output], initialisers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -59,12 +61,43 @@ def sampler_model() -> onnx.ModelProto:
             helper.make_node("Cast", ["clipped"], ["flat"], to=TensorProto.UINT8),
             helper.make_node("Reshape", ["flat", "shape"], ["digits"]),
         ],
-        helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", LATENT]),
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", LATENT])],
         helper.make_tensor_value_info("digits", TensorProto.UINT8, ["N", 28, 28]),
         {
             "component": np.arange(784) % LATENT,
             "gain": np.linspace(20, 60, 784, dtype=np.float32),
             "grey": np.array(128, np.float32),
+            "black": np.array(0, np.float32),
+            "white": np.array(255, np.float32),
+            "shape": np.array([-1, 28, 28]),
+        },
+    )
+
+
+def labelled_sampler_model() -> onnx.ModelProto:
+    """z (N, 8), label (N,) -> digits: every pixel is 25 times the label plus ten times the first component of z."""
+    return _model(
+        [
+            helper.make_node("Gather", ["z", "component"], ["spread"], axis=1),
+            helper.make_node("Mul", ["spread", "ten"], ["scaled"]),
+            helper.make_node("Cast", ["label"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["real", "step"], ["level"]),
+            helper.make_node("Unsqueeze", ["level", "axis"], ["column"]),
+            helper.make_node("Add", ["scaled", "column"], ["shifted"]),
+            helper.make_node("Clip", ["shifted", "black", "white"], ["clipped"]),
+            helper.make_node("Cast", ["clipped"], ["flat"], to=TensorProto.UINT8),
+            helper.make_node("Reshape", ["flat", "shape"], ["digits"]),
+        ],
+        [
+            helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", LATENT]),
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["N"]),
+        ],
+        helper.make_tensor_value_info("digits", TensorProto.UINT8, ["N", 28, 28]),
+        {
+            "component": np.zeros(784, np.int64),
+            "ten": np.array(10, np.float32),
+            "step": np.array(25, np.float32),
+            "axis": np.array([1]),
             "black": np.array(0, np.float32),
             "white": np.array(255, np.float32),
             "shape": np.array([-1, 28, 28]),
@@ -82,7 +115,7 @@ def translator_model(slope: float, offset: float) -> onnx.ModelProto:
             helper.make_node("Add", ["sloped", "offset"], ["moved"]),
             helper.make_node("Cast", ["moved"], ["translation"], to=TensorProto.UINT8),
         ],
-        helper.make_tensor_value_info("image", TensorProto.UINT8, axes),
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, axes)],
         helper.make_tensor_value_info("translation", TensorProto.UINT8, axes),
         {"slope": np.array(slope, np.float32), "offset": np.array(offset, np.float32)},
     )
@@ -120,14 +153,23 @@ def _card(name: str, version: str, direction: str | None, **changes: object) -> 
 
 @pytest.fixture(scope="session")
 def publish() -> Callable[..., Path]:
-    """`publish(root, name, version="1", **card)`: horse2zebra* inverts, zebra2horse* copies, else it is a sampler."""
-    inverter, copier, sampler = translator_model(-1, 255), translator_model(1, 0), sampler_model()
+    """`publish(root, name, version="1", **card)`: horse2zebra* inverts, zebra2horse* copies, else it is a sampler.
+
+    mnist-conditional* is one that takes labels.
+    """
+    inverter, copier = translator_model(-1, 255), translator_model(1, 0)
+    sampler, labelled = sampler_model(), labelled_sampler_model()
+    label = TensorSpec(name="label", type="int64", shape=("N",), range="0 to 9")
 
     def write(root: Path, name: str, version: str = "1", **changes: object) -> Path:
         direction = next((known for known in ("horse2zebra", "zebra2horse") if name.startswith(known)), None)
         folder = root / name / version
         folder.mkdir(parents=True)
-        onnx.save({"horse2zebra": inverter, "zebra2horse": copier, None: sampler}[direction], folder / MODEL_FILE)
+        if name.startswith("mnist-conditional"):
+            onnx.save(labelled, folder / MODEL_FILE)
+            changes = {"label": label, **changes}
+        else:
+            onnx.save({"horse2zebra": inverter, "zebra2horse": copier, None: sampler}[direction], folder / MODEL_FILE)
         changes = {"sha256": sha256_of(folder / MODEL_FILE), **changes}
         (folder / CARD_FILE).write_text(_card(name, version, direction, **changes).model_dump_json())
         return folder

@@ -172,8 +172,26 @@ async def test_a_full_queue_turns_a_request_away(submit: Submit, batcher: Batche
     with pytest.raises(QueueFullError) as caught:
         await batcher.submit(rows_of((7,)), PATIENCE_S)
     assert caught.value.retry_after_seconds >= 1
-    with pytest.raises(QueueFullError):
-        batcher.check_room()
+    with pytest.raises(QueueFullError), batcher.place():
+        pass
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_held_place_counts_until_it_is_given_back(submit: Submit, batcher: Batcher) -> None:
+    with batcher.place():
+        for value in range(1, QUEUE_SIZE):
+            await submit(value)
+        with pytest.raises(QueueFullError):
+            await batcher.submit(rows_of((7,)), PATIENCE_S)
+    await submit(8)
+    with pytest.raises(QueueFullError), batcher.place():
+        pass
+
+
+async def test_a_place_is_given_back_after_an_error(batcher: Batcher) -> None:
+    for _ in range(2 * QUEUE_SIZE):
+        with pytest.raises(ValueError, match="broken"), batcher.place():
+            raise ValueError("broken")
 
 
 @pytest.mark.usefixtures("busy")
@@ -187,8 +205,8 @@ async def test_retry_after_is_the_time_that_the_waiting_rows_take(
     for _ in range(QUEUE_SIZE - 1):
         await submit(1, 2)
     assert not blocker.done()
-    with pytest.raises(QueueFullError) as caught:  # 4 rows of the blocker and 5 times 2, a second each
-        batcher.check_room()
+    with pytest.raises(QueueFullError) as caught, batcher.place():
+        pass  # 4 rows of the blocker and 5 times 2, a second each
     assert caught.value.retry_after_seconds == 14
 
 
@@ -200,8 +218,8 @@ async def test_retry_after_is_at_most_a_minute(busy: Task, model: Latched, submi
     await model.entered()
     for _ in range(QUEUE_SIZE):
         await submit(1)
-    with pytest.raises(QueueFullError) as caught:
-        batcher.check_room()
+    with pytest.raises(QueueFullError) as caught, batcher.place():
+        pass
     assert caught.value.retry_after_seconds == 60
 
 
@@ -213,8 +231,8 @@ async def test_a_cancelled_request_leaves_the_queue_and_the_others_stay(
     tasks[1].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
-    batcher.check_room()
-    assert depth() == 2
+    with batcher.place():
+        assert depth() == 2
     model.let_through(2)
     assert [(await tasks[i]).tolist() for i in (0, 2)] == [[[3]], [[9]]]
     assert model.batches == [[0], [1, 3]]
@@ -260,7 +278,8 @@ async def test_a_request_whose_time_is_up_makes_room(model: Latched, submit: Sub
     for value in range(QUEUE_SIZE):
         await submit(value, seconds=20.0)
     model.clock = 20.0
-    batcher.check_room()
+    with batcher.place():
+        pass
 
 
 async def test_a_deadline_during_the_run_fails_too(submit: Submit, model: Latched) -> None:
@@ -290,6 +309,28 @@ async def test_a_large_request_that_fails_leaves_the_queue(
         await poisoned
     assert depth() == 0
     assert model.batches == [[POISON, 0, 1, 2]]
+
+
+@pytest.mark.parametrize("answer", [None, np.zeros((1, 1)), np.zeros((3, 1))])
+async def test_an_answer_that_is_none_fails_its_request_and_the_batcher_lives(
+    monkeypatch: pytest.MonkeyPatch, batcher: Batcher, submit: Submit, answer: object
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(batcher, "_run", lambda rows: answer)
+        with pytest.raises(InferenceError):
+            await (await submit(1, 2))
+    monkeypatch.setattr(batcher, "_run", lambda rows: rows)
+    assert (await (await submit(5))).tolist() == [[5]]
+
+
+async def test_the_log_has_the_cause_of_a_failure(
+    model: Latched, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.let_through()
+    with pytest.raises(InferenceError):
+        await (await submit(POISON))
+    assert "m/1 failed" in caplog.text
+    assert "ValueError: poison" in caplog.text
 
 
 async def test_the_model_serves_on_after_a_failure(model: Latched, submit: Submit) -> None:

@@ -96,3 +96,19 @@ def test_names_are_plain_words(folder: Path, name: str) -> None:
 def test_scores_are_finite(value: float) -> None:
     with pytest.raises(ValidationError, match="finite"):
         Score(metric="FID", value=value, protocol="none")
+
+
+def test_a_samplers_card_without_latent_is_refused(folder: Path, edit: Callable[..., None]) -> None:
+    edit(latent=None)
+    with pytest.raises(CardError, match="needs latent"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("missing", ["direction", "size"])
+def test_a_translations_card_without_its_direction_or_size_is_refused(
+    tmp_path: Path, publish: Callable[..., Path], missing: str
+) -> None:
+    folder = publish(tmp_path, "horse2zebra")
+    (folder / CARD_FILE).write_text(json.dumps({**card_of(folder), missing: None}))
+    with pytest.raises(CardError, match="needs direction and size"):
+        read_card(folder)

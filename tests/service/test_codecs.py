@@ -37,6 +37,14 @@ def exif(orientation: int) -> Image.Exif:
     return notes
 
 
+def camera_notes() -> Image.Exif:
+    """What cameras write beside the orientation: words, numbers, fractions, and notes within notes."""
+    notes = exif(6)
+    notes[0x010F], notes[0x011A], notes[0x0128], notes[0x9286] = "maker", 72.0, 2, b"comment"
+    notes.get_ifd(0x8769).update({0x829A: 0.01, 0x8827: 100, 0x927C: b"secret of the maker"})
+    return notes
+
+
 @pytest.mark.parametrize(
     ("format", "options", "kind"),
     [("PNG", {}, "png"), ("WEBP", {"lossless": True}, "webp"), ("JPEG", {"quality": 95}, "jpeg")],
@@ -173,9 +181,9 @@ def test_decode_refuses_a_decompression_bomb() -> None:
 def test_decode_of_damaged_files_raises_nothing_but_problems(encoded: Encoded, noise: Noise) -> None:
     image = noise(24, 16)
     bodies = [
-        encoded(image, "JPEG", exif=exif(6)),
-        encoded(image, "PNG", exif=exif(6)),
-        encoded(image, "WEBP", exif=exif(6)),
+        encoded(image, "JPEG", exif=camera_notes()),
+        encoded(image, "PNG", exif=camera_notes()),
+        encoded(image, "WEBP", exif=camera_notes()),
         encoded(image.convert("P"), "PNG", transparency=3),
         encoded(image.convert("CMYK"), "JPEG", progressive=True),
         encoded(image, "MPO", save_all=True, append_images=[image]),
@@ -191,6 +199,34 @@ def test_decode_of_damaged_files_raises_nothing_but_problems(encoded: Encoded, n
         except Problem as problem:
             outcomes.add(problem.kind)
     assert outcomes >= {"decoded", "broken-image", "not-an-image"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_notes_do_not_spoil_a_picture(encoded: Encoded, noise: Noise, format: str) -> None:
+    whole = encoded(noise(24, 16), format, exif=camera_notes())
+    notes = camera_notes().tobytes()
+    start = whole.index(notes[6:])  # WebP and PNG leave the first six bytes out
+    dice, sizes = random.Random(0), set()
+    for _ in range(1500):
+        body = bytearray(whole)
+        for _ in range(dice.choice([1, 2, 4])):
+            body[start + dice.randrange(len(notes) - 6)] = dice.randrange(256)
+        if format == "PNG":  # its checksum would give the damage away
+            at = body.index(b"eXIf")
+            length = struct.unpack(">I", body[at - 4 : at])[0]
+            body[at + 4 + length : at + 8 + length] = struct.pack(">I", zlib.crc32(body[at : at + 4 + length]))
+        sizes.add(codecs.decode(bytes(body), PLENTY).image.size)
+    assert sizes == {(24, 16), (16, 24)}
+
+
+@pytest.mark.parametrize("orientation", [0, 9, "6", (6, 1), 6.5])
+def test_an_orientation_that_is_none_turns_nothing(
+    encoded: Encoded, noise: Noise, monkeypatch: pytest.MonkeyPatch, orientation: object
+) -> None:
+    body = encoded(noise(24, 16), "PNG")
+    monkeypatch.setattr(Image.Image, "getexif", lambda image: {0x0112: orientation})
+    assert codecs.decode(body, PLENTY).image.size == (24, 16)
 
 
 def test_to_model_resizes_to_the_size_asked(noise: Noise) -> None:

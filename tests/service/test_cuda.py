@@ -49,7 +49,7 @@ def test_missing_libraries_are_named_and_the_extra_that_has_them(machine: Callab
     machine("libcudnn.so.9", "libcufft.so.12")
     missing = str(cuda.missing_part())
     assert missing.startswith("libcudnn.so.9, libcufft.so.12 cannot be loaded")
-    assert "'cuda' extra" in missing
+    assert "requirements/cuda.txt" in missing
 
 
 @LINUX

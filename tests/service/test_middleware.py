@@ -1,16 +1,17 @@
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
-from service.middleware import BodyLimit, RequestContext
+from service.middleware import BodyLimit, CancelWhenGone, RequestContext
 from service.problems import Problem
 
 pytestmark = pytest.mark.anyio
@@ -184,3 +185,92 @@ async def test_a_refused_body_closes_the_connection_and_says_the_limit(limited: 
 
 async def test_a_route_that_reads_no_body_answers_however_large_it_is(limited: httpx.AsyncClient) -> None:
     assert (await limited.post("/nowhere", content=bytes(LIMIT + 1))).status_code == 404
+
+
+class Client:
+    """One side of a connection, by hand: a request without a body, that hangs up when told to."""
+
+    def __init__(self, method: str = "GET", body: bytes | None = None) -> None:
+        self.sent: list[Message] = []
+        self.hang_up = asyncio.Event()
+        self.scope: dict[str, Any] = {
+            "type": "http", "method": method, "path": "/", "headers": [], "query_string": b"", "root_path": "",
+        }  # fmt: skip
+        self._messages = [{"type": "http.request", "body": body or b"", "more_body": False}]
+
+    async def receive(self) -> Message:
+        if self._messages:
+            return self._messages.pop(0)
+        await self.hang_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+@pytest.fixture
+def counted_gone(metrics: Metrics) -> Callable[[], float | None]:
+    labels = {"method": "POST", "route": "unmatched", "status": "499"}
+    return lambda: metrics.registry.get_sample_value("gan_requests_total", labels)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_ends_when_its_client_hangs_up(method: str) -> None:
+    client, reached, outcome = Client(method, b"body"), asyncio.Event(), []
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        if method == "POST":
+            await receive()
+        reached.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            outcome.append("cancelled")
+            raise
+
+    request = asyncio.create_task(CancelWhenGone(wait)(client.scope, client.receive, client.send))
+    await reached.wait()
+    client.hang_up.set()
+    await asyncio.wait_for(request, 10)
+    assert outcome == ["cancelled"]
+    assert client.sent == []
+
+
+async def test_an_answer_that_has_begun_is_not_cancelled() -> None:
+    client, finished = Client(), asyncio.Event()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        client.hang_up.set()
+        await asyncio.sleep(0.02)
+        finished.set()
+
+    await CancelWhenGone(answer)(client.scope, client.receive, client.send)
+    assert finished.is_set()
+
+
+async def test_a_cancellation_from_elsewhere_passes_through() -> None:
+    client, reached = Client(), asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.set()
+        await asyncio.sleep(60)
+
+    request = asyncio.create_task(CancelWhenGone(wait)(client.scope, client.receive, client.send))
+    await reached.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+async def test_a_hang_up_is_counted_as_499_and_not_logged(
+    metrics: Metrics, counted_gone: Callable[[], float | None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ClientDisconnect
+
+    client = Client("POST")
+    await RequestContext(read, metrics)(client.scope, client.receive, client.send)
+    assert counted_gone() == 1
+    assert client.sent == []
+    assert caplog.text == ""

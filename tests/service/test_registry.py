@@ -108,3 +108,30 @@ def test_files_are_named_relative_to_the_models_folder(tmp_path: Path, publish: 
     publish(tmp_path, "mnist")
     registry = load()
     assert registry.relative_file(registry.models[0]) == "mnist/1/model.onnx"
+
+
+def test_a_digit_asked_for_comes_from_a_sampler_with_labels(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for name in ("mnist", "mnist-conditional", "mnist-conditional-wide"):
+        publish(tmp_path, name)
+    registry = load()
+    assert registry.find("sample", None, None, labelled=True).id == "mnist-conditional/1"
+    assert registry.find("sample", None, None).id == "mnist/1"
+    assert [model.id for model in registry.models if registry.is_default(model)] == ["mnist/1", "mnist-conditional/1"]
+
+
+@pytest.mark.parametrize(("labelled", "wanted"), [(True, "mnist"), (False, "mnist-conditional")])
+def test_a_sampler_of_the_other_kind_is_a_404(
+    tmp_path: Path, publish: Publish, load: Load, labelled: bool, wanted: str
+) -> None:
+    for name in ("mnist", "mnist-conditional"):
+        publish(tmp_path, name)
+    with pytest.raises(Problem) as caught:
+        load().find("sample", None, wanted, labelled=labelled)
+    assert (caught.value.status, caught.value.kind) == (404, "unknown-model")
+
+
+def test_without_a_sampler_with_labels_a_digit_is_a_404(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "mnist")
+    with pytest.raises(Problem, match="leave out digit") as caught:
+        load().find("sample", None, None, labelled=True)
+    assert (caught.value.status, caught.value.kind) == (404, "no-labels")

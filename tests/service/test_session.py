@@ -68,3 +68,10 @@ def test_a_model_without_the_cards_input_is_refused(folder: Path, card: ModelCar
     spec = TensorSpec(name="photo", type="uint8", shape=("N", "H", "W", 3), range="all")
     with pytest.raises(CardError, match="photo"):
         Session(folder, card.model_copy(update={"input": spec}), "cpu", threads=1)
+
+
+def test_a_sampler_with_labels_gets_them_from_the_last_column(tmp_path: Path, publish: Callable[..., Path]) -> None:
+    folder = publish(tmp_path, "mnist-conditional")
+    rows = np.array([[1] + [0] * 7 + [3], [2] + [0] * 7 + [9]], np.float32)
+    digits = Session(folder, read_card(folder), "cpu", threads=1).run(rows)
+    assert [np.unique(digit).tolist() for digit in digits] == [[85], [245]]

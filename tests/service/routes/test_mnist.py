@@ -197,3 +197,39 @@ async def test_the_format_parameter_wins_over_accept(client: httpx.AsyncClient) 
 async def test_an_accept_that_admits_nothing_is_a_problem(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
     answer = await client.get("/mnist/sample", headers={"Accept": "text/html"})
     assert "application/x-npy" in problem_of(answer, 406, "not-acceptable")["detail"]
+
+
+# the digit asked for
+
+
+@pytest.fixture
+async def labelled(
+    tmp_path: Path, publish: Callable[..., Path], make_app: Callable[..., FastAPI], serve: Callable[..., Any]
+) -> httpx.AsyncClient:
+    """A client of an application with both kinds of sampler."""
+    for name in ("mnist", "mnist-conditional"):
+        publish(tmp_path, name)
+    return await serve(make_app(models=tmp_path))
+
+
+@pytest.mark.parametrize("digit", [0, 7, 9])
+async def test_digit_asks_for_one_digit_of_the_same_seeds(labelled: httpx.AsyncClient, digit: int) -> None:
+    answer = await labelled.get("/mnist/sample", params={"digit": digit, "count": 3, "seed": 4, "format": "npy"})
+    assert answer.headers["x-model"] == "mnist-conditional/1"
+    z = latents([4, 5, 6], 8)[:, :1]
+    expected = np.clip(z * np.float32(10) + np.float32(25 * digit), 0, 255).astype(np.uint8)
+    assert (array_of(answer).reshape(3, -1) == expected).all()
+
+
+async def test_without_digit_the_plain_sampler_answers(labelled: httpx.AsyncClient) -> None:
+    assert (await labelled.get("/mnist/sample")).headers["x-model"] == "mnist/1"
+
+
+@pytest.mark.parametrize("digit", ["-1", "10", "seven", "1.5"])
+async def test_a_digit_that_is_none_is_refused(labelled: httpx.AsyncClient, problem_of: ProblemOf, digit: str) -> None:
+    problem = problem_of(await labelled.get("/mnist/sample", params={"digit": digit}), 422, "invalid-parameter")
+    assert problem["detail"].startswith("digit: ")
+
+
+async def test_a_digit_without_a_model_that_knows_digits_is_a_404(sample: Sample, problem_of: ProblemOf) -> None:
+    assert "leave out digit" in problem_of(await sample(digit=7), 404, "no-labels")["detail"]

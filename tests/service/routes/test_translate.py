@@ -265,9 +265,18 @@ async def test_a_form_with_two_files_is_refused(client: httpx.AsyncClient, probl
     assert "Too many files" in problem_of(answer, 400, "bad-multipart")["detail"]
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=a"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=a",
+        "multipart/form-data; charset=undefined; boundary=a",
+        "multipart/form-data; charset=utf-8\0; boundary=a",
+    ],
+)
 async def test_a_broken_form_is_refused(send: Send, problem_of: ProblemOf, kind: str) -> None:
-    problem_of(await send(INVERT, b"no form", kind), 400, "bad-multipart")
+    form = b'--a\r\nContent-Disposition: form-data; name="x"\r\n\r\ny\r\n--a--\r\n'
+    problem_of(await send(INVERT, form if "charset" in kind else b"no form", kind), 400, "bad-multipart")
 
 
 async def test_too_many_pixels_are_refused(
@@ -382,6 +391,35 @@ async def test_a_full_queue_is_a_503_before_the_body_is_read(
     other = asyncio.create_task(post(client, COPY, body))  # another model has its own queue
     gate.opened.set()
     assert [(await request).status_code for request in (running, waiting, other)] == [200, 200, 200]
+
+
+async def test_a_request_whose_body_is_on_its_way_has_a_place_in_the_queue(
+    make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise, problem_of: ProblemOf
+) -> None:
+    client, body, rest = await serve(make_app(queue_size=1)), encoded(noise(64, 64), "PNG"), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:100]
+        await rest.wait()
+        yield body[100:]
+
+    slow = asyncio.create_task(post(client, INVERT, slowly()))
+    await asyncio.sleep(0.05)
+    problem_of(await post(client, INVERT, body), 503, "queue-full")
+    rest.set()
+    assert (await slow).status_code == 200
+    assert (await post(client, INVERT, body)).status_code == 200
+
+
+async def test_a_body_that_does_not_arrive_is_a_408(make_app: MakeApp, serve: Serve, problem_of: ProblemOf) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.sleep(60)
+
+    client = await serve(make_app(timeout_seconds=0.05))
+    answer = await post(client, INVERT, never())
+    assert "0.05 s" in problem_of(answer, 408, "body-too-slow")["detail"]
+    assert answer.headers["connection"] == "close"
 
 
 async def test_a_result_after_the_deadline_is_a_504(

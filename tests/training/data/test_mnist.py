@@ -91,7 +91,9 @@ def test_the_shares_of_all_processes_are_the_batch_of_one(size, first, digits):
     for draw in (digits.batch, digits.stacked_batch):
         alone = draw(first, 8, seed=3, world=World())
         shares = [draw(first, 8, seed=3, world=World(rank, size)) for rank in range(size)]
-        assert all(torch.equal(torch.cat(parts), whole) for parts, whole in zip(zip(*shares), alone))
+        assert all(
+            torch.equal(torch.cat(parts), whole) for parts, whole in zip(zip(*shares, strict=True), alone, strict=True)
+        )
 
 
 def test_labels_belong_to_their_digits(digits):
@@ -103,7 +105,7 @@ def test_stacked_digits_are_three_independent_ones_with_a_number_of_three_places
     images, labels = digits.stacked_batch(0, 8, seed=3, world=World())
     assert images.shape == (8, 3, 28, 28)
     channels = [numbers(images[:, c : c + 1]) for c in range(3)]
-    assert [100 * (a % 10) + 10 * (b % 10) + c % 10 for a, b, c in zip(*channels)] == labels.tolist()
+    assert [100 * (a % 10) + 10 * (b % 10) + c % 10 for a, b, c in zip(*channels, strict=True)] == labels.tolist()
     assert channels[0] != channels[1] != channels[2] != channels[0]
 
 
