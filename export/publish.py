@@ -21,7 +21,8 @@ from training.generators import FinishedGenerator
 
 SIZES = SizeRule(multiple=4, minimum=16)
 BATCHES = (1, 3, 8)
-SIDES = ((64, 64), (128, 96), (100, 160))
+SIDES = ((256, 256), (128, 96), (64, 64))
+"""Height and width beside each batch: the default served shape first."""
 
 
 class PublishError(Exception):
@@ -44,6 +45,10 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
     if lacking:
         raise checkpoint.CheckpointError(
             f"{source} lacks {', '.join(sorted(lacking))}: it is not from a fit of this project"
+        )
+    if not all(isinstance(run, dict) and {"images", "config"} <= run.keys() for run in state["history"]):
+        raise checkpoint.CheckpointError(
+            f"{source} has a history of another kind: it is not from a fit of this project"
         )
     ready = []
     for exportable in exportables(state, suffix):

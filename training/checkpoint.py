@@ -58,7 +58,9 @@ def read(path: Path) -> dict[str, Any]:
     if not expected.is_file():
         raise CheckpointError(f"{path} has no {expected.name} beside it: copy both files of the checkpoint")
     if expected.read_text().split()[:1] != [_sha256(path)]:
-        raise CheckpointError(f"{path} does not match its sha256: it is truncated or altered; use the one before it")
+        raise CheckpointError(
+            f"{path} does not match its sha256: it is truncated or altered; delete it to go on from the one before"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for foreign files; all mean the same to the user

@@ -15,7 +15,7 @@ from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.run import DeviceError, run_cyclegan, run_gan
 from training.training_loop import DivergedError, ResumeError
 
-MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError)
+MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError, OSError)
 
 
 class Train(BaseSettings):

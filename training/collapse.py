@@ -18,7 +18,8 @@ class CollapseWatch:
     def __init__(self, classify: Callable[[Tensor], Tensor], reference: Tensor, warmup_images: int) -> None:
         """`classify`: uint8 (N, 1, 28, 28) -> labels (N,). `reference`: the training set's histogram (10,)."""
         self._classify, self._reference, self._warmup_images = classify, reference, warmup_images
-        self._bad_ticks = 0
+        self.bad_ticks = 0
+        """Bad ticks running; a resumed run goes on counting."""
 
     def look(self, digits: Tensor, images: int) -> tuple[dict[str, float], str | None]:
         """Figures of freshly generated digits at image `images` of the run, and a warning when they have collapsed."""
@@ -31,8 +32,8 @@ class CollapseWatch:
             "kl_from_uniform": kl_divergence(shares, torch.full_like(shares, 1 / len(shares))),
         }
         bad = images >= self._warmup_images and (modes < MIN_MODES or from_training > MAX_KL)
-        self._bad_ticks = self._bad_ticks + 1 if bad else 0
-        if self._bad_ticks < TICKS:
+        self.bad_ticks = self.bad_ticks + 1 if bad else 0
+        if self.bad_ticks < TICKS:
             return figures, None
         top = shares.argsort(descending=True)[:3].tolist()
         return figures, (

@@ -46,13 +46,10 @@ def accuracy(network: DigitClassifier, digits: Digits) -> float:
 
 
 def cached_classifier(folder: Path, digits: Digits) -> DigitClassifier:
-    """The classifier kept in `folder`, fitted on these digits now if it is not there or was fitted on others."""
-    if checkpoint.list_checkpoints(folder):
-        state = checkpoint.read(folder)
-        if state.get("dataset") == digits.sha256:
-            network = DigitClassifier()
-            network.load_state_dict(state["network"])
-            return network.eval().requires_grad_(False)
+    """The classifier kept in `folder`, fitted on these digits now if it is not there, damaged or of others."""
+    kept = _kept(folder, digits)
+    if kept is not None:
+        return kept
     print(f"fitting the digit classifier, a minute; kept in {folder}", flush=True)
     network = fit_classifier(digits)
     for stale in checkpoint.list_checkpoints(folder):  # of more digits, it would pass for the newest
@@ -61,3 +58,17 @@ def cached_classifier(folder: Path, digits: Digits) -> DigitClassifier:
         folder, {"images": EPOCHS * len(digits.images), "dataset": digits.sha256, "network": network.state_dict()}
     )
     return network
+
+
+def _kept(folder: Path, digits: Digits) -> DigitClassifier | None:
+    """What `folder` keeps, unless that is nothing, damaged, or another classifier."""
+    network = DigitClassifier()
+    try:
+        state = checkpoint.read(folder) if checkpoint.list_checkpoints(folder) else {}
+        if state.get("dataset") != digits.sha256:
+            return None
+        network.load_state_dict(state["network"])
+    except (checkpoint.CheckpointError, KeyError, RuntimeError) as error:
+        print(f"the digit classifier in {folder} is of no use ({error})", flush=True)
+        return None
+    return network.eval().requires_grad_(False)

@@ -1,5 +1,7 @@
 """The vanilla GAN on MNIST as a task (Goodfellow et al. 2014, algorithm 1 with one discriminator step)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -106,3 +108,13 @@ class GanTask(Task):
             return {}, None
         z = torch.randn(1000, self.settings.latent, generator=randomness.generator(self.config.seed, "watch", images))
         return self.watch.look(self.generate(z).flatten(0, 1).unsqueeze(1), images)
+
+    def state(self) -> dict[str, Any]:
+        """Beside what every task saves, how many bad ticks the watch has counted."""
+        return {**super().state(), "bad_ticks": self.watch.bad_ticks if self.watch else 0}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` returned."""
+        super().restore(state)
+        if self.watch:
+            self.watch.bad_ticks = state["bad_ticks"]

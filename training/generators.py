@@ -50,7 +50,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
                 network.load_state_dict(averages[key])
                 found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
             return found
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint lacks {error}: it is not from a fit of this project") from error
     except RuntimeError as error:  # load_state_dict: shapes or names that do not fit
         reason = " ".join(str(error).split())[:300]

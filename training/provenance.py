@@ -1,13 +1,18 @@
 """Which code fitted a model."""
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import torch
 
 
+@cache
 def git_commit() -> str:
-    """The checkout's commit, with "-dirty" when tracked files differ from it; "unknown" outside a checkout."""
+    """The checkout's commit, with "-dirty" when tracked files differ from it; "unknown" outside a checkout.
+
+    Asked once a process, as it starts to work: the checkout may move on while a fit runs the code it has loaded.
+    """
     root = Path(__file__).resolve().parent.parent
     try:
         result = subprocess.run(

@@ -90,6 +90,7 @@ class Task(ABC):
 
     def update_averages(self, images: int) -> None:
         """Moves the averaged generators after the step that brought the run to `images`."""
+        images += sum(run["images"] for run in self.history)  # averages that were taken over are not young
         for name, average in self.averages.items():
             ema.update(average, self.networks[name], images, self.config.batch, self.config.ema_images)
 

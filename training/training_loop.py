@@ -30,6 +30,7 @@ def fit(task: Task) -> int:
     Returns the number of images the run has seen. Raises DivergedError, ResumeError or CheckpointError.
     """
     config, world = task.config, task.world
+    provenance.git_commit()
 
     # Resume
     images = _resume(task)
@@ -137,10 +138,12 @@ def _save(task: Task, averages: Averages, images: int) -> dict[str, float]:
     if not all_finite([torch.tensor(list(figures.values())), *weights]):
         bad = [name for name, value in figures.items() if value - value != 0] or ["a weight"]
         found = checkpoint.list_checkpoints(config.out)
-        last = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
-        raise DivergedError(
-            f"{', '.join(bad)} is not finite by image {images:,}; {last}. Lower --rate and start again from it."
+        cure = (
+            f"the last good checkpoint is {found[-1]}: start from it with --init, another --out and a lower --rate"
+            if found
+            else "there is no checkpoint yet: start again with a lower --rate"
         )
+        raise DivergedError(f"{', '.join(bad)} is not finite by image {images:,}; {cure}")
     if world.is_main:
         checkpoint.write(config.out, {"task": task.name, "images": images, **describe(task), **task.state()})
     world.barrier()

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from training.config import CycleGanConfig
+from training.config import CycleGanConfig, GanConfig
 
 
 def test_a_crop_larger_than_the_picture_is_refused():
@@ -13,3 +13,8 @@ def test_a_crop_larger_than_the_picture_is_refused():
 def test_a_crop_that_the_networks_cannot_take_is_refused(crop):
     with pytest.raises(ValidationError, match="crop"):
         CycleGanConfig(crop=crop)
+
+
+def test_conditional_and_stacked_exclude_each_other():
+    with pytest.raises(ValidationError, match="choose one of them"):
+        GanConfig(conditional=True, stacked=True)

@@ -73,3 +73,20 @@ def test_a_classifier_of_other_digits_is_replaced(
     assert same_weights(cached_classifier(tmp_path, digits), replaced)
     assert not capsys.readouterr().out
     assert checkpoint.read(tmp_path)["dataset"] == digits.sha256
+
+
+@pytest.mark.parametrize("harm", ["truncated", "another network"])
+def test_a_kept_classifier_that_is_of_no_use_is_fitted_anew(
+    tmp_path: Path, draw_digits: Draw, capsys: pytest.CaptureFixture[str], harm: str
+) -> None:
+    digits = draw_digits(128)
+    first = cached_classifier(tmp_path, digits)
+    (file,) = checkpoint.list_checkpoints(tmp_path)
+    if harm == "truncated":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        checkpoint.write(tmp_path, {"images": 256, "dataset": digits.sha256, "network": {}})
+    assert same_weights(cached_classifier(tmp_path, digits), first)
+    assert "is of no use" in capsys.readouterr().out
+    cached_classifier(tmp_path, digits)
+    assert not capsys.readouterr().out

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from training.collapse import CollapseWatch
+from training.distributed import World
 from training.gan_task import GanTask
 
 Build = Callable[..., GanTask]
@@ -211,3 +212,76 @@ def test_every_tick_looks_at_fresh_digits(gan_task: Build) -> None:
 
 def test_without_a_watch_there_are_no_figures(gan_task: Build) -> None:
     assert gan_task().inspect(8) == ({}, None)
+
+
+def test_the_r1_penalty_comes_every_so_many_steps_and_weighs_as_much_more(gan_task: Build) -> None:
+    task = gan_task(r1_every=3)
+    assert ["r1_penalty" in task.step(4 * i) for i in range(7)] == [True, False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize("regulariser", ["spectral", "none"])
+def test_another_regulariser_has_no_penalty(gan_task: Build, regulariser: str) -> None:
+    parts = gan_task(regulariser=regulariser).step(0)
+    assert list(parts) == PARTS[:-1]
+
+
+def test_the_penalty_moves_the_discriminator(gan_task: Build) -> None:
+    gradients = {}
+    for weight in (1e-9, 100.0):
+        task = gan_task(r1_weight=weight, r1_every=1)
+        task.step(0)
+        gradients[weight] = task.networks["discriminator"].features[0].weight.grad.clone()
+    assert not torch.allclose(gradients[1e-9], gradients[100.0], rtol=0.1)
+
+
+def test_the_penalty_is_not_run_through_torch_compile(gan_task: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def count(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def run(*inputs: Tensor) -> Tensor:
+            compiled.append(function)
+            return function(*inputs)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", count)
+    parts = gan_task(compile=True).step(0)
+    assert len(compiled) == 3  # G(z), D on both, D on G(z); the penalty has second derivatives
+    assert parts == gan_task().step(0)
+
+
+def test_a_conditional_fit_shows_both_networks_the_labels(gan_task: Build) -> None:
+    task = gan_task(conditional=True)
+    before = {name: weights(network) for name, network in task.networks.items()}
+    seen: list[Tensor] = []
+    task.networks["generator"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    task.step(0)
+    assert torch.equal(seen[0], task.digits.batch(0, 4, 0, World())[1])
+    assert "classes.weight" in moved(task.networks["discriminator"], before["discriminator"])
+
+
+def test_the_grid_of_a_conditional_fit_has_a_digit_a_column(gan_task: Build) -> None:
+    task = gan_task(conditional=True)
+    asked: list[Tensor] = []
+    task.averages["generator"].register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1]))
+    task.sample_grid()
+    assert asked[0].tolist() == 10 * list(range(10))
+
+
+def test_a_stacked_fit_makes_coloured_pictures_and_watches_every_channel(gan_task: Build) -> None:
+    looked: list[Tensor] = []
+    watch = CollapseWatch(lambda digits: (looked.append(digits), by_ink(digits))[1], UNIFORM, warmup_images=0)
+    task = gan_task(watch, stacked=True)
+    task.step(0)
+    assert task.sample_grid().shape == (10 * 28 + 9 * 2, 10 * 28 + 9 * 2, 3)
+    task.inspect(4)
+    assert looked[0].shape == (3000, 1, 28, 28)
+
+
+def test_a_resumed_run_goes_on_counting_bad_ticks(gan_task: Build) -> None:
+    first, second = (gan_task(CollapseWatch(by_ink, UNIFORM, warmup_images=0)) for _ in range(2))
+    for task in (first, second):
+        nn.init.zeros_(task.averages["generator"].grow[-2].weight)
+    assert first.inspect(8)[1] is None
+    second.restore(first.state())
+    assert second.inspect(16)[1] is not None

@@ -225,7 +225,7 @@ def test_a_weight_that_is_not_finite_names_the_last_good_checkpoint_and_leaves_i
     good = out / "checkpoint-000000008.pt"
     assert str(caught.value) == (
         f"discriminator_loss, generator_loss, likelihood_fake is not finite by image 16; "
-        f"the last good checkpoint is {good}. Lower --rate and start again from it."
+        f"the last good checkpoint is {good}: start from it with --init, another --out and a lower --rate"
     )
     assert checkpoint.list_checkpoints(out) == [good]
     weights = checkpoint.read(good)["networks"]["generator"]
@@ -239,7 +239,7 @@ def test_a_weight_that_is_not_finite_is_not_saved_though_the_losses_are(gan_task
     def overflow(first: int) -> dict[str, Tensor]:
         losses = step(first)
         if first == 12:  # the last step of the tick
-            task.networks["discriminator"].score[0].bias.data.fill_(float("inf"))
+            task.networks["discriminator"].score.bias.data.fill_(float("inf"))
         return losses
 
     task.step = overflow  # type: ignore[method-assign]
@@ -258,7 +258,7 @@ def test_a_run_that_is_stopped_after_it_diverged_is_not_saved(gan_task: BuildGan
     task = gan_task(tick_images=8)
 
     def poison_and_stop() -> None:
-        task.networks["discriminator"].score[0].bias.data.fill_(float("inf"))
+        task.networks["discriminator"].score.bias.data.fill_(float("inf"))
         send(signal.SIGTERM)()
 
     before_step(task, 8, poison_and_stop)
@@ -346,7 +346,7 @@ def checkpoint_parts(task: Task) -> dict[str, Any]:
             for name, held in states.items()
         }
         for part, states in task.state().items()
-        if part not in ("pools", "history")
+        if part not in ("pools", "history", "bad_ticks")
     }
 
 
@@ -369,3 +369,18 @@ def test_a_collapse_is_reported_and_does_not_end_the_run(
     out = capsys.readouterr()
     assert (out.out + out.err).count("WARNING: MODE COLLAPSE: 1 of 10 digits") == 2  # at the second and third tick
     assert [line["modes"] for line in read_stats(tmp_path / "gan")] == [1, 1, 1]
+
+
+def test_averages_taken_over_from_another_run_do_not_vanish_at_once(build: Callable[..., Task], tmp_path: Path) -> None:
+    fit(build(out=tmp_path / "first"))
+    task = build(out=tmp_path / "second", init=tmp_path / "first", ema_images=1e-3)
+    task.start_from({**checkpoint.read(tmp_path / "first"), "images": 10_000_000})
+    task.settings.ema_images = 1e6
+    before = [p.clone() for average in task.averages.values() for p in average.parameters()]
+    with torch.no_grad():
+        for network in task.networks.values():
+            for p in network.parameters():
+                p.add_(1)
+    task.update_averages(task.config.batch)
+    after = [p for average in task.averages.values() for p in average.parameters()]
+    assert all((new - old).abs().max() < 1e-3 for old, new in zip(before, after, strict=True))

@@ -13,7 +13,7 @@ from training.evaluation.candidate import Candidate
 from training.evaluation.distances import distances, yardstick
 from training.evaluation.features import kept_features
 from training.evaluation.report import Score, score
-from training.feature_networks import inception_features
+from training.feature_networks import INCEPTION_FILE, inception_features
 from training.metrics.modes import count_modes, histogram, kl_divergence
 from training.metrics.nearest import near_copy_share, nearest
 from training.metrics.precision_recall import NEIGHBOURS, precision_recall
@@ -70,7 +70,7 @@ def judge_digits(
         compute = partial(inception_features, weights=weights)
         fakes = compute(samples)
         reals, others = (
-            kept_features(cache, "inception", images, compute)
+            kept_features(cache, weights / INCEPTION_FILE, images, compute)
             for images in (test.images, train.images[: len(test.images)])
         )
         scores += distances(INCEPTION, fakes, reals, against)

@@ -12,6 +12,7 @@ from training.evaluation.candidate import Candidate, open_candidates
 from training.evaluation.digits import judge_digits
 from training.evaluation.picture import draw_judged
 from training.evaluation.report import Report, Score, write_report
+from training.evaluation.stacked import judge_stacked
 from training.evaluation.translations import judge_translation
 
 
@@ -31,7 +32,7 @@ class EvaluateConfig(BaseModel):
     cache: Path = Path("runs/cache")
     """Folder that keeps the digit classifier and the features of real pictures."""
     samples: PositiveInt = 10_000
-    """Digits to draw."""
+    """Digits to draw; of stacked MNIST always 26,000."""
 
 
 def evaluate(config: EvaluateConfig) -> list[Report]:
@@ -52,6 +53,8 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
 def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
     train, test = load_mnist(config.data), load_mnist(config.data, train=False)
     classifier = cached_classifier(config.cache, train)
+    if candidate.stacked:
+        return judge_stacked(candidate, classifier)
     judged = judge_digits(candidate, classifier, train, test, config.samples, config.weights, config.cache)
     config.out.mkdir(parents=True, exist_ok=True)
     draw_judged(judged, train.labels, config.out / f"{candidate.name}.png")

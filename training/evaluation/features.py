@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 
-def kept_features(cache: Path, space: str, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """`compute(images)` (n, d), read from `cache` when these very pictures were seen before in this `space`.
+def kept_features(cache: Path, network: Path, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """`compute(images)` (n, d), read from `cache` when these very pictures were seen before by this very network.
 
-    images: uint8 (n, c, h, w). `space` names the network and its weights.
+    images: uint8 (n, c, h, w). `network`: the file of its weights.
     """
-    digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]
-    path = cache / f"features-{space}-{digest}.pt"
+    digest = hashlib.sha256(network.read_bytes() + images.numpy().tobytes()).hexdigest()[:16]
+    path = cache / f"features-{digest}.pt"
     if path.is_file():
         kept: Tensor = torch.load(path, weights_only=True)
         return kept

@@ -16,10 +16,10 @@ def draw_judged(judged: JudgedDigits, training_labels: Tensor, path: Path) -> No
     figure, (grid, pairs, bars) = plt.subplots(
         3, 1, figsize=(6, 10), height_ratios=(6, 1.3, 2), gridspec_kw={"hspace": 0.25}
     )
-    grid.imshow(tile(judged.samples[:100], columns=10).numpy(), cmap="gray")
+    grid.imshow(tile(judged.samples[:100], columns=10).numpy(), cmap="gray", vmin=0, vmax=255)
     grid.set_title("samples")
     first = judged.samples[: len(judged.neighbours)]
-    pairs.imshow(tile(torch.cat([first, judged.neighbours]), columns=len(first)).numpy(), cmap="gray")
+    pairs.imshow(tile(torch.cat([first, judged.neighbours]), columns=len(first)).numpy(), cmap="gray", vmin=0, vmax=255)
     pairs.set_title("samples over their nearest training digits")
     for axis in (grid, pairs):
         axis.axis("off")

@@ -10,7 +10,7 @@ from training.evaluation.candidate import Candidate
 from training.evaluation.distances import distances, yardstick
 from training.evaluation.features import kept_features
 from training.evaluation.report import Score, score
-from training.feature_networks import ZEBRA, imagenet_labels, inception_features
+from training.feature_networks import INCEPTION_FILE, ZEBRA, imagenet_labels, inception_features
 
 SIDE = 256
 BATCH = 4
@@ -25,8 +25,8 @@ def judge_translation(candidate: Candidate, root: Path, weights: Path, cache: Pa
     made = candidate.generate(sources, batch=BATCH)
 
     compute = partial(inception_features, weights=weights)
-    fakes, real = compute(made), kept_features(cache, "inception", targets, compute)
-    untouched = kept_features(cache, "inception", sources, compute)
+    fakes, real = compute(made), kept_features(cache, weights / INCEPTION_FILE, targets, compute)
+    untouched = kept_features(cache, weights / INCEPTION_FILE, sources, compute)
     against = f"{len(made)} translated against {len(targets)} test pictures of the target, {SIDE} px"
     fid, kid = distances(SPACE, fakes, real, against)
     ceiling_fid, ceiling_kid = yardstick(SPACE, "untranslated", untouched, real, "the sources themselves")

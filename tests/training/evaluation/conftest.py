@@ -1,0 +1,69 @@
+"""Candidates that need no fit, and networks that stand in for those of the scores' files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.data.mnist import Digits
+from training.digit_classifier import fit_classifier
+from training.evaluation.candidate import Candidate
+from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
+from training.networks.classifier import DigitClassifier
+
+
+@pytest.fixture(scope="session")
+def numerals() -> Callable[..., Digits]:
+    """`numerals(n, seed=0)`: digits easily told apart, digit d a bright square at place d of a grid of 4 x 3."""
+
+    def draw(n: int, seed: int = 0) -> Digits:
+        random = torch.Generator().manual_seed(seed)
+        labels = torch.randint(10, (n,), generator=random)
+        return Digits(picture(labels, random), labels)
+
+    return draw
+
+
+def picture(labels: Tensor, random: torch.Generator) -> Tensor:
+    images = torch.randint(60, (len(labels), 1, 28, 28), generator=random)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        top, left = 1 + label // 4 * 9, 1 + label % 4 * 7
+        image[:, top : top + 6, left : left + 6] += 180
+    return images.to(torch.uint8)
+
+
+@pytest.fixture(scope="session")
+def classifier(numerals: Callable[..., Digits]) -> DigitClassifier:
+    """Knows the drawn digits."""
+    return fit_classifier(numerals(1280))
+
+
+@pytest.fixture
+def sampler() -> Callable[..., Candidate]:
+    """`sampler(draw, **changes)`: a candidate whose digits are `draw(z, *labels)`."""
+
+    def build(draw: Callable[..., Tensor], conditional: bool = False, stacked: bool = False) -> Candidate:
+        return Candidate("mnist", None, 4, conditional, stacked, draw, None)
+
+    return build
+
+
+class PixelMeans(nn.Module):
+    """A stand-in for the Inception network: 8 features of 299 px pictures in [-1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(x, (2, 4)).mean(1).flatten(1)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A folder with an Inception file of its own; MobileNetV2 with random weights, which knows nothing."""
+    from torchvision.models import mobilenet_v2
+
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    torch.jit.save(torch.jit.trace(PixelMeans(), torch.zeros(1, 3, 299, 299)), str(folder / INCEPTION_FILE))
+    torch.save(mobilenet_v2().state_dict(), folder / MOBILENET_FILE)
+    return folder

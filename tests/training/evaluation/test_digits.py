@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.data.mnist import Digits
+from training.evaluation.candidate import Candidate
+from training.evaluation.digits import JudgedDigits, draw_digits, judge_digits
+from training.networks.classifier import DigitClassifier
+
+Sampler = Callable[..., Candidate]
+Draw = Callable[..., Digits]
+
+
+@pytest.fixture
+def judge(classifier: DigitClassifier, numerals: Draw, tmp_path: Path) -> Callable[..., JudgedDigits]:
+    """`judge(candidate, weights=None)`: 200 samples against 200 drawn test digits, 500 of them for training."""
+    train, test = numerals(500, seed=1), numerals(200, seed=2)
+
+    def run(candidate: Candidate, weights: Path | None = None) -> JudgedDigits:
+        return judge_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
+
+    return run
+
+
+def values(judged: JudgedDigits) -> dict[str, float]:
+    return {score.metric: score.value for score in judged.scores}
+
+
+def fresh(numerals: Draw) -> Callable[[Tensor], Tensor]:
+    """A perfect generator: digits of the data's own distribution."""
+    return lambda z: numerals(len(z), seed=int(z.abs().sum() * 1000)).images
+
+
+def test_a_perfect_generator_scores_like_real_digits(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+) -> None:
+    found = values(judge(sampler(fresh(numerals))))
+    assert found["FD (digit classifier)"] < 3 * found["FD (digit classifier), real floor"]
+    assert found["digits above 1%"] == 10
+    assert found["KL from training histogram"] < 0.05
+    assert found["mean classifier confidence"] == pytest.approx(found["mean classifier confidence, real"], abs=0.05)
+    assert found["near copies of training digits"] < 0.1
+    assert min(found["precision (digit classifier)"], found["recall (digit classifier)"]) > 0.7
+
+
+def test_a_collapsed_generator_is_found_out(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+) -> None:
+    one = numerals(1, seed=3)
+    judged = judge(sampler(lambda z: one.images.expand(len(z), -1, -1, -1)))
+    found = values(judged)
+    assert found["digits above 1%"] == 1
+    assert found["KL from training histogram"] > 1.5
+    assert found["recall (digit classifier)"] < 0.05
+    assert found["FD (digit classifier)"] > 20 * found["FD (digit classifier), real floor"]
+    assert set(judged.labels.tolist()) == set(one.labels.tolist())
+
+
+def test_a_generator_that_recites_its_data_is_found_out(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+) -> None:
+    known = numerals(500, seed=1).images
+    judged = judge(sampler(lambda z: known[torch.arange(len(z))]))
+    assert values(judged)["near copies of training digits"] == 1
+    assert torch.equal(judged.neighbours, judged.samples[:10])
+
+
+def test_noise_is_found_out(judge: Callable[..., JudgedDigits], sampler: Sampler) -> None:
+    found = values(judge(sampler(lambda z: torch.randint(256, (len(z), 1, 28, 28), dtype=torch.uint8))))
+    assert found["FD (digit classifier)"] > 20 * found["FD (digit classifier), real floor"]
+    assert found["precision (digit classifier)"] < 0.05
+
+
+def test_the_two_feature_spaces_have_names_of_their_own(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw, weights: Path
+) -> None:
+    without, given = values(judge(sampler(fresh(numerals)))), values(judge(sampler(fresh(numerals)), weights))
+    assert not any("Inception" in name or "FID" in name or "KID" in name for name in without)
+    added = {name for name in given if name not in without}
+    assert added == {
+        "FID (Inception)",
+        "KID x 100 (Inception)",
+        "FID (Inception), real floor",
+        "KID x 100 (Inception), real floor",
+        "precision (Inception)",
+        "recall (Inception)",
+    }
+
+
+def test_distances_have_intervals_that_hold_them(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+) -> None:
+    scores = {score.metric: score for score in judge(sampler(fresh(numerals))).scores}
+    for name in ("FD (digit classifier)", "KD x 100 (digit classifier)"):
+        assert scores[name].low < scores[name].value < scores[name].high
+
+
+def test_a_conditional_generator_is_asked_for_the_datas_digits_and_checked(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+) -> None:
+    drawn = numerals(500, seed=5)
+    by_label = {label: drawn.images[drawn.labels == label] for label in range(10)}
+
+    def obedient(z: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([by_label[label][0] for label in labels.tolist()])
+
+    def deaf(z: Tensor, labels: Tensor) -> Tensor:
+        return by_label[3][:1].expand(len(z), -1, -1, -1)
+
+    assert values(judge(sampler(obedient, conditional=True)))["digit as asked"] == 1
+    assert values(judge(sampler(deaf, conditional=True)))["digit as asked"] < 0.3
+
+
+def test_the_same_z_is_drawn_every_time(sampler: Sampler) -> None:
+    seen: list[Tensor] = []
+
+    def note(z: Tensor) -> Tensor:
+        seen.append(z)
+        return torch.zeros(len(z), 1, 28, 28, dtype=torch.uint8)
+
+    for _ in range(2):
+        draw_digits(sampler(note), 150, torch.arange(10))
+    first, rest, again, rest_again = seen
+    assert (len(first), len(rest)) == (100, 50)
+    assert torch.equal(first, again)
+    assert torch.equal(rest, rest_again)

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training import cli
+
+Run = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run(*arguments)`: exit status, stdout and stderr of gan-train."""
+
+    def call(*arguments: str | Path) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (end.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.mark.parametrize("command", [(), ("gan",), ("cyclegan",), ("download",), ("evaluate",)])
+def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
+    status, out, _ = run(*command, "--help")
+    assert status == 0
+    assert len(out) > 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("gan", "--rate", "-1"), "--rate"),
+        (("gan", "--conditional", "--stacked"), "choose one of them"),
+        (("cyclegan", "--crop", "512"), "crop 512 is larger than resize 286"),
+        (("gan", "--bogus", "1"), "bogus"),
+        (("evaluate", "no.onnx"), "no.onnx does not exist"),
+    ],
+)
+def test_a_mistake_is_a_message_and_status_2(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    status, _, error = run(*arguments)
+    assert status == 2
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_a_folder_that_cannot_be_written_is_a_message(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, _, error = run("download", "--data", tmp_path / "file" / "data")
+    assert status == 2
+    assert "Not a directory" in error
+
+
+@pytest.mark.parametrize("package", ["training", "export"])
+def test_without_torch_the_command_says_what_to_install(package: str) -> None:
+    blocked = (
+        "import sys; sys.modules['torch'] = None; sys.argv[1:] = ['--help']; "
+        f"from {package}.__main__ import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "torch is not installed: 'make fit' installs" in result.stderr
+    assert "Traceback" not in result.stderr
