@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from numpy.typing import NDArray
 
 from service.batcher import DeadlineError, InferenceError, QueueFullError
@@ -42,10 +42,10 @@ class State:
         except QueueFullError as error:
             raise _busy(error) from error
 
-    async def infer(self, model: Model, rows: NDArray[Any]) -> NDArray[np.uint8]:
+    async def infer(self, model: Model, rows: NDArray[Any], timeout_seconds: float) -> NDArray[np.uint8]:
         """Results of `rows` from the model's batcher. Raises Problem 503, 504 or 500."""
         try:
-            return await model.batcher.submit(rows, self.settings.timeout_seconds)
+            return await model.batcher.submit(rows, timeout_seconds)
         except QueueFullError as error:
             raise _busy(error) from error
         except DeadlineError as error:
@@ -64,3 +64,17 @@ def _state_of(request: Request) -> State:
 
 
 Shared = Annotated[State, Depends(_state_of)]
+
+
+def _patience_of(
+    shared: Shared,
+    x_request_timeout: Annotated[
+        float | None,
+        Header(gt=0, allow_inf_nan=False, description="Seconds that the client waits; at most GAN_TIMEOUT_SECONDS."),
+    ] = None,
+) -> float:
+    return min(x_request_timeout or shared.settings.timeout_seconds, shared.settings.timeout_seconds)
+
+
+Patience = Annotated[float, Depends(_patience_of)]
+"""Seconds that this request may wait for its body, and then for its result."""

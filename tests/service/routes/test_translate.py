@@ -430,6 +430,32 @@ async def test_a_result_after_the_deadline_is_a_504(
     assert "0.05 s" in problem["detail"]
 
 
+@pytest.mark.parametrize(("asked", "seconds"), [("0.05", "0.05 s"), ("3600", "0.2 s")])
+async def test_the_client_may_ask_for_less_time_not_for_more(
+    gate: Any,
+    make_app: MakeApp,
+    serve: Serve,
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+    asked: str,
+    seconds: str,
+) -> None:
+    client = await serve(make_app(timeout_seconds=0.2))
+    answer = await post(client, INVERT, encoded(noise(64, 64), "PNG"), **{"X-Request-Timeout": asked})
+    assert seconds in problem_of(answer, 504, "deadline-exceeded")["detail"]
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "soon", "nan", "inf", ""])
+async def test_a_time_that_is_none_is_refused_before_the_body_is_read(
+    send: Send, problem_of: ProblemOf, asked: str
+) -> None:
+    upload = Upload(5)
+    problem = problem_of(await send(INVERT, upload, **{"X-Request-Timeout": asked}), 422, "invalid-parameter")
+    assert problem["detail"].startswith("x-request-timeout: ")
+    assert upload.taken == 0
+
+
 async def test_a_failing_model_is_a_500_that_tells_nothing_of_its_insides(
     gate: Any, make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise, problem_of: ProblemOf
 ) -> None:
