@@ -56,13 +56,20 @@ def models(tmp_path_factory):
     data, dice = root / "data", np.random.default_rng(0)
     write_digits(data, dice)
     write_pair(data, dice)
-    mnist = ["training", "gan", "--data", data, "--out", root / "mnist", "--cache", root / "classifier", *FIT]
-    assert "images       256 / 256" in run(*mnist, "--images", 256, "--tick-images", 128)
+    mnist = ["training", "gan", "--data", data, "--cache", root / "cache", "--tick-images", 128, *FIT]
+    assert "images       256 / 256" in run(*mnist, "--images", 256, "--out", root / "mnist")
+    run(*mnist, "--images", 256, "--out", root / "conditional", "--conditional")
     pair = ["training", "cyclegan", "--data", data, "--out", root / "pair", "--pair", "warm2cold", *FIT]
     assert "cycle_X" in run(*pair, "--images", 4, "--tick-images", 2, "--resize", 72, "--crop", 64)
-    for fit in ("mnist", "pair"):
+    for fit in ("mnist", "conditional", "pair"):
         assert (root / fit / "curves.png").exists()
         run("export", "publish", root / fit, "--models", root / "models")
+    scores = ["--data", data, "--cache", root / "cache", "--out", root / "scores", "--samples", 200]
+    said = run("training", "evaluate", root / "models" / "mnist" / "1" / "model.onnx", *scores)
+    assert "FD (digit classifier): " in said
+    assert (root / "scores" / "mnist.png").exists()
+    run("export", "scores", root / "models" / "mnist" / "1", root / "scores" / "mnist.json")
+    assert "digit as asked: " in run("training", "evaluate", root / "conditional", *scores)
     return root / "models"
 
 
@@ -89,8 +96,9 @@ def server(models):
 
 def test_every_published_model_is_served(server):
     served = server.get("/models").json()["models"]
-    assert [m["id"] for m in served] == ["cold2warm/1", "mnist/1", "warm2cold/1"]
+    assert [m["id"] for m in served] == ["cold2warm/1", "mnist/1", "mnist-conditional/1", "warm2cold/1"]
     assert all(m["default"] and m["provider"] == "CPUExecutionProvider" for m in served)
+    assert served[1]["scores"][0]["metric"] == "FD (digit classifier)"
 
 
 def test_digits_come_over_http(server):
@@ -98,6 +106,13 @@ def test_digits_come_over_http(server):
     assert digits.shape == (5, 28, 28)
     assert digits.dtype == np.uint8
     assert digits.std() > 0
+
+
+def test_the_digit_asked_for_comes_from_the_model_that_takes_labels(server):
+    answers = [server.get(f"/mnist/sample?seed=3&format=npy&digit={digit}") for digit in (0, 7)]
+    assert {answer.headers["x-model"] for answer in answers} == {"mnist-conditional/1"}
+    zero, seven = (np.load(io.BytesIO(answer.content)) for answer in answers)
+    assert (zero != seven).any()
 
 
 @pytest.mark.parametrize("direction", ["warm2cold", "cold2warm"])

@@ -73,6 +73,17 @@ def gan_state() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def conditional_state() -> dict[str, Any]:
+    """What a fit with labels saves."""
+    torch.manual_seed(0)
+    generator = gan.Generator(LATENT, WIDTH, classes=10)
+    for _ in range(3):
+        generator(torch.randn(64, LATENT), torch.arange(64) % 10)
+    config = {"latent": LATENT, "width": WIDTH, "conditional": True, "stacked": False}
+    return _state("gan", config, {"generator": generator})
+
+
+@pytest.fixture(scope="session")
 def cyclegan_state() -> dict[str, Any]:
     """What a fit of CycleGAN saves; G and F are equal, so that one trace does for both."""
     torch.manual_seed(0)

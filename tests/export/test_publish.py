@@ -304,3 +304,27 @@ def test_attached_scores_do_not_make_it_another_file(folder: Path, report: Calla
     ours = report()
     attach_scores(folder, ours)
     assert attach_scores(folder, ours).scores == SCORES
+
+
+# labels
+
+
+def test_a_sampler_with_labels_takes_them_as_its_second_input(
+    tmp_path: Path, conditional_state: dict[str, Any]
+) -> None:
+    checkpoint.write(tmp_path / "run", conditional_state)
+    (folder,) = publish(tmp_path / "run", tmp_path / "models")
+    card = read_card(folder)
+    assert (card.name, card.latent) == ("mnist-conditional", 4)
+    assert card.label is not None
+    assert (card.label.name, card.label.type, card.label.shape) == ("label", "int64", ("N",))
+    graph = onnx.load(folder / MODEL_FILE).graph
+    assert [value.name for value in graph.input] == ["z", "label"]
+    assert graph.input[1].type.tensor_type.shape.dim[0].dim_param == "N"
+
+    z, labels = torch.randn(7, 4, generator=torch.Generator().manual_seed(9)), torch.tensor([0, 9, 3, 3, 1, 8, 5])
+    rows = np.column_stack([z.numpy(), labels.numpy().astype(np.float32)])
+    served = Session(folder, card, "cpu", threads=1).run(rows)
+    expected = exportables(conditional_state)[0].graph(z, labels).numpy()
+    assert np.abs(served.astype(int) - expected).max() <= 1
+    assert (served[2] != Session(folder, card, "cpu", threads=1).run(rows[2:3] + np.float32([0, 0, 0, 0, 1]))[0]).any()
