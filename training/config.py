@@ -17,7 +17,19 @@ class FitConfig(BaseModel):
 
     #: Fields that a resumed run may change: they say where and how fast, not what is learnt.
     FREE_ON_RESUME: ClassVar[frozenset[str]] = frozenset(
-        {"data", "out", "cache", "images", "device", "precision", "compile", "threads", "tick_images", "init"}
+        {
+            "data",
+            "out",
+            "cache",
+            "images",
+            "minutes",
+            "device",
+            "precision",
+            "compile",
+            "threads",
+            "tick_images",
+            "init",
+        }
     )
 
     data: Path = Path("data")
@@ -26,6 +38,8 @@ class FitConfig(BaseModel):
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     images: PositiveInt
     """Length of the run in images (pairs for CycleGAN)."""
+    minutes: PositiveFloat | None = None
+    """Length of the run by the clock, over all its resumptions, instead of images; the learning rate falls with it."""
     batch: PositiveInt
     """Images a step, over all processes."""
     rate: PositiveFloat = 2e-4

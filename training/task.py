@@ -80,10 +80,10 @@ class Task(ABC):
         self.world.average_gradients(p for group in chosen.param_groups for p in group["params"])
         chosen.step()
 
-    def set_rate(self, images: int) -> None:
-        """Sets the learning rate for a step at image `images`: constant, then linear to zero at the end of the run."""
-        start = self.config.decay_from * self.config.images
-        left = (self.config.images - images) / max(self.config.images - start, 1)
+    def set_rate(self, done: float) -> None:
+        """Sets the learning rate when a share `done` of the run is done: constant, then linear to zero at its end."""
+        falling = 1 - self.config.decay_from
+        left = (1 - done) / falling if falling else 1.0
         for name, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = self.rates[name] * min(1.0, left)

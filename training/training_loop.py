@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from training import checkpoint, plots, provenance
 from training.grid import save_png
+from training.progress import Progress
 from training.stats import Averages, Record, all_finite, status_line
 from training.task import Task
 
@@ -25,7 +26,7 @@ class ResumeError(Exception):
 
 
 def fit(task: Task) -> int:
-    """Fits `task` until its configured number of images, a SIGTERM or a Ctrl-C; resumes what its run folder holds.
+    """Fits `task` for its configured length, or until a SIGTERM or a Ctrl-C; resumes what its run folder holds.
 
     Returns the number of images the run has seen. Raises DivergedError, ResumeError or CheckpointError.
     """
@@ -33,19 +34,20 @@ def fit(task: Task) -> int:
     provenance.git_commit()
 
     # Resume
-    images = _resume(task)
+    images, seconds = _resume(task)
+    progress = Progress(config, world, seconds)
+    done = progress.done(images)
     if world.is_main and images:
         print(f"resuming {config.out} at image {images:,}", flush=True)
-    if images >= config.images:
+    if done >= 1:
         return images
 
     # Prepare the record
     record = Record(config.out, images) if world.is_main else None
     averages = Averages()
-    tick_start, tick_images, run_start, run_images = time.monotonic(), images, time.monotonic(), images
-    bar = tqdm(
-        total=config.images, initial=images, unit="img", unit_scale=True, disable=None if world.is_main else True
-    )
+    tick_start, tick_images, run_start, run_done = time.monotonic(), images, time.monotonic(), done
+    total = config.images if config.minutes is None else None
+    bar = tqdm(total=total, initial=images, unit="img", unit_scale=True, disable=None if world.is_main else True)
 
     # Train
     with ExitStack() as stack:
@@ -53,42 +55,46 @@ def fit(task: Task) -> int:
         if record:
             stack.callback(record.close)
         stop = stack.enter_context(_stop_on_signals())
-        while images < config.images and not world.any(stop.requested):
-            task.set_rate(images)
+        while done < 1 and not world.any(stop.requested):
+            task.set_rate(done)
             averages.add(task.step(images))
             images += config.batch
             task.update_averages(images)
             bar.update(config.batch)
+            done = progress.done(images)
 
             # Tick
             crossed = images // config.tick_images > (images - config.batch) // config.tick_images
-            if not crossed and images < config.images:
+            if not crossed and done < 1:
                 continue
             now = time.monotonic()
             rate = (images - tick_images) / (now - tick_start)
-            left = (config.images - images) * (now - run_start) / (images - run_images)
-            _tick(task, record, averages, images, rate, left, bar)
+            left = (1 - done) * (now - run_start) / (done - run_done)
+            _tick(task, record, averages, images, progress.seconds, rate, left, bar)
             averages, tick_start, tick_images = Averages(), time.monotonic(), images
 
         # Save what came after the last tick
         if images > tick_images:
-            _save(task, averages, images)
+            _save(task, averages, images, progress.seconds)
     if world.is_main:
         plots.plot_curves(config.out)
-        if images < config.images:
+        if done < 1:
             print(f"stopped at image {images:,}; the same command goes on from there", flush=True)
     return images
 
 
-def _resume(task: Task) -> int:
-    """Restores the newest checkpoint of the run folder, or the weights named by `init`; returns the images seen."""
+def _resume(task: Task) -> tuple[int, float]:
+    """Restores the newest checkpoint of the run folder, or the weights named by `init`.
+
+    Returns the images seen and the seconds taken.
+    """
     config = task.config
     if not checkpoint.list_checkpoints(config.out):
         if config.init is not None:
             state = checkpoint.read(config.init)
             _check_task(task, state)
             task.start_from(state)
-        return 0
+        return 0, 0.0
     state = checkpoint.read(config.out)
     _check_task(task, state)
     ours, theirs = config.model_dump(mode="json"), state["config"]
@@ -99,7 +105,7 @@ def _resume(task: Task) -> int:
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
     task.restore(state)
-    return int(state["images"])
+    return int(state["images"]), float(state["seconds"])
 
 
 def _check_task(task: Task, state: dict[str, Any]) -> None:
@@ -110,10 +116,17 @@ def _check_task(task: Task, state: dict[str, Any]) -> None:
 
 
 def _tick(
-    task: Task, record: Record | None, averages: Averages, images: int, rate: float, left: float, bar: "tqdm[Any]"
+    task: Task,
+    record: Record | None,
+    averages: Averages,
+    images: int,
+    seconds: float,
+    rate: float,
+    left: float,
+    bar: "tqdm[Any]",
 ) -> None:
     """Saves, then logs the tick's figures and draws its samples."""
-    figures = _save(task, averages, images)
+    figures = _save(task, averages, images, seconds)
     if record is None:
         return
     measured, warning = task.inspect(images)
@@ -123,14 +136,15 @@ def _tick(
     save_png(picture, task.config.out / "samples" / f"{images:09d}.png")
     record.picture("samples", picture, images)
     if bar.disable:
-        print(status_line(images, task.config.images, figures, left), flush=True)
+        total = task.config.images if task.config.minutes is None else images + round(left * rate)
+        print(status_line(images, total, figures, left), flush=True)
     else:
         bar.set_postfix_str("  ".join(f"{name} {value:.2f}" for name, value in list(figures.items())[:4]))
     if warning:
         tqdm.write(f"WARNING: {warning}")
 
 
-def _save(task: Task, averages: Averages, images: int) -> dict[str, float]:
+def _save(task: Task, averages: Averages, images: int, seconds: float) -> dict[str, float]:
     """Writes a checkpoint if losses and weights are finite; returns the mean losses over all processes."""
     config, world = task.config, task.world
     figures = {name: float(world.average(value)) for name, value in averages.means().items()}
@@ -145,7 +159,8 @@ def _save(task: Task, averages: Averages, images: int) -> dict[str, float]:
         )
         raise DivergedError(f"{', '.join(bad)} is not finite by image {images:,}; {cure}")
     if world.is_main:
-        checkpoint.write(config.out, {"task": task.name, "images": images, **describe(task), **task.state()})
+        state = {"task": task.name, "images": images, "seconds": seconds, **describe(task), **task.state()}
+        checkpoint.write(config.out, state)
     world.barrier()
     return figures
 

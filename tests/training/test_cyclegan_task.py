@@ -176,7 +176,7 @@ def test_a_pool_shows_the_discriminators_older_fakes(cyclegan_task: Build) -> No
 def test_the_rate_of_the_paper(cyclegan_task: Build, images: int, rate: float) -> None:
     # 100 of 200 epochs of 1,334 constant, then linear to zero
     task = cyclegan_task(images=266_800)
-    task.set_rate(images)
+    task.set_rate(images / task.config.images)
     found = [group["lr"] for optimiser in task.optimisers.values() for group in optimiser.param_groups]
     assert found == pytest.approx([rate, rate], rel=1e-3)
 

@@ -29,7 +29,7 @@ def freeze(task: GanTask, optimiser: str) -> None:
 
 def rates(task: GanTask, images: int) -> list[float]:
     """Of the generator and the discriminator."""
-    task.set_rate(images)
+    task.set_rate(images / task.config.images)
     return [group["lr"] for optimiser in task.optimisers.values() for group in optimiser.param_groups]
 
 

@@ -384,3 +384,26 @@ def test_averages_taken_over_from_another_run_do_not_vanish_at_once(build: Calla
     task.update_averages(task.config.batch)
     after = [p for average in task.averages.values() for p in average.parameters()]
     assert all((new - old).abs().max() < 1e-3 for old, new in zip(before, after, strict=True))
+
+
+def test_a_run_of_minutes_ends_by_the_clock_with_its_rate_at_zero(
+    build: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = build(minutes=1, images=10**9, decay_from=0.5, tick_images=10**9)
+    now, rates = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("training.progress.Progress.__init__.__defaults__", (0.0, lambda: now[0]))
+    step = task.step
+
+    def ten_seconds(first: int) -> dict[str, Tensor]:
+        rates.append(next(iter(task.optimisers.values())).param_groups[0]["lr"] / task.config.rate)
+        now[0] += 10
+        return step(first)
+
+    task.step = ten_seconds  # type: ignore[method-assign]
+    assert fit(task) == 6 * task.config.batch
+    assert rates == pytest.approx([1, 1, 1, 1, 2 / 3, 1 / 3])
+    assert checkpoint.read(task.config.out)["seconds"] == 60
+    again = build(minutes=1, images=10**9, decay_from=0.5, tick_images=10**9)
+    before_step(again, 6 * task.config.batch, fail)
+    assert fit(again) == 6 * task.config.batch
