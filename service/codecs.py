@@ -14,11 +14,12 @@ Format = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels; what the encoders take at most."""
-_ENCODING: dict[str, dict[str, Any]] = {
-    "png": {"compress_level": 1},
-    "jpeg": {"quality": 90},
-    "webp": {"quality": 90, "method": 0},
+_ENCODING: dict[str, tuple[dict[str, Any], ...]] = {
+    "png": ({"compress_level": 1},),
+    "jpeg": ({"quality": 90},),
+    "webp": ({"quality": 90, "method": 0}, {"quality": 90, "method": 4}),
 }
+"""Options of each encoder, and those to try next: WebP's fastest method gives up on large detailed pictures."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -96,10 +97,18 @@ def from_model(pixels: NDArray[np.uint8], size: tuple[int, int], kind: Format) -
 
 
 def encode(image: Image.Image, kind: Format) -> bytes:
-    """An encoded picture; PNG and WebP at the level that costs least time."""
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **_ENCODING[kind])
-    return buffer.getvalue()
+    """An encoded picture; PNG and WebP at the level that costs least time.
+
+    Raises Problem 422 when the encoder gives up.
+    """
+    for options in _ENCODING[kind]:
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, format=kind, **options)
+        except (OSError, ValueError):
+            continue
+        return buffer.getvalue()
+    raise Problem(422, "not-encodable", f"{kind} cannot hold this picture: ask for another format, such as format=png")
 
 
 def tile(digits: NDArray[np.uint8], columns: int) -> Image.Image:

@@ -252,6 +252,24 @@ def test_encode_keeps_colours(kind: codecs.Format, tolerance: int) -> None:
     assert np.abs(pixels_of(picture).astype(int) - (200, 100, 50)).max() <= tolerance
 
 
+def test_encode_finds_a_way_for_a_picture_that_webps_fastest_method_gives_up_on() -> None:
+    detail = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 625, 3), dtype=np.uint8))
+    picture = detail.resize((5000, 4000), Image.Resampling.BICUBIC)
+    with pytest.raises(ValueError, match="encoding error"):
+        picture.save(io.BytesIO(), "WEBP", quality=90, method=0)
+    assert Image.open(io.BytesIO(codecs.encode(picture, "webp"))).size == (5000, 4000)
+
+
+def test_encode_says_what_to_do_when_the_encoder_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*arguments: object, **options: object) -> None:
+        raise ValueError("encoding error 6")
+
+    monkeypatch.setattr(Image.Image, "save", give_up)
+    with pytest.raises(Problem, match="format=png") as caught:
+        codecs.encode(Image.new("RGB", (8, 8)), "webp")
+    assert (caught.value.status, caught.value.kind) == (422, "not-encodable")
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
 def test_encode_takes_the_longest_side_it_promises(kind: codecs.Format) -> None:
     image = Image.new("RGB", (codecs.LONGEST_SIDE[kind], 1))
