@@ -30,7 +30,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_digits() -> Callable[..., Digits]:
     """`draw_digits(n, seed=0)`: digits easily told apart, digit d a bright square at place d of a grid of 4 x 3."""
 

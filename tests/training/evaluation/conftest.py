@@ -15,29 +15,9 @@ from training.networks.classifier import DigitClassifier
 
 
 @pytest.fixture(scope="session")
-def numerals() -> Callable[..., Digits]:
-    """`numerals(n, seed=0)`: digits easily told apart, digit d a bright square at place d of a grid of 4 x 3."""
-
-    def draw(n: int, seed: int = 0) -> Digits:
-        random = torch.Generator().manual_seed(seed)
-        labels = torch.randint(10, (n,), generator=random)
-        return Digits(picture(labels, random), labels)
-
-    return draw
-
-
-def picture(labels: Tensor, random: torch.Generator) -> Tensor:
-    images = torch.randint(60, (len(labels), 1, 28, 28), generator=random)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        top, left = 1 + label // 4 * 9, 1 + label % 4 * 7
-        image[:, top : top + 6, left : left + 6] += 180
-    return images.to(torch.uint8)
-
-
-@pytest.fixture(scope="session")
-def classifier(numerals: Callable[..., Digits]) -> DigitClassifier:
+def classifier(draw_digits: Callable[..., Digits]) -> DigitClassifier:
     """Knows the drawn digits."""
-    return fit_classifier(numerals(1280))
+    return fit_classifier(draw_digits(1280))
 
 
 @pytest.fixture

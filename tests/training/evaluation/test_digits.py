@@ -15,9 +15,9 @@ Draw = Callable[..., Digits]
 
 
 @pytest.fixture
-def judge(classifier: DigitClassifier, numerals: Draw, tmp_path: Path) -> Callable[..., JudgedDigits]:
+def judge(classifier: DigitClassifier, draw_digits: Draw, tmp_path: Path) -> Callable[..., JudgedDigits]:
     """`judge(candidate, weights=None)`: 200 samples against 200 drawn test digits, 500 of them for training."""
-    train, test = numerals(500, seed=1), numerals(200, seed=2)
+    train, test = draw_digits(500, seed=1), draw_digits(200, seed=2)
 
     def run(candidate: Candidate, weights: Path | None = None) -> JudgedDigits:
         return judge_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
@@ -29,15 +29,15 @@ def values(judged: JudgedDigits) -> dict[str, float]:
     return {score.metric: score.value for score in judged.scores}
 
 
-def fresh(numerals: Draw) -> Callable[[Tensor], Tensor]:
+def fresh(draw_digits: Draw) -> Callable[[Tensor], Tensor]:
     """A perfect generator: digits of the data's own distribution."""
-    return lambda z: numerals(len(z), seed=int(z.abs().sum() * 1000)).images
+    return lambda z: draw_digits(len(z), seed=int(z.abs().sum() * 1000)).images
 
 
 def test_a_perfect_generator_scores_like_real_digits(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    found = values(judge(sampler(fresh(numerals))))
+    found = values(judge(sampler(fresh(draw_digits))))
     assert found["FD (digit classifier)"] < 3 * found["FD (digit classifier), real floor"]
     assert found["digits above 1%"] == 10
     assert found["KL from training histogram"] < 0.05
@@ -47,9 +47,9 @@ def test_a_perfect_generator_scores_like_real_digits(
 
 
 def test_a_collapsed_generator_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    one = numerals(1, seed=3)
+    one = draw_digits(1, seed=3)
     judged = judge(sampler(lambda z: one.images.expand(len(z), -1, -1, -1)))
     found = values(judged)
     assert found["digits above 1%"] == 1
@@ -60,9 +60,9 @@ def test_a_collapsed_generator_is_found_out(
 
 
 def test_a_generator_that_recites_its_data_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    known = numerals(500, seed=1).images
+    known = draw_digits(500, seed=1).images
     judged = judge(sampler(lambda z: known[torch.arange(len(z))]))
     assert values(judged)["near copies of training digits"] == 1
     assert torch.equal(judged.neighbours, judged.samples[:10])
@@ -75,9 +75,9 @@ def test_noise_is_found_out(judge: Callable[..., JudgedDigits], sampler: Sampler
 
 
 def test_the_two_feature_spaces_have_names_of_their_own(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw, weights: Path
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path
 ) -> None:
-    without, given = values(judge(sampler(fresh(numerals)))), values(judge(sampler(fresh(numerals)), weights))
+    without, given = values(judge(sampler(fresh(draw_digits)))), values(judge(sampler(fresh(draw_digits)), weights))
     assert not any("Inception" in name or "FID" in name or "KID" in name for name in without)
     added = {name for name in given if name not in without}
     assert added == {
@@ -91,17 +91,17 @@ def test_the_two_feature_spaces_have_names_of_their_own(
 
 
 def test_distances_have_intervals_that_hold_them(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    scores = {score.metric: score for score in judge(sampler(fresh(numerals))).scores}
+    scores = {score.metric: score for score in judge(sampler(fresh(draw_digits))).scores}
     for name in ("FD (digit classifier)", "KD x 100 (digit classifier)"):
         assert scores[name].low < scores[name].value < scores[name].high
 
 
 def test_a_conditional_generator_is_asked_for_the_datas_digits_and_checked(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, numerals: Draw
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    drawn = numerals(500, seed=5)
+    drawn = draw_digits(500, seed=5)
     by_label = {label: drawn.images[drawn.labels == label] for label in range(10)}
 
     def obedient(z: Tensor, labels: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ Draw = Callable[..., Digits]
 
 @pytest.fixture
 def judge(
-    sampler: Callable[..., Candidate], classifier: DigitClassifier, numerals: Draw
+    sampler: Callable[..., Candidate], classifier: DigitClassifier, draw_digits: Draw
 ) -> Callable[[list[list[int]]], dict[str, float]]:
     """`judge(kinds)`: scores of a generator that makes these triples of digits, over and over."""
-    drawn = numerals(300, seed=4)
+    drawn = draw_digits(300, seed=4)
     one = [drawn.images[drawn.labels == digit][0, 0] for digit in range(10)]
 
     def scores(kinds: list[list[int]]) -> dict[str, float]:
