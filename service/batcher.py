@@ -26,6 +26,10 @@ log = logging.getLogger("service")
 Run = Callable[[NDArray[Any]], NDArray[np.uint8]]
 
 
+FAILURES_IN_A_ROW = 5
+"""So many failed requests without a success between them are no longer the requests' fault."""
+
+
 class QueueFullError(Exception):
     """No room; `retry_after_seconds` is when there should be."""
 
@@ -77,6 +81,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}")
         self._held = 0
+        self._failures = 0
         self._seconds_a_row = 0.0
         self._worker: asyncio.Task[None] | None = None
         self._stopping = False
@@ -92,6 +97,11 @@ class Batcher:
         if self._worker:
             await self._worker
         self._thread.shutdown()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the model itself seems broken, as after a lost GPU: a restart is needed."""
+        return self._failures >= FAILURES_IN_A_ROW
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -174,6 +184,7 @@ class Batcher:
             else:
                 self._fail(batch[0][0], error)
             return
+        self._failures = 0
         seconds = self._clock() - start
         self._metrics.inference_seconds.labels(self._name).observe(seconds)
         self._metrics.batch_items.labels(self._name).observe(len(rows))
@@ -190,6 +201,7 @@ class Batcher:
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
+        self._failures += 1
         log.error("%s failed on a request of %s", self._name, entry.rows.shape, exc_info=error)
         self._metrics.rejected.labels(self._name, "inference_error").inc()
         if not entry.future.done():

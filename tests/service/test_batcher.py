@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
+from service.batcher import FAILURES_IN_A_ROW, Batcher, DeadlineError, InferenceError, QueueFullError
 from service.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -331,6 +331,17 @@ async def test_the_log_has_the_cause_of_a_failure(
         await (await submit(POISON))
     assert "m/1 failed" in caplog.text
     assert "ValueError: poison" in caplog.text
+
+
+async def test_failures_in_a_row_mark_the_model_and_a_success_clears_it(
+    model: Latched, submit: Submit, batcher: Batcher
+) -> None:
+    model.let_through(100)
+    marks = []
+    for value in [POISON] * (FAILURES_IN_A_ROW - 1) + [1] + [POISON] * FAILURES_IN_A_ROW + [2]:
+        await asyncio.gather(await submit(value), return_exceptions=True)
+        marks.append(batcher.failing)
+    assert marks == [False] * (2 * FAILURES_IN_A_ROW - 1) + [True, False]
 
 
 async def test_the_model_serves_on_after_a_failure(model: Latched, submit: Submit) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import cuda
+from service.batcher import FAILURES_IN_A_ROW
 from service.card import MODEL_FILE, sha256_of
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +106,23 @@ async def test_a_fallback_to_the_cpu_shows(
     client = await serve(make_app(device=device))
     fell_back = device == "auto" and cuda.missing_part() is not None
     assert await samples(client, "gan_device_fallback") == {(): float(fell_back)}
+
+
+async def test_a_model_that_fails_again_and_again_turns_the_probes(
+    gate: Any,
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    problem_of: Callable[..., dict[str, Any]],
+) -> None:
+    client = await serve(make_app())
+    gate.opened.set()
+    gate.error = RuntimeError("the GPU is gone")
+    for _ in range(FAILURES_IN_A_ROW):
+        assert (await client.get("/healthz/ready")).status_code == 200
+        assert (await client.get("/mnist/sample")).status_code == 500
+    for probe in ("live", "ready"):
+        problem = problem_of(await client.get(f"/healthz/{probe}"), 503, "model-failing")
+        assert "mnist/1" in problem["detail"]
+    gate.error = None
+    assert (await client.get("/mnist/sample")).status_code == 200
+    assert (await client.get("/healthz/ready")).status_code == 200
