@@ -22,6 +22,7 @@ async def models(shared: Shared) -> dict[str, list[dict[str, Any]]]:
                 "task": model.card.task,
                 "direction": model.card.direction,
                 "preset": model.card.preset,
+                "labels": model.card.label is not None,
                 "file": registry.relative_file(model),
                 "sha256": model.card.sha256,
                 "provider": model.session.provider,

@@ -28,6 +28,7 @@ async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, model
         "task": "translate",
         "direction": "horse2zebra",
         "preset": "compact",
+        "labels": False,
         "file": "horse2zebra/1/model.onnx",
         "sha256": sha256_of(models / "horse2zebra" / "1" / MODEL_FILE),
         "provider": "CPUExecutionProvider",
