@@ -14,9 +14,11 @@ KERNEL_DRAWS = 200
 def distances(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Score]:
     """Fréchet and kernel distance of features (n, d) and (m, d), with intervals.
 
-    Only the Inception network's Fréchet distance is called FID, and only its kernel distance KID.
+    Only the Inception network's Fréchet distance is called FID, and only its kernel distance KID (times 100, as
+    it is published).
     """
-    frechet, kernel = _names(space)
+    frechet, kernel, scale = _names(space)
+    low, high = kernel_interval(made, real, KERNEL_DRAWS)
     return [
         score(
             frechet,
@@ -24,28 +26,20 @@ def distances(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Sco
             protocol,
             bootstrap_interval(frechet_distance, made, real, FRECHET_DRAWS),
         ),
-        score(
-            kernel,
-            100 * kernel_distance(made, real),
-            protocol,
-            _hundredfold(kernel_interval(made, real, KERNEL_DRAWS)),
-        ),
+        score(kernel, scale * kernel_distance(made, real), protocol, (scale * low, scale * high)),
     ]
 
 
 def yardstick(space: str, kind: str, other: Tensor, real: Tensor, protocol: str) -> list[Score]:
     """The same distances of pictures that nobody generated: the floor or the ceiling to read a score by."""
-    frechet, kernel = _names(space)
+    frechet, kernel, scale = _names(space)
     return [
         score(f"{frechet}, {kind}", frechet_distance(other, real), protocol),
-        score(f"{kernel}, {kind}", 100 * kernel_distance(other, real), protocol),
+        score(f"{kernel}, {kind}", scale * kernel_distance(other, real), protocol),
     ]
 
 
-def _names(space: str) -> tuple[str, str]:
-    short = ("FID", "KID") if space == "Inception" else ("FD", "KD")
-    return f"{short[0]} ({space})", f"{short[1]} x 100 ({space})"
-
-
-def _hundredfold(interval: tuple[float, float]) -> tuple[float, float]:
-    return 100 * interval[0], 100 * interval[1]
+def _names(space: str) -> tuple[str, str, float]:
+    if space == "Inception":
+        return "FID (Inception)", "KID x 100 (Inception)", 100
+    return f"FD ({space})", f"KD ({space})", 1
