@@ -28,6 +28,6 @@ def draw_judged(judged: JudgedDigits, training_labels: Tensor, path: Path) -> No
     bars.bar([d + 0.2 for d in digits], histogram(training_labels).tolist(), 0.4, label="training set")
     bars.set_xticks(list(digits))
     bars.set_ylabel("share")
-    bars.legend(fontsize="small")
+    bars.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=120, bbox_inches="tight")
     plt.close(figure)
