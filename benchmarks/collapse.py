@@ -26,14 +26,13 @@ RUNS = {
 
 
 def fit(name: str, data: Path, out: Path, cache: Path) -> str:
-    """Runs one fit, unless it is done; returns the first warning it gave."""
+    """Runs one fit, which returns at once when it is done; returns the first warning it gave."""
     log = out / f"{name}.log"
-    if not (out / name / "curves.png").exists():
-        out.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "training", "gan", "--data", data, "--out", out / name, "--cache", cache]
-        with log.open("w") as file:
-            flags = [*COMMON.split(), *RUNS[name].split()]
-            subprocess.run([*map(str, command), *flags], stdout=file, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
+    out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "training", "gan", "--data", data, "--out", out / name, "--cache", cache]
+    flags = [*COMMON.split(), *RUNS[name].split()]
+    with log.open("a") as file:
+        subprocess.run([*map(str, command), *flags], stdout=file, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
     return next((line for line in log.read_text().splitlines() if line.startswith("WARNING")), "none")
 
 
@@ -42,7 +41,7 @@ def draw(out: Path, path: Path) -> None:
     figure, axes = plt.subplots(3, 2, figsize=(8, 9), height_ratios=(4, 1.6, 1.2), sharex="row")
     for column, name in enumerate(RUNS):
         lines = read_stats(out / name)
-        seen = [line["images"] for line in lines]
+        seen = [line["images"] / 1000 for line in lines]
         samples, likelihoods, modes = axes[:, column]
         samples.imshow(np.asarray(Image.open(sorted((out / name / "samples").glob("*.png"))[-1])), cmap="gray")
         samples.set_title(f"{name}\n{RUNS[name]}", fontsize="small")
@@ -53,11 +52,11 @@ def draw(out: Path, path: Path) -> None:
         likelihoods.set_ylim(-0.03, 1.03)
         modes.plot(seen, [line["modes"] for line in lines])
         modes.set_ylim(0, 10.5)
-        modes.set_xlabel("images seen")
+        modes.set_xlabel("thousand images seen")
     axes[1, 0].legend(fontsize="small")
     axes[2, 0].set_ylabel("digits above 1%")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
@@ -72,15 +71,15 @@ def page(out: Path, warnings: dict[str, str]) -> str:
         )
     return "\n".join(
         [
-            "# Mode collapse, shown",
+            "# A GAN that fails, and its cure",
             "",
             f"Written by `benchmarks/collapse.py` on {platform.machine()}, one core.",
             "",
             "In the minimax game the generator's gradient with respect to D's logit is -D(G(z)). A discriminator that",
-            "is quick and not held smooth is soon sure of itself: D(x) goes to 1, D(G(z)) to 0, and the generator is",
-            "told nothing any more; it stays with the few shapes that it had (left). The same two networks at the",
-            "same rates learn all ten digits when the generator maximises log D(G(z)) and D pays for its slope",
-            "(right).",
+            "is quick and not held smooth is sure of itself before the generator has learnt a thing: D(x) goes to 1,",
+            "D(G(z)) to 0, and from then on the generator is told nothing. Whatever z is, it draws the same noise, in",
+            "which the digit classifier reads two or three digits (left). The same networks at the same rates learn",
+            "all ten when the generator maximises log D(G(z)) and D pays for its slope (right).",
             "",
             "![collapsed and cured](images/collapse.png)",
             "",
@@ -88,7 +87,8 @@ def page(out: Path, warnings: dict[str, str]) -> str:
             "|---|---|---|---|---|---|",
             *rows,
             "",
-            f"Both with `{COMMON}`. Figures of the last tick: the digit classifier labels 1,000 samples.",
+            f"Both with `{COMMON}`.",
+            "Figures of the last tick: the digit classifier labels 1,000 samples.",
             "What the collapsed run says while it runs:",
             "",
             f"    {warnings['collapsed']}",
