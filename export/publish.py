@@ -30,7 +30,7 @@ class PublishError(Exception):
 
 
 class _Report(BaseModel):
-    graph_sha256: str
+    graph_sha256: str | None
     scores: tuple[Score, ...]
 
 
@@ -40,6 +40,7 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
     `version` defaults to one more than the highest number there. Returns the new folders. Raises CheckpointError,
     ParityError or PublishError, and then leaves no folder behind.
     """
+    provenance.git_commit()  # before anything that takes time
     state = checkpoint.read(source)
     lacking = {"images", "dataset", "provenance", "history"} - state.keys()
     if lacking:
@@ -76,7 +77,7 @@ def attach_scores(folder: Path, report: Path) -> ModelCard:
     card = read_card(folder)
     model = onnx.load(str(folder / MODEL_FILE))
     if found.graph_sha256 != graph_sha256(model):
-        raise PublishError(f"{report} was made of another file than {folder / MODEL_FILE}: evaluate this one")
+        raise PublishError(f"{report} was made of a checkpoint or of another file: evaluate {folder / MODEL_FILE}")
     _write(model, card.model_copy(update={"scores": found.scores}), folder)
     return read_card(folder)
 

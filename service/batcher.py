@@ -27,7 +27,7 @@ Run = Callable[[NDArray[Any]], NDArray[np.uint8]]
 
 
 FAILURES_IN_A_ROW = 5
-"""So many failed requests without a success between them are no longer the requests' fault."""
+"""So many batches in a row in which nothing succeeded are no longer the requests' fault."""
 
 
 class QueueFullError(Exception):
@@ -82,6 +82,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}")
         self._held = 0
         self._failures = 0
+        self._failing_since: float | None = None
         self._seconds_a_row = 0.0
         self._worker: asyncio.Task[None] | None = None
         self._stopping = False
@@ -99,13 +100,13 @@ class Batcher:
         self._thread.shutdown()
 
     @property
-    def failing(self) -> bool:
-        """Whether the model itself seems broken, as after a lost GPU: a restart is needed."""
-        return self._failures >= FAILURES_IN_A_ROW
+    def failing_seconds(self) -> float | None:
+        """For how long the model itself has seemed broken, as after a lost GPU; None when it does not."""
+        return None if self._failing_since is None else self._clock() - self._failing_since
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Holds a place in the queue while a request's body is read and decoded, so that memory is bounded too.
+        """Holds a place in the queue while a request's picture is decoded, so that memory is bounded too.
 
         Raises QueueFullError when there is none.
         """
@@ -142,7 +143,7 @@ class Batcher:
         while True:
             self._arrived.clear()
             while batch := self._compose():
-                await self._execute(batch)
+                self._note(await self._execute(batch))
             if self._stopping:
                 return
             await self._arrived.wait()
@@ -169,8 +170,18 @@ class Batcher:
         self._measure_depth()
         return batch
 
-    async def _execute(self, batch: list[tuple[_Entry, NDArray[Any]]]) -> None:
-        """Runs a batch and hands out its results; after a failure, request by request: only the culprit fails."""
+    def _note(self, succeeded: bool) -> None:
+        self._failures = 0 if succeeded else self._failures + 1
+        if self._failures < FAILURES_IN_A_ROW:
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = self._clock()
+
+    async def _execute(self, batch: list[tuple[_Entry, NDArray[Any]]]) -> bool:
+        """Runs a batch and hands out its results; after a failure, request by request: only the culprit fails.
+
+        Returns whether anything succeeded.
+        """
         start = self._clock()
         try:
             rows = np.concatenate([part for _, part in batch]) if len(batch) > 1 else batch[0][1]
@@ -179,12 +190,9 @@ class Batcher:
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
             if len(batch) > 1:
-                for single in batch:
-                    await self._execute([single])
-            else:
-                self._fail(batch[0][0], error)
-            return
-        self._failures = 0
+                return any([await self._execute([single]) for single in batch])
+            self._fail(batch[0][0], error)
+            return False
         seconds = self._clock() - start
         self._metrics.inference_seconds.labels(self._name).observe(seconds)
         self._metrics.batch_items.labels(self._name).observe(len(rows))
@@ -193,6 +201,7 @@ class Batcher:
         for entry, part in batch:
             self._deliver(entry, answers[first : first + len(part)])
             first += len(part)
+        return True
 
     def _deliver(self, entry: _Entry, answers: NDArray[np.uint8]) -> None:
         entry.results.append(answers)
@@ -201,7 +210,6 @@ class Batcher:
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
-        self._failures += 1
         log.error("%s failed on a request of %s", self._name, entry.rows.shape, exc_info=error)
         self._metrics.rejected.labels(self._name, "inference_error").inc()
         if not entry.future.done():

@@ -58,6 +58,10 @@ class Registry:
         `labelled`: of samplers, those that write the digit asked for.
         """
         candidates = self._candidates(task, direction, labelled)
+        if task == "sample" and (not candidates or wanted is not None) and not labelled:
+            knowing = [m.id for m in self._candidates(task, direction, True) if wanted in (None, m.id, m.card.name)]
+            if knowing:
+                raise Problem(422, "digit-missing", f"{knowing[-1]} writes the digit that is asked for: add digit=0..9")
         if not candidates and labelled:
             raise Problem(404, "no-labels", "no model here writes the digit that is asked for: leave out digit")
         if not candidates:

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     queue_size: int = Field(256, ge=1)
     """Requests that may wait for one model; further ones are told when to come back (503)."""
     timeout_seconds: float = Field(30.0, gt=0)
-    """Time that a request's body may take to arrive (408), and then its result (504); X-Request-Timeout asks less."""
+    """Time from a request's arrival to its body (408) and its result (504); X-Request-Timeout asks for less."""
     body_bytes: int = Field(10 * 2**20, ge=1)
     """Largest request body (413)."""
     image_pixels: int = Field(20_000_000, ge=1)

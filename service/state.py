@@ -1,6 +1,7 @@
 """What the routes share, owned by the application."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class RequestDeadline:
+    """When a request's answer is of no more use to its client."""
+
+    seconds: float
+    """What it was given on arrival."""
+    ends: float
+    """On the monotonic clock."""
+
+    @property
+    def left(self) -> float:
+        """Seconds left, at least 0."""
+        return max(0.0, self.ends - time.monotonic())
+
+
+@dataclass(frozen=True)
 class State:
     """Settings, metrics, models and the threads that decode and encode."""
 
@@ -35,21 +51,22 @@ class State:
 
     @contextmanager
     def place(self, model: Model) -> Iterator[None]:
-        """Holds a place in the model's queue while a body is read and decoded. Raises Problem 503 when it is full."""
+        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 when it is full."""
         try:
             with model.batcher.place():
                 yield
         except QueueFullError as error:
             raise _busy(error) from error
 
-    async def infer(self, model: Model, rows: NDArray[Any], timeout_seconds: float) -> NDArray[np.uint8]:
+    async def infer(self, model: Model, rows: NDArray[Any], deadline: RequestDeadline) -> NDArray[np.uint8]:
         """Results of `rows` from the model's batcher. Raises Problem 503, 504 or 500."""
         try:
-            return await model.batcher.submit(rows, timeout_seconds)
+            return await model.batcher.submit(rows, deadline.left)
         except QueueFullError as error:
             raise _busy(error) from error
         except DeadlineError as error:
-            raise Problem(504, "deadline-exceeded", f"{error}: ask for less at once, or try again later") from error
+            reason = f"no result within {deadline.seconds:g} s: ask for less at once, or try again later"
+            raise Problem(504, "deadline-exceeded", reason) from error
         except InferenceError as error:
             raise Problem(500, "inference-failed", f"{error}; other requests are not concerned") from error
 
@@ -66,15 +83,15 @@ def _state_of(request: Request) -> State:
 Shared = Annotated[State, Depends(_state_of)]
 
 
-def _patience_of(
+def _deadline_of(
     shared: Shared,
     x_request_timeout: Annotated[
         float | None,
         Header(gt=0, allow_inf_nan=False, description="Seconds that the client waits; at most GAN_TIMEOUT_SECONDS."),
     ] = None,
-) -> float:
-    return min(x_request_timeout or shared.settings.timeout_seconds, shared.settings.timeout_seconds)
+) -> RequestDeadline:
+    seconds = min(x_request_timeout or shared.settings.timeout_seconds, shared.settings.timeout_seconds)
+    return RequestDeadline(seconds, time.monotonic() + seconds)
 
 
-Patience = Annotated[float, Depends(_patience_of)]
-"""Seconds that this request may wait for its body, and then for its result."""
+Deadline = Annotated[RequestDeadline, Depends(_deadline_of)]

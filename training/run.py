@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from training import provenance
 from training.collapse import CollapseWatch
 from training.config import CycleGanConfig, FitConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
@@ -80,6 +81,7 @@ def _shown(config: CycleGanConfig, name: str) -> Tensor:
 
 
 def _prepare(config: FitConfig) -> tuple[World, torch.dtype]:
+    provenance.git_commit()  # before anything that takes time
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.backends.cudnn.benchmark = True

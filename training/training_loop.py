@@ -31,7 +31,6 @@ def fit(task: Task) -> int:
     Returns the number of images the run has seen. Raises DivergedError, ResumeError or CheckpointError.
     """
     config, world = task.config, task.world
-    provenance.git_commit()
 
     # Resume
     images, seconds = _resume(task)
@@ -105,7 +104,7 @@ def _resume(task: Task) -> tuple[int, float]:
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
     task.restore(state)
-    return int(state["images"]), float(state["seconds"])
+    return int(state["images"]), float(state.get("seconds", 0.0))
 
 
 def _check_task(task: Task, state: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from service import codecs
 from service.latents import SEED_RANGE, consecutive_seeds, latents
 from service.negotiation import choose_format
-from service.state import Patience, Shared
+from service.state import Deadline, Shared
 
 router = APIRouter(tags=["mnist"])
 
@@ -25,7 +25,7 @@ OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/j
 @router.get("/mnist/sample", response_class=Response)
 async def sample(
     shared: Shared,
-    patience: Patience,
+    deadline: Deadline,
     count: Annotated[int, Query(ge=1, le=1024, description="Number of digits.")] = 1,
     seed: Annotated[
         int | None, Query(ge=0, lt=SEED_RANGE, description="Of the first digit; digit i has seed + i mod 2^64.")
@@ -43,7 +43,7 @@ async def sample(
     rows = latents(seeds, cast(int, chosen.card.latent))
     if digit is not None:
         rows = np.column_stack([rows, np.full(count, digit, rows.dtype)])
-    digits = await shared.infer(chosen, rows, patience)
+    digits = await shared.infer(chosen, rows, deadline)
     body = await shared.in_codec_thread(_render, digits, seeds, kind, columns)
     return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": chosen.id})
 

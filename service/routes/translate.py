@@ -14,7 +14,7 @@ from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size, model_size
 from service.negotiation import choose_format
 from service.problems import Problem
-from service.state import Patience, Shared
+from service.state import Deadline, RequestDeadline, Shared
 
 router = APIRouter(tags=["translate"])
 
@@ -37,7 +37,7 @@ _BODY = {
 async def translate(
     request: Request,
     shared: Shared,
-    patience: Patience,
+    deadline: Deadline,
     direction: Annotated[str, Path(description="horse2zebra or zebra2horse; /models lists them.")],
     size: Annotated[
         str, Query(description="Longest side in the model, or 'native'; the answer always has the input's size.")
@@ -58,9 +58,12 @@ async def translate(
         inner = model_size(*picture.image.size, wanted, cast(SizeRule, chosen.card.size), settings.model_pixels)
         return codecs.to_model(picture.image, inner), picture.image.size, kind
 
+    with shared.place(chosen):  # there is none: say so before the body is read
+        pass
+    body = await _read_in_time(request, deadline)
     with shared.place(chosen):
-        rows, original, kind = await shared.in_codec_thread(prepare, await _read_in_time(request, patience))
-    translated = await shared.infer(chosen, rows, patience)
+        rows, original, kind = await shared.in_codec_thread(prepare, body)
+    translated = await shared.infer(chosen, rows, deadline)
     answer = await shared.in_codec_thread(codecs.from_model, translated[0], original, kind)
     return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": chosen.id})
 
@@ -75,15 +78,15 @@ def _parse_size(text: str) -> Size:
     )
 
 
-async def _read_in_time(request: Request, seconds: float) -> bytes:
+async def _read_in_time(request: Request, deadline: RequestDeadline) -> bytes:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(deadline.left):
             return await _read_picture(request)
     except TimeoutError:
         raise Problem(
             408,
             "body-too-slow",
-            f"the body did not arrive within {seconds:g} s: send it faster, or a smaller picture",
+            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or a smaller picture",
             headers={"Connection": "close"},
         ) from None
 

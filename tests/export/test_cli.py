@@ -116,7 +116,7 @@ def test_a_bad_option_is_named(
         ("{", "Invalid JSON"),
         ("[]", "no report"),
         ('{"graph_sha256": "a", "scores": [{"value": 1}]}', "scores.0.metric"),
-        ('{"graph_sha256": null, "scores": []}', "graph_sha256"),
+        ('{"graph_sha256": null, "scores": []}', "made of a checkpoint"),
         ('{"graph_sha256": "a", "scores": []}', "another file"),
     ],
 )

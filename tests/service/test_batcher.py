@@ -340,8 +340,28 @@ async def test_failures_in_a_row_mark_the_model_and_a_success_clears_it(
     marks = []
     for value in [POISON] * (FAILURES_IN_A_ROW - 1) + [1] + [POISON] * FAILURES_IN_A_ROW + [2]:
         await asyncio.gather(await submit(value), return_exceptions=True)
-        marks.append(batcher.failing)
+        marks.append(batcher.failing_seconds is not None)
     assert marks == [False] * (2 * FAILURES_IN_A_ROW - 1) + [True, False]
+
+
+async def test_how_long_the_model_has_failed_is_told(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    model.let_through(100)
+    for second in range(FAILURES_IN_A_ROW + 3):
+        model.clock = float(second)
+        await asyncio.gather(await submit(POISON), return_exceptions=True)
+        await asyncio.sleep(0)
+    assert batcher.failing_seconds == 3
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_batch_counts_once_and_not_when_any_of_it_succeeded(
+    model: Latched, submit: Submit, batcher: Batcher
+) -> None:
+    poisoned = [await submit(POISON) for _ in range(QUEUE_SIZE)]
+    model.let_through(100)
+    await asyncio.gather(*poisoned, return_exceptions=True)
+    assert len(poisoned) >= FAILURES_IN_A_ROW
+    assert batcher.failing_seconds is None
 
 
 async def test_the_model_serves_on_after_a_failure(model: Latched, submit: Submit) -> None:

@@ -119,15 +119,30 @@ def test_a_digit_asked_for_comes_from_a_sampler_with_labels(tmp_path: Path, publ
     assert [model.id for model in registry.models if registry.is_default(model)] == ["mnist/1", "mnist-conditional/1"]
 
 
-@pytest.mark.parametrize(("labelled", "wanted"), [(True, "mnist"), (False, "mnist-conditional")])
-def test_a_sampler_of_the_other_kind_is_a_404(
-    tmp_path: Path, publish: Publish, load: Load, labelled: bool, wanted: str
-) -> None:
+def test_a_sampler_without_labels_cannot_be_asked_for_a_digit(tmp_path: Path, publish: Publish, load: Load) -> None:
     for name in ("mnist", "mnist-conditional"):
         publish(tmp_path, name)
-    with pytest.raises(Problem) as caught:
-        load().find("sample", None, wanted, labelled=labelled)
+    with pytest.raises(Problem, match="mnist-conditional/1") as caught:
+        load().find("sample", None, "mnist", labelled=True)
     assert (caught.value.status, caught.value.kind) == (404, "unknown-model")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        (["mnist", "mnist-conditional"], "mnist-conditional"),
+        (["mnist", "mnist-conditional"], "mnist-conditional/1"),
+        (["mnist-conditional"], None),
+    ],
+)
+def test_a_sampler_with_labels_says_that_it_needs_the_digit(
+    tmp_path: Path, publish: Publish, load: Load, there: list[str], wanted: str | None
+) -> None:
+    for name in there:
+        publish(tmp_path, name)
+    with pytest.raises(Problem, match="add digit") as caught:
+        load().find("sample", None, wanted)
+    assert (caught.value.status, caught.value.kind) == (422, "digit-missing")
 
 
 def test_without_a_sampler_with_labels_a_digit_is_a_404(tmp_path: Path, publish: Publish, load: Load) -> None:

@@ -214,7 +214,7 @@ def test_without_a_watch_there_are_no_figures(gan_task: Build) -> None:
     assert gan_task().inspect(8) == ({}, None)
 
 
-def test_the_r1_penalty_comes_every_so_many_steps_and_weighs_as_much_more(gan_task: Build) -> None:
+def test_the_r1_penalty_comes_every_so_many_steps(gan_task: Build) -> None:
     task = gan_task(r1_every=3)
     assert ["r1_penalty" in task.step(4 * i) for i in range(7)] == [True, False, False, True, False, False, True]
 
@@ -223,6 +223,17 @@ def test_the_r1_penalty_comes_every_so_many_steps_and_weighs_as_much_more(gan_ta
 def test_another_regulariser_has_no_penalty(gan_task: Build, regulariser: str) -> None:
     parts = gan_task(regulariser=regulariser).step(0)
     assert list(parts) == PARTS[:-1]
+
+
+def test_a_penalty_that_comes_seldom_weighs_as_much_more(gan_task: Build) -> None:
+    gradients = []
+    for every, weight in ((3, 2.0), (1, 6.0), (1, 2.0)):
+        task = gan_task(r1_every=every, r1_weight=weight)
+        task.step(0)
+        gradients.append(task.networks["discriminator"].features[0].weight.grad.clone())
+    seldom, heavier, light = gradients
+    assert torch.allclose(seldom, heavier)
+    assert not torch.allclose(seldom, light)
 
 
 def test_the_penalty_moves_the_discriminator(gan_task: Build) -> None:

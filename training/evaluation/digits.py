@@ -63,7 +63,7 @@ def judge_digits(
     known, _ = _look(classifier, train.images)
     labels = sure.argmax(1)
     against = f"{len(samples):,} samples against the {len(test.images):,} test digits"
-    instead = f"the first {len(test.images):,} training digits instead"
+    instead = f"the first {len(samples):,} training digits instead"  # as many: a Fréchet distance depends on it
     scores = []
 
     if weights is not None:
@@ -71,13 +71,13 @@ def judge_digits(
         fakes = compute(samples)
         reals, others = (
             kept_features(cache, weights / INCEPTION_FILE, images, compute)
-            for images in (test.images, train.images[: len(test.images)])
+            for images in (test.images, train.images[: len(samples)])
         )
         scores += distances(INCEPTION, fakes, reals, against)
         scores += yardstick(INCEPTION, "real floor", others, reals, instead)
         scores += _manifolds(INCEPTION, fakes, reals, against)
     scores += distances(CLASSIFIER, made, real, against)
-    scores += yardstick(CLASSIFIER, "real floor", known[: len(real)], real, instead)
+    scores += yardstick(CLASSIFIER, "real floor", known[: len(samples)], real, instead)
     scores += _manifolds(CLASSIFIER, made, real, against)
 
     shares, same = histogram(labels), f"the same samples, labelled by the {CLASSIFIER}"

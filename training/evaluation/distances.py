@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from training.evaluation.report import Score, score
-from training.metrics.bootstrap import bootstrap_interval
+from training.metrics.bootstrap import bootstrap_reach
 from training.metrics.frechet import frechet_distance
 from training.metrics.kernel import kernel_distance, kernel_interval
 
@@ -19,13 +19,9 @@ def distances(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Sco
     """
     frechet, kernel, scale = _names(space)
     low, high = kernel_interval(made, real, KERNEL_DRAWS)
+    value, reach = frechet_distance(made, real), bootstrap_reach(frechet_distance, made, real, FRECHET_DRAWS)
     return [
-        score(
-            frechet,
-            frechet_distance(made, real),
-            protocol,
-            bootstrap_interval(frechet_distance, made, real, FRECHET_DRAWS),
-        ),
+        score(frechet, value, protocol, (value - reach, value + reach)),
         score(kernel, scale * kernel_distance(made, real), protocol, (scale * low, scale * high)),
     ]
 

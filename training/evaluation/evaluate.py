@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import CliPositionalArg
 
 from training.data.errors import DataError
@@ -31,7 +31,7 @@ class EvaluateConfig(BaseModel):
     """Folder with the Inception and MobileNetV2 weights; without it digits are scored by our own classifier alone."""
     cache: Path = Path("runs/cache")
     """Folder that keeps the digit classifier and the features of real pictures."""
-    samples: PositiveInt = 10_000
+    samples: int = Field(10_000, ge=100)
     """Digits to draw; of stacked MNIST always 26,000."""
 
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import cuda
 from service.batcher import FAILURES_IN_A_ROW
 from service.card import MODEL_FILE, sha256_of
+from service.routes import status
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,7 @@ async def test_a_model_that_fails_again_and_again_turns_the_probes(
     make_app: Callable[..., FastAPI],
     serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
     problem_of: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = await serve(make_app())
     gate.opened.set()
@@ -120,9 +122,11 @@ async def test_a_model_that_fails_again_and_again_turns_the_probes(
     for _ in range(FAILURES_IN_A_ROW):
         assert (await client.get("/healthz/ready")).status_code == 200
         assert (await client.get("/mnist/sample")).status_code == 500
-    for probe in ("live", "ready"):
-        problem = problem_of(await client.get(f"/healthz/{probe}"), 503, "model-failing")
-        assert "mnist/1" in problem["detail"]
+    problem = problem_of(await client.get("/healthz/ready"), 503, "model-failing")
+    assert "mnist/1" in problem["detail"]
+    assert (await client.get("/healthz/live")).status_code == 200
+    monkeypatch.setattr(status, "LOST_AFTER_SECONDS", 0)
+    problem_of(await client.get("/healthz/live"), 503, "model-failing")
     gate.error = None
     assert (await client.get("/mnist/sample")).status_code == 200
     assert (await client.get("/healthz/ready")).status_code == 200

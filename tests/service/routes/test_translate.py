@@ -1,5 +1,6 @@
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+
+from service import codecs
+from service.batcher import Batcher
 
 pytestmark = pytest.mark.anyio
 
@@ -393,8 +397,8 @@ async def test_a_full_queue_is_a_503_before_the_body_is_read(
     assert [(await request).status_code for request in (running, waiting, other)] == [200, 200, 200]
 
 
-async def test_a_request_whose_body_is_on_its_way_has_a_place_in_the_queue(
-    make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise, problem_of: ProblemOf
+async def test_a_body_on_its_way_keeps_nobody_out(
+    make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise
 ) -> None:
     client, body, rest = await serve(make_app(queue_size=1)), encoded(noise(64, 64), "PNG"), asyncio.Event()
 
@@ -405,10 +409,53 @@ async def test_a_request_whose_body_is_on_its_way_has_a_place_in_the_queue(
 
     slow = asyncio.create_task(post(client, INVERT, slowly()))
     await asyncio.sleep(0.05)
-    problem_of(await post(client, INVERT, body), 503, "queue-full")
+    assert (await post(client, INVERT, body)).status_code == 200
     rest.set()
     assert (await slow).status_code == 200
-    assert (await post(client, INVERT, body)).status_code == 200
+
+
+async def test_a_picture_that_is_being_decoded_has_a_place_in_the_queue(
+    make_app: MakeApp,
+    serve: Serve,
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, body = await serve(make_app(queue_size=1)), encoded(noise(64, 64), "PNG")
+    decode, reached, opened = codecs.decode, threading.Event(), threading.Event()
+
+    def slow_decode(*arguments: Any) -> codecs.Picture:
+        reached.set()
+        assert opened.wait(30)
+        return decode(*arguments)
+
+    monkeypatch.setattr(codecs, "decode", slow_decode)
+    first = asyncio.create_task(post(client, INVERT, body))
+    assert await asyncio.to_thread(reached.wait, 30)
+    problem_of(await post(client, INVERT, body), 503, "queue-full")
+    opened.set()
+    assert (await first).status_code == 200
+
+
+async def test_time_that_the_body_took_is_not_given_to_the_model_again(
+    make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, body, left = await serve(make_app()), encoded(noise(64, 64), "PNG"), []
+    submit = Batcher.submit
+
+    async def note(batcher: Batcher, rows: np.ndarray, seconds: float) -> np.ndarray:
+        left.append(seconds)
+        return await submit(batcher, rows, seconds)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:100]
+        await asyncio.sleep(0.2)
+        yield body[100:]
+
+    monkeypatch.setattr(Batcher, "submit", note)
+    assert (await post(client, INVERT, slowly(), **{"X-Request-Timeout": "20"})).status_code == 200
+    assert left[0] <= 19.8
 
 
 async def test_a_body_that_does_not_arrive_is_a_408(make_app: MakeApp, serve: Serve, problem_of: ProblemOf) -> None:

@@ -45,3 +45,13 @@ def test_other_pictures_or_another_network_are_computed_anew(tmp_path: Path, net
 def test_nothing_half_written_is_left(tmp_path: Path, network: Path) -> None:
     kept_features(tmp_path / "cache", network, torch.zeros(2, 1, 2, 2, dtype=torch.uint8), Counted())
     assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no features", b"PK"])
+def test_a_damaged_file_is_computed_anew(tmp_path: Path, network: Path, content: bytes) -> None:
+    compute, images = Counted(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    first = kept_features(tmp_path / "cache", network, images, compute)
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(content)
+    assert torch.equal(kept_features(tmp_path / "cache", network, images, compute), first)
+    assert compute.calls == 2

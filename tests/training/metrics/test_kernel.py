@@ -37,3 +37,20 @@ def test_the_interval_holds_the_estimate_and_is_the_same_every_time():
 def test_one_sample_is_refused():
     with pytest.raises(ValueError, match="at least 2 samples"):
         kernel_distance(torch.zeros(1, 4), torch.zeros(9, 4))
+
+
+def test_one_draw_is_the_estimate_of_the_redrawn_sets_without_a_row_beside_itself():
+    a, b = (x.double() for x in sets(0.5))
+    dice = torch.Generator().manual_seed(7)
+    rows_a, rows_b = torch.randint(12, (12,), generator=dice), torch.randint(9, (9,), generator=dice)
+
+    def k(x, y):
+        return float((x @ y / 5 + 1) ** 3)
+
+    def within(x, rows):
+        pairs = [(i, j) for i in rows.tolist() for j in rows.tolist() if i != j]
+        return sum(k(x[i], x[j]) for i, j in pairs) / len(pairs)
+
+    across = sum(k(a[i], b[j]) for i in rows_a.tolist() for j in rows_b.tolist()) / (12 * 9)
+    low, high = kernel_interval(a, b, draws=1, seed=7)
+    assert low == high == pytest.approx(within(a, rows_a) + within(b, rows_b) - 2 * across)
