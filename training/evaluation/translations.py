@@ -36,6 +36,7 @@ def judge_translation(candidate: Candidate, root: Path, weights: Path, cache: Pa
         fid,
         ceiling_fid,
         score("labelled zebra", _zebras(made, weights), f"{len(made)} translations, MobileNetV2 at 224 px"),
+        score("labelled zebra, untranslated", _zebras(sources, weights), "the sources themselves"),
         score("mean change", float((made.float() - sources).abs().mean()), "grey levels of 255 a pixel"),
     ]
 

@@ -49,6 +49,7 @@ def test_a_copy_scores_what_untranslated_pictures_score(
     assert sum(seen) == n
     assert found["KID x 100 (Inception)"] == pytest.approx(found["KID x 100 (Inception), untranslated"])
     assert found["FID (Inception)"] == pytest.approx(found["FID (Inception), untranslated"])
+    assert found["labelled zebra"] == found["labelled zebra, untranslated"]
     assert found["mean change"] == 0
 
 
