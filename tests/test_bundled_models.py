@@ -39,14 +39,16 @@ def test_it_is_small_and_scored_and_says_what_fitted_it(card: ModelCard) -> None
 
 @settings(deadline=None, max_examples=15)
 @given(data=st.data())
-def test_a_digit_is_the_same_whatever_it_was_batched_with(data: st.DataObject) -> None:
+def test_a_digit_is_the_same_within_one_level_whatever_it_was_batched_with(data: st.DataObject) -> None:
     card = read_card(next(folder for folder in FOLDERS if folder.parent.name == "mnist"))
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=70))
     z = latents(seeds, card.input.shape[1])
     together = session_of(card).run(z)
     place = data.draw(st.integers(0, len(seeds) - 1))
     alone = session_of(card).run(z[place : place + 1])[0]
-    assert np.abs(together[place].astype(int) - alone).max() == 0
+    difference = np.abs(together[place].astype(int) - alone)
+    assert difference.max() <= 1  # a processor may add up a batch in another order than a single row
+    assert (difference > 0).mean() <= 0.01
 
 
 @settings(deadline=None, max_examples=4)
