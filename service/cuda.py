@@ -38,7 +38,7 @@ def missing_part() -> str | None:
         ort.preload_dlls()
     absent = [name for name in libraries if not _loads(name)]
     if absent:
-        return f"{', '.join(absent)} cannot be loaded; {_CURE.get(sys.platform)}"
+        return f"{', '.join(absent)} cannot be loaded; {_CURE[sys.platform]}"
     return None
 
 

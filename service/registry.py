@@ -58,28 +58,32 @@ class Registry:
         `labelled`: of samplers, those that write the digit asked for.
         """
         candidates = self._candidates(task, direction, labelled)
-        if task == "sample" and (not candidates or wanted is not None) and not labelled:
-            knowing = [m.id for m in self._candidates(task, direction, True) if wanted in (None, m.id, m.card.name)]
-            if knowing:
-                raise Problem(422, "digit-missing", f"{knowing[-1]} writes the digit that is asked for: add digit=0..9")
-        if not candidates and labelled:
-            raise Problem(404, "no-labels", "no model here writes the digit that is asked for: leave out digit")
-        if not candidates:
-            kind, there = ("direction", self.directions) if direction else ("task", ["translate"])
-            raise Problem(404, f"unknown-{kind}", f"no such {kind}: there is {', '.join(there)}", available=there)
-        if wanted is None:
-            return _default(candidates)
-        matching = [m for m in candidates if wanted in (m.id, m.card.name)]
+        matching = [m for m in candidates if wanted in (None, m.id, m.card.name)]
         if not matching:
-            there = [m.id for m in candidates]
-            raise Problem(
-                404, "unknown-model", f"no model {wanted!r} answers this: there is {', '.join(there)}", available=there
-            )
-        return matching[-1]
+            raise self._not_found(task, direction, wanted, labelled)
+        return _default(matching) if wanted is None else matching[-1]
 
     def relative_file(self, model: Model) -> str:
         """The model's file, relative to the models folder."""
         return (model.folder / "model.onnx").relative_to(self._root).as_posix()
+
+    def _not_found(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Problem:
+        """Why `find` finds nothing, with what there is instead."""
+        if direction is not None and direction not in self.directions:
+            there = self.directions
+            detail = f"no such direction: there is {', '.join(there)}"
+            return Problem(404, "unknown-direction", detail, available=there)
+        there = [m.id for m in self._candidates(task, direction, labelled)]
+        others = self._candidates(task, direction, not labelled)
+        if not labelled and any(wanted in (None, m.id, m.card.name) for m in others):
+            detail = f"{wanted or others[-1].id} writes the digit that is asked for: add digit=0..9"
+            return Problem(422, "digit-missing", detail)
+        if not there and labelled:
+            return Problem(404, "no-labels", "no model here writes the digit that is asked for: leave out digit")
+        if not there:
+            return Problem(404, "unknown-task", "no such task: there is translate", available=["translate"])
+        detail = f"no model {wanted!r} answers this: there is {', '.join(there)}"
+        return Problem(404, "unknown-model", detail, available=there)
 
     def _candidates(self, task: Task, direction: str | None, labelled: bool) -> list[Model]:
         return [

@@ -1,19 +1,11 @@
 """`python -m training` is `gan-train`."""
 
-import sys
+from training.console import start
 
 
 def main() -> None:
-    """Entry point; says what is missing where only the service is installed."""
-    try:
-        from training.cli import main as run
-    except ModuleNotFoundError as error:
-        print(
-            f"gan-train: {error.name} is not installed: 'make fit' installs what fitting and exporting need",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    run()
+    """Entry point of the command."""
+    start("gan-train", "training.cli")
 
 
 if __name__ == "__main__":
