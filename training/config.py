@@ -92,6 +92,8 @@ class GanConfig(FitConfig):
     """Steps from one R1 penalty to the next; its weight is scaled by as much, so that its mean stays."""
     conditional: bool = False
     """Learn to write the digit that is asked for."""
+    clusters: int = Field(0, ge=0)
+    """Kinds of digit, found by k-means and without labels, that the noise chooses from (self-conditioned; 0: none)."""
     stacked: bool = False
     """Fit stacked MNIST, three digits in one picture and 1,000 modes: a test of coverage that is not exported."""
     latent: PositiveInt = 64

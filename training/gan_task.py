@@ -1,5 +1,6 @@
 """The vanilla GAN on MNIST as a task (Goodfellow et al. 2014, algorithm 1 with one discriminator step)."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,11 +9,13 @@ from torch import Tensor
 from training import ema, randomness
 from training.collapse import CollapseWatch
 from training.config import GanConfig
+from training.data.clusters import cluster
 from training.data.mnist import CLASSES, Digits
 from training.data.pixels import to_uint8
 from training.distributed import World
 from training.grid import tile
 from training.losses.gan import GENERATOR_LOSSES, discriminator_loss, r1_penalty
+from training.metrics.modes import histogram
 from training.networks.gan import Discriminator, Generator
 from training.task import Task
 
@@ -32,17 +35,24 @@ class GanTask(Task):
             "name": f"{'stacked ' if config.stacked else ''}MNIST, training set",
             "sha256": digits.sha256,
         }
+        if config.clusters:
+            digits = replace(digits, labels=cluster(digits.images, config.clusters, config.seed))
         self.draw = digits.stacked_batch if config.stacked else digits.batch
         self.classes, channels = CLASSES if config.conditional else 0, 3 if config.stacked else 1
+        judged_classes = config.clusters or self.classes
         with randomness.seeded(config.seed, "weights"):
-            generator = self.adopt(Generator(config.latent, config.width, self.classes, channels))
+            generator = Generator(config.latent, config.width, self.classes, channels, config.clusters)
             spectral = config.regulariser == "spectral"
-            discriminator = self.adopt(Discriminator(config.discriminator_width, self.classes, channels, spectral))
+            discriminator = self.adopt(Discriminator(config.discriminator_width, judged_classes, channels, spectral))
+        if config.clusters:
+            generator.share_out(histogram(digits.labels, config.clusters))
+        generator = self.adopt(generator)
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.averages = {"generator": ema.averaged_copy(generator)}
         self.add_optimiser("generator", generator, rate=config.rate)
         self.add_optimiser("discriminator", discriminator, rate=config.discriminator_rate)
         self.generator, self.judge = self.compiled(generator), self.compiled(discriminator.logits)
+        self.cluster = generator.cluster
         self.penalised = discriminator.logits  # torch.compile has no second derivatives
         self.loss = GENERATOR_LOSSES[config.loss]
         self.fixed_z = torch.randn(100, config.latent, generator=randomness.generator(config.seed, "fixed z"))
@@ -50,29 +60,31 @@ class GanTask(Task):
     def step(self, first: int) -> dict[str, Tensor]:
         """One discriminator and one generator update."""
         config, world, batch = self.settings, self.world, self.settings.batch
-        real, real_label = self.draw(first, batch, config.seed, world)
+        real, drawn_label = self.draw(first, batch, config.seed, world)
         noise = torch.randn(batch, config.latent, generator=randomness.generator(config.seed, "z", first))
         share = world.share(batch)
-        noise, label = noise[share.start : share.stop].to(world.device), real_label if self.classes else None
+        noise, asked = noise[share.start : share.stop].to(world.device), drawn_label if self.classes else None
+        real_label = drawn_label if config.clusters else asked
+        fake_label = self.cluster(noise) if config.clusters else asked
         with self.autocast():
-            fake = self.generator(noise, label)
+            fake = self.generator(noise, asked)
 
         # Discriminator: ascend E log D(x) + E log(1 - D(G(z)))
-        both = None if label is None else torch.cat([label, label])
+        both = None if real_label is None or fake_label is None else torch.cat([real_label, fake_label])
         with self.autocast():
             real_logits, fake_logits = self.judge(torch.cat([real, fake.detach()]), both).float().chunk(2)
         d_loss = discriminator_loss(real_logits, fake_logits)
         total, penalty = d_loss, {}
         if config.regulariser == "r1" and first // batch % config.r1_every == 0:
             real.requires_grad_(True)
-            penalty["r1_penalty"] = r1_penalty(self.penalised(real, label), real)
+            penalty["r1_penalty"] = r1_penalty(self.penalised(real, real_label), real)
             total = total + config.r1_weight * config.r1_every * penalty["r1_penalty"]
         self.descend("discriminator", total)
 
         # Generator: against the discriminator just improved
         self.networks["discriminator"].requires_grad_(False)
         with self.autocast():
-            judged = self.judge(fake, label).float()
+            judged = self.judge(fake, fake_label).float()
         g_loss = self.loss(judged)
         self.descend("generator", g_loss)
         self.networks["discriminator"].requires_grad_(True)

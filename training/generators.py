@@ -39,7 +39,8 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
         task, config, averages = state["task"], state["config"], state["averages"]
         if task == "gan":
             conditional, stacked, latent = config["conditional"], config["stacked"], config["latent"]
-            digits = gan.Generator(latent, config["width"], CLASSES if conditional else 0, 3 if stacked else 1)
+            classes, channels = CLASSES if conditional else 0, 3 if stacked else 1
+            digits = gan.Generator(latent, config["width"], classes, channels, config["clusters"])
             digits.load_state_dict(averages["generator"])
             name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
             return [FinishedGenerator(name, _frozen(digits), latent=latent, conditional=conditional, stacked=stacked)]

@@ -11,15 +11,24 @@ class Generator(nn.Module):
 
     Two stride-2 transposed convolutions grow a 7x7 map to 28x28 (Radford et al. 2016, without
     the widest layers: the result must cost about a tenth of a millisecond on one core).
+    With `clusters`, the first number of z chooses one of so many kinds of digit, each as often as the data has it,
+    and the rest of z varies it: digits lie on separate pieces, which a continuous map of z alone can but smear over.
     """
 
-    def __init__(self, latent: int = 64, width: int = 32, classes: int = 0, channels: int = 1) -> None:
+    def __init__(
+        self, latent: int = 64, width: int = 32, classes: int = 0, channels: int = 1, clusters: int = 0
+    ) -> None:
         """`latent`: length of z. `width`: channels at 14x14; the 7x7 map has twice as many.
 
-        `classes`: how many labels can be asked for, 0 for none. `channels`: of the picture.
+        `classes`: how many labels can be asked for, 0 for none. `channels`: of the picture. `clusters`: how many kinds
+        z chooses from, 0 for none; equally often until `share_out` is told otherwise.
         """
         super().__init__()
-        self.latent, self.classes = latent, classes
+        self.latent, self.classes, self.clusters = latent, classes, clusters
+        if clusters:
+            self.register_buffer("thresholds", torch.empty(clusters - 1))
+            self.share_out(torch.full((clusters,), 1 / clusters))
+            latent += clusters - 1
         self.project = nn.Sequential(
             nn.Linear(latent + classes, 2 * width * 7 * 7, bias=False),
             nn.Unflatten(1, (2 * width, 7, 7)),
@@ -36,9 +45,19 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """z (N, latent) from N(0, 1), label int64 (N,) with `classes` -> (N, channels, 28, 28) in [-1, 1], ink at 1."""
+        if self.clusters:
+            z = torch.cat([z[:, 1:], one_hot(self.cluster(z), self.clusters).to(z.dtype)], dim=1)
         if label is not None:
             z = torch.cat([z, one_hot(label, self.classes).to(z.dtype)], dim=1)
         return self.grow(self.project(z))
+
+    def share_out(self, shares: Tensor) -> None:
+        """Makes z choose cluster k in shares[k] of its draws: `shares` (clusters,), positive, of sum 1."""
+        self.thresholds.copy_(torch.special.ndtri(shares.double().cumsum(0)[:-1]))
+
+    def cluster(self, z: Tensor) -> Tensor:
+        """z (N, latent) -> int64 (N,), the cluster that each chooses."""
+        return (z[:, :1] > self.thresholds).sum(1)
 
 
 class Discriminator(nn.Module):
