@@ -12,7 +12,7 @@ def settings_page() -> str:
     """docs/settings.md, from the docstrings of the settings."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "the repository's `models/`" if field.default == BUNDLED_MODELS else f"`{field.default}`"
+        default = {BUNDLED_MODELS: "the repository's `models/`", None: "unset"}.get(field.default, f"`{field.default}`")
         rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {field.description} |")
     return "\n".join(
         [

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service import problems
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext
 from service.registry import Registry
@@ -22,6 +23,8 @@ log = logging.getLogger("service")
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Loads every model and builds the application; `settings` default to the environment's.
+
+    With a management port set, /metrics and /healthz/* are left to `service.management`.
 
     Raises CardError or DeviceError when a model or the device asked for does not work.
     """
@@ -44,11 +47,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         threads.shutdown()
 
     app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan)
-    app.state.shared = State(settings, metrics, registry, threads)
+    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), Lifecycle()
     problems.install(app)
-    for routes in (page, mnist, translate, models, status):
+    for routes in (page, mnist, translate, models):
         app.include_router(routes.router)
+    if settings.management_port is None:
+        app.include_router(status.router)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, unmeasured=status.PATHS)
     return app

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.failures import reason_of
 from service.metrics import Metrics
 
 log = logging.getLogger("service")
@@ -120,7 +121,6 @@ class Batcher:
     def _check_room(self) -> None:
         self._drop_lost()
         if len(self._queue) + self._held >= self._queue_size:
-            self._metrics.rejected.labels(self._name, "queue_full").inc()
             waiting = sum(len(entry.rows) - entry.taken for entry in self._queue)
             raise QueueFullError(min(60, max(1, math.ceil(waiting * self._seconds_a_row))))
 
@@ -136,7 +136,6 @@ class Batcher:
             async with asyncio.timeout(timeout_seconds):
                 return await entry.future
         except TimeoutError:
-            self._metrics.rejected.labels(self._name, "deadline").inc()
             raise DeadlineError(f"no result within {timeout_seconds:g} s") from None
 
     async def _serve(self) -> None:
@@ -211,7 +210,7 @@ class Batcher:
     def _fail(self, entry: _Entry, error: Exception) -> None:
         """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
         log.error("%s failed on a request of %s", self._name, entry.rows.shape, exc_info=error)
-        self._metrics.rejected.labels(self._name, "inference_error").inc()
+        self._metrics.inference_failures.labels(self._name, reason_of(error)).inc()
         if not entry.future.done():
             failure = InferenceError(f"{self._name} failed on this request")
             failure.__cause__ = error

@@ -3,12 +3,13 @@
 import logging
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from service import server
 from service.app import create_app
 from service.card import CardError
+from service.server import PortError
 from service.session import DeviceError
 from service.settings import Settings
 
@@ -18,20 +19,13 @@ def main() -> None:
     try:
         settings = CliApp.run(Settings)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        app = create_app(settings)
+        ports = server.bind(settings)
+        server.run(create_app(settings), ports, settings.shutdown_seconds)
     except ValidationError as error:
         for detail in error.errors():
             name = "_".join(str(part) for part in detail["loc"])
             print(f"gan-serve: GAN_{name.upper()}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         sys.exit(2)
-    except (CardError, DeviceError) as error:
+    except (CardError, DeviceError, PortError) as error:
         print(f"gan-serve: {error}", file=sys.stderr)
         sys.exit(2)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        access_log=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )

@@ -7,36 +7,44 @@ import asyncio
 import re
 import time
 import uuid
+from collections.abc import Container
 from typing import cast
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
+from service.metrics import Metrics, Outcome
 from service.problems import Problem, unexpected
 
 GONE = 499
 """Status under which a request is counted whose client did not wait for the answer."""
+OTHER = "other"
+"""Route under which requests are counted that match none."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 
 class RequestContext:
-    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts and times it."""
+    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts and times it.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    Requests for a path of `unmeasured` are not counted: probes and scrapes would hide what clients see.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, unmeasured: Container[str] = ()) -> None:
+        self._app, self._metrics, self._unmeasured = app, metrics, unmeasured
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        start, status = time.perf_counter(), 0
         sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        start, status = time.perf_counter(), 0
+        measured = scope["path"] not in self._unmeasured
+        if measured:
+            self._metrics.request_begins()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -45,19 +53,37 @@ class RequestContext:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
+        outcome: Outcome | None = None
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:  # while its body was read
             pass
         except Exception:
             if status:  # the answer had begun: it can only be cut
+                outcome = "failed"
                 raise
             await unexpected(request_id)(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the drain took too long
+            status, outcome = status or 500, "failed"
+            raise
         finally:
-            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.requests.labels(method, route, str(status or GONE)).inc()
-            self._metrics.request_seconds.labels(method, route).observe(time.perf_counter() - start)
+            if measured:
+                status = status or GONE
+                route = getattr(scope.get("route"), "path", OTHER)
+                self._metrics.request_ends(route, status, outcome or outcome_of(status), time.perf_counter() - start)
+
+
+def outcome_of(status: int) -> Outcome:
+    """What became of a request that ended with `status`."""
+    if status < 400:
+        return "ok"
+    if status == GONE:
+        return "cancelled"
+    if status in (408, 504):
+        return "deadline"
+    if status == 503:
+        return "rejected"
+    return "bad_input" if status < 500 else "failed"
 
 
 class BodyLimit:
