@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
-from service import problems
+from service import problems, tracing
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext
@@ -46,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await model.batcher.stop()
         threads.shutdown()
 
-    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan)
+    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
     app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), Lifecycle()
     problems.install(app)
     for routes in (page, mnist, translate, models):
@@ -57,3 +58,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics, unmeasured=status.PATHS)
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """FastAPI's own span of each request when traces are made, of none that is a probe or a scrape; nothing else."""
+    return {
+        "tracing": tracing.enabled(),
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in status.PATHS,
+    }

@@ -4,28 +4,32 @@ Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
 
 import asyncio
+import os
 import re
 import time
-import uuid
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import cast
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
 from service.problems import Problem, unexpected
+from service.trace_context import trace_id_of
+from service.tracing import span_ids
 
 GONE = 499
 """Status under which a request is counted whose client did not wait for the answer."""
 OTHER = "other"
 """Route under which requests are counted that match none."""
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts and times it.
+    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts, times and logs it.
 
     Requests for a path of `unmeasured` are not counted: probes and scrapes would hide what clients see.
     """
@@ -38,19 +42,21 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 0
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        start, status, sent_bytes = time.perf_counter(), 0, 0
+        ids = _ids(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = ids.request_id
+        token = request_ids.set(ids)
         measured = scope["path"] not in self._unmeasured
         if measured:
             self._metrics.request_begins()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                MutableHeaders(scope=message)["X-Request-Id"] = ids.request_id
+            else:
+                sent_bytes += len(message.get("body", b""))
             await send(message)
 
         outcome: Outcome | None = None
@@ -62,15 +68,33 @@ class RequestContext:
             if status:  # the answer had begun: it can only be cut
                 outcome = "failed"
                 raise
-            await unexpected(request_id)(scope, receive, send_with_id)
+            await unexpected(ids.request_id)(scope, receive, send_with_id)
         except asyncio.CancelledError:  # the drain took too long
             status, outcome = status or 500, "failed"
             raise
         finally:
             if measured:
                 status = status or GONE
+                outcome = outcome or outcome_of(status)
                 route = getattr(scope.get("route"), "path", OTHER)
-                self._metrics.request_ends(route, status, outcome or outcome_of(status), time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                self._metrics.request_ends(route, status, outcome, seconds)
+                log_access(_METHODS.get(scope["method"], "OTHER"), route, status, outcome, seconds, sent_bytes)
+            request_ids.reset(token)
+
+
+def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:
+    """The client's request id and trace where it sent good ones, else new ones."""
+    request_id, traceparents = b"", []
+    for name, value in headers:
+        if name == b"x-request-id":
+            request_id = value
+        elif name == b"traceparent":
+            traceparents.append(value)
+    fresh = os.urandom(40).hex()
+    kept = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else fresh[:32]
+    trace_id, span_id = span_ids() or (trace_id_of(traceparents) or fresh[32:64], fresh[64:])
+    return RequestIds(kept, trace_id, span_id)
 
 
 def outcome_of(status: int) -> Outcome:
