@@ -87,7 +87,7 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._second, self._prefix = 0, ""
+        self._second, self._prefix = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
         """The object as one line of ASCII."""
