@@ -19,9 +19,9 @@ def main() -> None:
     try:
         settings = CliApp.run(Settings)
         logs.configure(settings)
-        tracing.start()
-        ports = server.bind(settings)
-        server.run(create_app(settings), ports, settings.shutdown_seconds)
+        with tracing.exporting():
+            ports = server.bind(settings)
+            server.run(create_app(settings), ports, settings.shutdown_seconds)
     except ValidationError as error:
         for detail in error.errors():
             name = "_".join(str(part) for part in detail["loc"])

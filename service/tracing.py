@@ -5,8 +5,10 @@ The other OTEL_ variables mean what OpenTelemetry's SDK says.
 """
 
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import Context as ContextVariables
 from importlib.metadata import version
 
@@ -15,6 +17,9 @@ from opentelemetry.context import Context
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
+FLUSH_SECONDS = 3.0
+"""How long the end of the process waits for its last spans to be taken."""
+
 _tracer: trace.Tracer | None = None
 
 
@@ -22,10 +27,12 @@ class TracingError(Exception):
     """Traces were asked for and cannot be made; the message says what to do."""
 
 
-def start() -> None:
-    """Exports spans from now on, if the environment says where to. Raises TracingError without the extra."""
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Exports spans meanwhile, if the environment says where to. Raises TracingError without the extra."""
     global _tracer
     if not os.environ.get(ENDPOINT):
+        yield
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -38,10 +45,14 @@ def start() -> None:
         ) from error
     name = os.environ.get("OTEL_SERVICE_NAME", "gan-serving")
     resource = Resource.create({"service.name": name, "service.version": version("gan-serving")})
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     _tracer = provider.get_tracer("service")
+    yield
+    flush = threading.Thread(target=provider.shutdown, daemon=True)  # which waits half a minute for a lost collector
+    flush.start()
+    flush.join(FLUSH_SECONDS)
 
 
 def enabled() -> bool:

@@ -1,11 +1,13 @@
 """Spans as they leave the process: OTLP over HTTP, decoded from the wire."""
 
+import contextvars
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,13 +26,13 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 def test_nothing_is_traced_unless_the_environment_says_where_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(tracing.ENDPOINT, raising=False)
-    tracing.start()
-    assert not tracing.enabled()
-    assert tracing.span_ids() is None
-    tracing.record_stage("queue", 1.0, {})
-    requests = iter([1.0])
-    tracing.record_batch("m/1", 1, 1.0, requests)  # type: ignore[arg-type]
-    assert list(requests) == [1.0]  # not even looked at
+    with tracing.exporting():
+        assert not tracing.enabled()
+        assert tracing.span_ids() is None
+        tracing.record_stage("queue", 1.0, {})
+        requests = iter([contextvars.copy_context()])
+        tracing.record_batch("m/1", 1, 1.0, requests)
+        assert len(list(requests)) == 1  # not even looked at
 
 
 def test_without_the_extra_the_command_says_what_to_install(models: Path) -> None:
@@ -115,6 +117,15 @@ def exported(bodies: tuple[str, list[tuple[str, str, bytes]]], models: Path) -> 
         return spans, {a.key: a.value.string_value for a in resource.resource.attributes}, log
 
     return run
+
+
+def test_a_collector_that_is_not_there_costs_no_request_and_little_time_at_the_end(models: Path) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="the extra 'tracing' is not installed")
+    with serving(models, "http://127.0.0.1:9") as (address, log):
+        assert httpx.get(f"{address}/mnist/sample", trust_env=False).status_code == 200
+        stopped = time.monotonic()
+    assert time.monotonic() - stopped < tracing.FLUSH_SECONDS + 4
+    assert all(line["logger"].startswith("opentelemetry.") for line in log if line["level"] in ("warning", "error"))
 
 
 def attributes(span: Any) -> dict[str, Any]:
