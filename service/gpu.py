@@ -22,13 +22,12 @@ class GpuCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The metrics without values."""
-        return _families()
+        return families()
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
         try:
-            families = _families()
-            used, total, utilization = families
+            metrics = used, total, utilization = families()
             for index, memory, share in self._devices():
                 used.add_metric([index], memory.used)
                 total.add_metric([index], memory.total)
@@ -36,7 +35,7 @@ class GpuCollector(Collector):
         except Exception as error:  # NVML raises its own kind, an old driver an AttributeError
             log.debug("no GPU metrics: %s", error)
             return
-        yield from (family for family in families if family.samples)
+        yield from (metric for metric in metrics if metric.samples)
 
     def _devices(self) -> Iterator[tuple[str, Any, float]]:
         """(index, memory in bytes, share of the last sample period in which a kernel ran) of each device."""
@@ -59,7 +58,8 @@ class GpuCollector(Collector):
         return pynvml
 
 
-def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+def families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+    """Memory used, memory, utilisation: without samples."""
     return (
         GaugeMetricFamily(
             "gan_gpu_memory_used_bytes", "Memory of the GPU in use, by all processes.", labels=["device"]

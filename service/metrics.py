@@ -10,12 +10,15 @@ from importlib.metadata import version
 from typing import Literal, get_args
 
 import onnxruntime as ort
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from service.failures import Reason
 from service.gpu import GpuCollector
+
+# no second series beside each counter and histogram that only says when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Outcome = Literal["ok", "rejected", "cancelled", "deadline", "bad_input", "failed"]
 
@@ -96,13 +99,13 @@ class Metrics:
             "1 when device=auto found no working GPU and models run on the CPU.",
             registry=registry,
         )
-        build_info = Gauge(
+        self.build_info = Gauge(
             "gan_build_info",
             "What is running; always 1.",
             ["version", "onnxruntime", "python"],
             registry=registry,
         )
-        build_info.labels(version("gan-serving"), ort.__version__, platform.python_version()).set(1)
+        self.build_info.labels(version("gan-serving"), ort.__version__, platform.python_version()).set(1)
 
         self._in_flight = 0
         self.requests_in_flight.set_function(lambda: self._in_flight)
