@@ -48,7 +48,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         threads.shutdown()
 
     app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
-    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), Lifecycle()
+    lifecycle = Lifecycle()
+    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), lifecycle
     problems.install(app)
     for routes in (page, mnist, translate, models):
         app.include_router(routes.router)
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(status.router)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics, unmeasured=status.PATHS)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=status.PATHS)
     return app
 
 

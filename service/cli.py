@@ -21,7 +21,7 @@ def main() -> None:
         logs.configure(settings)
         with tracing.exporting():
             ports = server.bind(settings)
-            server.run(create_app(settings), ports, settings.shutdown_seconds)
+            server.run(create_app(settings), ports, settings)
     except ValidationError as error:
         for detail in error.errors():
             name = "_".join(str(part) for part in detail["loc"])

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from service import problems
+from service.lifecycle import Lifecycle
 from service.middleware import RequestContext
 from service.routes import status
 
@@ -13,5 +14,7 @@ def create_management_app(app: FastAPI) -> FastAPI:
     management.state.shared, management.state.lifecycle = app.state.shared, app.state.lifecycle
     problems.install(management)
     management.include_router(status.router)
-    management.add_middleware(RequestContext, metrics=app.state.shared.metrics, unmeasured=status.PATHS)
+    management.add_middleware(
+        RequestContext, metrics=app.state.shared.metrics, lifecycle=Lifecycle(), unmeasured=status.PATHS
+    )
     return management

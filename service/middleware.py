@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.lifecycle import Lifecycle
 from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
 from service.problems import Problem, unexpected
@@ -31,11 +32,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestContext:
     """Gives the request an id (the client's X-Request-Id when it is a plain word), counts, times and logs it.
 
+    While the service drains, an answer closes its connection, so that none is cut between two requests.
     Requests for a path of `unmeasured` are not counted: probes and scrapes would hide what clients see.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, unmeasured: Container[str] = ()) -> None:
-        self._app, self._metrics, self._unmeasured = app, metrics, unmeasured
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, unmeasured: Container[str] = ()) -> None:
+        self._app, self._metrics, self._lifecycle, self._unmeasured = app, metrics, lifecycle, unmeasured
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
@@ -54,7 +56,10 @@ class RequestContext:
             nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = ids.request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = ids.request_id
+                if self._lifecycle.draining:
+                    headers["Connection"] = "close"
             else:
                 sent_bytes += len(message.get("body", b""))
             await send(message)

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,6 +25,10 @@ log = logging.getLogger("service")
 
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
+
+
+SETTLE_SECONDS = 0.5
+"""How long a connection that is open when SIGTERM comes may take to send its request."""
 
 
 class PortError(Exception):
@@ -48,12 +52,14 @@ def bind(settings: Settings) -> Ports:
     return Ports(public, _bind(settings.host, settings.management_port, "GAN_MANAGEMENT_PORT"))
 
 
-def run(app: FastAPI, ports: Ports, shutdown_seconds: int) -> None:
+def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     """Serves `app` until a signal, and through the drain. Raises PortError before anything is served."""
     _listen(ports.public, "GAN_PORT")
     _listen(ports.management, "GAN_MANAGEMENT_PORT")
-    config = _config(app, "on", shutdown_seconds)
-    public, watcher = _Server(config), _Server(_config(create_management_app(app), "off", 1))
+    common: dict[str, Any] = {"log_config": None, "log_level": settings.log_level, "access_log": False}
+    config = uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common)
+    public = _Server(config)
+    watcher = _Server(uvicorn.Config(create_management_app(app), lifespan="off", timeout_graceful_shutdown=1, **common))
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         app.state.lifecycle.draining = True
@@ -73,12 +79,35 @@ def run(app: FastAPI, ports: Ports, shutdown_seconds: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process, which has two servers."""
+    """Leaves signals to the process, which has two servers, and cuts nobody off who has connected."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Captures none."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the door behind those who wait at it, lets requests arrive that are on their way, then as ever."""
+        for listener in sockets or []:
+            await self._take_in_the_rest(listener)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(SETTLE_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _take_in_the_rest(self, listener: socket.socket) -> None:
+        """Accepts what the system has: closing would reset it."""
+        while os.name == "posix":
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # there is none
+                return
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 @contextlib.contextmanager
@@ -99,6 +128,7 @@ def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
             listener = socket.socket(family, kind, protocol)
+            listener.setblocking(False)
             bound.append(listener)
             if os.name == "posix":  # elsewhere it would let two processes share the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,12 +155,6 @@ def _listen(sockets: list[socket.socket], setting: str) -> None:
 def _unusable(host: str, port: int, setting: str, error: OSError) -> PortError:
     reason = f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
     return PortError(f"{reason}; choose another, or stop what listens there")
-
-
-def _config(app: FastAPI, lifespan: Literal["on", "off"], shutdown_seconds: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, lifespan=lifespan, log_config=None, access_log=False, timeout_graceful_shutdown=shutdown_seconds
-    )
 
 
 def _address(sockets: list[socket.socket]) -> str:

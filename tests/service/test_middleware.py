@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics, Outcome
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
 from service.problems import Problem
@@ -30,6 +31,11 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+@pytest.fixture
+def lifecycle() -> Lifecycle:
+    return Lifecycle()
+
+
 async def identify(request: Request) -> Response:
     return PlainTextResponse(request.state.request_id)
 
@@ -47,11 +53,11 @@ async def break_off(request: Request) -> Response:
 
 
 @pytest.fixture
-def context(metrics: Metrics) -> httpx.AsyncClient:
+def context(metrics: Metrics, lifecycle: Lifecycle) -> httpx.AsyncClient:
     """A client of three small routes inside RequestContext."""
     routes = [Route("/id", identify), Route("/fail", fail), Route("/break-off", break_off)]
     app = Starlette(routes=routes)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle)
     return client_of(app)
 
 
@@ -95,6 +101,14 @@ async def test_any_other_request_id_is_replaced(context: httpx.AsyncClient, sent
     answer = await context.get("/id", headers={"X-Request-Id": sent.encode("latin-1")})
     assert len(answer.headers["x-request-id"]) == 32
     assert answer.headers["x-request-id"] != sent
+
+
+async def test_an_answer_closes_its_connection_while_the_service_drains(
+    context: httpx.AsyncClient, lifecycle: Lifecycle
+) -> None:
+    assert "connection" not in (await context.get("/id")).headers
+    lifecycle.draining = True
+    assert (await context.get("/id")).headers["connection"] == "close"
 
 
 async def test_an_unexpected_error_becomes_a_problem_without_its_text(
@@ -158,7 +172,7 @@ async def test_every_outcome_of_a_route_is_there_from_its_first_request(
 
 async def test_an_unmeasured_path_is_not_counted(metrics: Metrics, counted: Counted) -> None:
     app = Starlette(routes=[Route("/id", identify), Route("/probe", identify)])
-    app.add_middleware(RequestContext, metrics=metrics, unmeasured={"/probe"})
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=Lifecycle(), unmeasured={"/probe"})
     client = client_of(app)
     assert (await client.get("/probe")).headers["x-request-id"]
     await client.get("/id")
@@ -198,7 +212,7 @@ async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics
 
     client = Client()
     assert in_flight() == 0
-    request = asyncio.create_task(RequestContext(wait, metrics)(client.scope, client.receive, client.send))
+    request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
     await begun.wait()
     assert in_flight() == 1
     may_end.set()
@@ -214,7 +228,7 @@ async def test_a_request_that_the_drain_cuts_has_failed(metrics: Metrics, counte
         await asyncio.sleep(60)
 
     client = Client()
-    request = asyncio.create_task(RequestContext(wait, metrics)(client.scope, client.receive, client.send))
+    request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
     await begun.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -363,7 +377,7 @@ async def test_a_hang_up_is_counted_as_499_and_not_logged(
         raise ClientDisconnect
 
     client = Client("POST")
-    await RequestContext(read, metrics)(client.scope, client.receive, client.send)
+    await RequestContext(read, metrics, Lifecycle())(client.scope, client.receive, client.send)
     assert counted() == {("other", "cancelled"): 1}
     assert timed("other", "499") == 1
     assert client.sent == []
@@ -377,7 +391,7 @@ async def test_a_hang_up_while_the_answer_is_awaited_is_a_cancellation(metrics: 
         begun.set()
         await asyncio.sleep(60)
 
-    app = RequestContext(CancelWhenGone(wait), metrics)
+    app = RequestContext(CancelWhenGone(wait), metrics, Lifecycle())
     request = asyncio.create_task(app(client.scope, client.receive, client.send))
     await begun.wait()
     client.hang_up.set()

@@ -1,11 +1,13 @@
 """The command in a process of its own: two ports, clashes, the drain."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,39 @@ def test_the_drain_can_be_watched_and_finishes_what_was_accepted(
     assert b"\x89PNG" in answer
     assert process.end()[0] == 0
     assert refuses(str(process.management))
+
+
+@pytest.mark.parametrize("reuse", [False, True], ids=["new connections", "kept connections"])
+def test_nobody_who_has_connected_is_cut_off(started: Callable[..., Process], reuse: bool) -> None:
+    process = started()
+    seen: list[int | str] = []
+
+    async def ask(busy: asyncio.Event) -> None:
+        """Asks again and again until the door is closed."""
+        limits = httpx.Limits(max_keepalive_connections=1 if reuse else 0)
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S, limits=limits) as client:
+            while True:
+                try:
+                    seen.append((await client.get(f"{process.public}/mnist/sample?count=100")).status_code)
+                    if len(seen) == 100:
+                        busy.set()
+                except httpx.ConnectError:
+                    seen.append("refused")
+                    return
+                except httpx.HTTPError as error:
+                    seen.append(repr(error))
+                    return
+
+    async def ask_together() -> None:
+        busy = asyncio.Event()
+        clients = [asyncio.create_task(ask(busy)) for _ in range(24)]
+        await busy.wait()
+        process.running.send_signal(signal.SIGTERM)
+        await asyncio.gather(*clients)
+
+    asyncio.run(ask_together())
+    assert Counter(seen) == {200: len(seen) - 24, "refused": 24}
+    assert process.end()[0] == 0
 
 
 def test_the_drain_ends_after_shutdown_seconds(draining: Callable[..., tuple[Process, SlowUpload]]) -> None:
