@@ -36,7 +36,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("GAN_"):
+        if name.startswith(("GAN_", "OTEL_")):
             monkeypatch.delenv(name)
 
 
