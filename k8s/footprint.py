@@ -119,7 +119,9 @@ def main() -> None:
     arguments = parser.parse_args()
     mib = 2**20
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n", flush=True)
-    print("| load | clients | answers | peak MiB | MiB after | processor seconds an answer |\n|---|---|---|---|---|---|")
+    print(
+        "| load | clients | answers | peak MiB | MiB after | processor seconds an answer |\n|---|---|---|---|---|---|"
+    )
     good = True
     with service(arguments.port) as (pid, seconds_to_ready):
         print(f"| none | 0 | | {status_bytes(pid, 'VmHWM') / mib:.0f} | {status_bytes(pid, 'VmRSS') / mib:.0f} | |")

@@ -28,8 +28,11 @@ SERVING = [
     for scaler in ((), ("autoscaling-keda",), ("autoscaling-hpa",))
 ]
 COMBINATIONS = [*SERVING, ("train",)]
-FULL = [combination for combination in SERVING if {"monitoring", "ingress"} <= set(combination)]
-"""Those that hold every kind of manifest."""
+CHECKED = [
+    combination for combination in SERVING if len(combination) == 1 or combination[1:3] == ("monitoring", "ingress")
+]
+"""Of those, each overlay alone and with whatever can be added: where manifests are read, not only built."""
+FULL = [combination for combination in CHECKED if len(combination) > 1]
 
 
 def kustomize(folder: Path) -> subprocess.CompletedProcess[str]:
