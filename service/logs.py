@@ -37,8 +37,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    if settings.log_format == "text" and settings.log_level != "debug":
-        access.setLevel(logging.WARNING)
+    lines_of_requests = settings.log_format == "json" or settings.log_level == "debug"
+    access.setLevel(logging.NOTSET if lines_of_requests else logging.WARNING)
 
 
 def log_access(method: str, route: str, status: int, outcome: str, seconds: float, sent_bytes: int) -> None:

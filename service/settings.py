@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -59,5 +60,5 @@ class Settings(BaseSettings):
     @classmethod
     def _apart(cls, port: int | None, info: ValidationInfo) -> int | None:
         if port and port == info.data.get("port"):
-            raise ValueError("is the port of the service itself: choose another, or leave it unset")
+            raise PydanticCustomError("taken", "the service itself has this port: choose another, or leave it unset")
         return port

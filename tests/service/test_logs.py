@@ -29,19 +29,9 @@ def stream() -> io.StringIO:
 
 
 @pytest.fixture
-def configure(stream: io.StringIO) -> Iterator[Configure]:
+def configure(stream: io.StringIO, logging_restored: None) -> Configure:
     """`configure(**settings)`: logs to the stream until the test ends."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, logs.access.level
-    kept, root.handlers = root.handlers, []  # configure() would close pytest's
-
-    def set_up(**settings: object) -> None:
-        logs.configure(Settings.model_validate(settings), stream)
-
-    yield set_up
-    logging.captureWarnings(False)
-    root.handlers, root.level = kept, before[1]
-    logs.access.setLevel(before[2])
+    return lambda **settings: logs.configure(Settings.model_validate(settings), stream)
 
 
 @pytest.fixture

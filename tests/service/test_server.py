@@ -1,7 +1,9 @@
 """The command in a process of its own: two ports, clashes, the drain."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,7 +33,9 @@ class Process:
     def _address(self, what: str) -> str:
         assert self.running.stderr
         line = next((line for line in self.running.stderr if what in line), "")
-        return next(word for word in line.split() if word.startswith("http://"))
+        address = re.search(r"http://[\d.]+:\d+", line)
+        assert address, line
+        return address[0]
 
     def get(self, address: str | None, path: str) -> httpx.Response:
         return httpx.get(f"{address}{path}", trust_env=False, timeout=PATIENCE_S)
@@ -79,6 +83,17 @@ def test_one_port_serves_everything_unless_told(started: Callable[..., Process])
     assert [process.get(process.public, path).status_code for path in (*PROBES, "/metrics")] == [200] * 4
 
 
+def test_all_that_is_said_is_json_when_it_is_asked_for(started: Callable[..., Process]) -> None:
+    process = started("--log-format", "json")
+    process.get(process.public, "/mnist/sample")
+    process.running.terminate()
+    status, said = process.end()
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert status == 0
+    assert {"uvicorn.error", "service.access"} <= {line["logger"] for line in lines}
+    assert [line["route"] for line in lines if line["logger"] == "service.access"] == ["/mnist/sample"]
+
+
 class SlowUpload:
     """A translation whose body comes in two halves, so that it is accepted and not finished in between."""
 
@@ -91,6 +106,9 @@ class SlowUpload:
     def finish(self) -> bytes:
         self._connection.sendall(self._rest)
         return self.answer()
+
+    def hang_up(self) -> None:
+        self._connection.close()
 
     def answer(self) -> bytes:
         received = b""
@@ -105,6 +123,21 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_client_that_hangs_up_leaves_nothing_in_flight(
+    started: Callable[..., Process], encoded: Any, noise: Any
+) -> None:
+    process = started()
+
+    def shows(sample: str) -> Callable[[], bool]:
+        return lambda: sample in process.get(process.public, "/metrics").text
+
+    upload = SlowUpload(process.public, encoded(noise(40, 40), "png"))
+    until(shows("gan_requests_in_flight 1.0"))
+    upload.hang_up()
+    until(shows("gan_requests_in_flight 0.0"))
+    assert shows('gan_requests_total{outcome="cancelled",route="/translate/{direction}"} 1.0')()
 
 
 @pytest.fixture

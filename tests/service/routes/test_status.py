@@ -1,9 +1,12 @@
 import asyncio
+import platform
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
@@ -88,6 +91,54 @@ async def test_batch_sizes_are_counted_by_model(client: httpx.AsyncClient) -> No
     assert await samples(client, "gan_batch_items_sum") == {labels(**model): 6}
     buckets = await samples(client, "gan_batch_items_bucket")
     assert [buckets[labels(le=le, **model)] for le in ("1.0", "4.0", "8.0", "+Inf")] == [1, 1, 2, 2]
+
+
+async def test_codec_times_are_counted_by_format(client: httpx.AsyncClient, encoded: Any, noise: Any) -> None:
+    for kind in ("png", "npy", "json"):
+        await client.get(f"/mnist/sample?format={kind}")
+    for sent, wanted in (("PNG", "webp"), ("JPEG", "jpeg"), ("WEBP", "jpeg")):
+        answer = await client.post(
+            f"/translate/horse2zebra?format={wanted}",
+            content=encoded(noise(40, 30), sent),
+            headers={"Content-Type": "image/png"},
+        )
+        assert answer.status_code == 200
+    await client.post("/translate/horse2zebra", content=b"no picture", headers={"Content-Type": "image/png"})
+    decoded = await samples(client, "gan_decode_duration_seconds_count")
+    assert decoded == {labels(format=kind): 1 for kind in ("png", "jpeg", "webp")}
+    written = await samples(client, "gan_encode_duration_seconds_count")
+    assert written == {
+        labels(format=kind): count for kind, count in (("npy", 1), ("json", 1), ("png", 1), ("webp", 1), ("jpeg", 2))
+    }
+
+
+async def test_build_info_names_the_versions(client: httpx.AsyncClient) -> None:
+    ((key, value),) = (await samples(client, "gan_build_info")).items()
+    assert value == 1
+    assert dict(key) == {
+        "version": version("gan-serving"),
+        "onnxruntime": onnxruntime.__version__,
+        "python": platform.python_version(),
+    }
+
+
+async def test_strangers_make_no_series(client: httpx.AsyncClient) -> None:
+    async def series() -> int:
+        text = (await client.get("/metrics")).text
+        return sum(not line.startswith("#") for line in text.splitlines())
+
+    async def ask(i: int) -> None:
+        await client.get(f"/no/{i}")
+        await client.request(f"VERB{i}", "/models")
+        await client.post(f"/translate/direction{i}")
+        await client.get(f"/mnist/sample?model=model{i}&format=f{i}")
+        await client.post("/translate/horse2zebra", content=b"x", headers={"Content-Type": f"image/kind{i}"})
+
+    await ask(0)
+    before = await series()
+    for i in range(1, 20):
+        await ask(i)
+    assert await series() == before
 
 
 async def test_failures_are_there_for_every_model_and_reason_from_the_start(client: httpx.AsyncClient) -> None:
