@@ -113,9 +113,3 @@ def test_a_fit_over_two_nodes_goes_on_after_one_of_them_is_drained(folder: Path,
     assert statuses == [0, 0], output
     assert f"resuming {runs} at image {reached}" in output
     assert (runs / "checkpoint-000000024.pt").exists()
-
-
-def test_a_setting_that_cannot_work_ends_both_nodes_with_an_error(start: Callable) -> None:
-    statuses, output = ends(start(0))
-    assert 0 not in statuses, output
-    assert "gan-train: --images" in output
