@@ -1,8 +1,15 @@
 """Writes the pages that repeat what the code or the cards say: .venv/bin/python docs/render.py"""
 
 from pathlib import Path
+from typing import get_args
 
+from prometheus_client.metrics import MetricWrapperBase
+
+from service import gpu
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, Score, Training, read_card
+from service.codecs import MEDIA_TYPES
+from service.failures import Reason
+from service.metrics import Metrics, Outcome
 from service.settings import BUNDLED_MODELS, Settings
 
 DOCS = Path(__file__).resolve().parent
@@ -12,7 +19,7 @@ def settings_page() -> str:
     """docs/settings.md, from the docstrings of the settings."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "the repository's `models/`" if field.default == BUNDLED_MODELS else f"`{field.default}`"
+        default = {BUNDLED_MODELS: "the repository's `models/`", None: "unset"}.get(field.default, f"`{field.default}`")
         rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {field.description} |")
     return "\n".join(
         [
@@ -24,6 +31,70 @@ def settings_page() -> str:
             "| variable | flag | default | meaning |",
             "|---|---|---|---|",
             *rows,
+            "",
+        ]
+    )
+
+
+OUTCOMES: dict[Outcome, str] = {
+    "ok": "answered",
+    "rejected": "turned away, because the queue was full (503)",
+    "cancelled": "its client hung up before it was answered",
+    "deadline": "not done in time (408, 504)",
+    "bad_input": "the client's mistake (any other 4xx)",
+    "failed": "the service's (any other 5xx, or an answer that was cut)",
+}
+REASONS: dict[Reason, str] = {
+    "out_of_memory": "the device's memory, or the machine's",
+    "device_lost": "an error after which CUDA works no more in this process",
+    "other": "anything else",
+}
+LABELS = {
+    "route": "the route's template, such as `/translate/{direction}`; `other` for what matches none",
+    "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
+    "status": "the answer's HTTP status; 499: the client had gone",
+    "model": "`<name>/<version>`",
+    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(Reason)),
+    "format": f"`{'`, `'.join(MEDIA_TYPES)}`; of digits also `npy`, `json`",
+    "device": "NVML's index of the GPU",
+    "version": "of the model, or of the service",
+    "task": "`sample` or `translate`",
+    "provider": "ONNX Runtime's execution provider that really runs the model",
+    "sha256": "of the model's file",
+    "onnxruntime": "its version",
+    "python": "its version",
+}
+"""What each label says."""
+
+
+def metrics_page() -> str:
+    """docs/metrics.md, from the metrics of an application."""
+    own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
+    described += [(family, family._labelnames) for family in gpu.families()]
+    rows: list[str] = []
+    for family, labels in described:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+    used = dict.fromkeys(label for _, labels in described for label in labels)
+    return "\n".join(
+        [
+            "# Metrics of the service",
+            "",
+            "Written by `docs/render.py` from `service/metrics.py`; a test keeps it so.",
+            "`GET /metrics` tells them, on `GAN_MANAGEMENT_PORT` where it is set. Times are in seconds.",
+            "Probes and scrapes are not counted. The GPU's are absent where its driver does not answer.",
+            "Beside these there are the usual `process_*` and `python_info`.",
+            "",
+            "| metric | type | labels | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "| label | values |",
+            "|---|---|",
+            *(f"| {label} | {LABELS[label]} |" for label in used),
+            "",
+            "Few series, whatever clients send: no label holds anything of theirs.",
             "",
         ]
     )
@@ -65,7 +136,7 @@ def _interval(score: Score) -> str:
     return "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
 
 
-PAGES = {"settings.md": settings_page, "models.md": models_page}
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "models.md": models_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

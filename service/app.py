@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
-from service import problems
+from service import problems, tracing
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext
 from service.registry import Registry
@@ -22,6 +24,8 @@ log = logging.getLogger("service")
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Loads every model and builds the application; `settings` default to the environment's.
+
+    With a management port set, /metrics and /healthz/* are left to `service.management`.
 
     Raises CardError or DeviceError when a model or the device asked for does not work.
     """
@@ -43,12 +47,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await model.batcher.stop()
         threads.shutdown()
 
-    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan)
-    app.state.shared = State(settings, metrics, registry, threads)
+    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
+    lifecycle = Lifecycle()
+    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), lifecycle
     problems.install(app)
-    for routes in (page, mnist, translate, models, status):
+    for routes in (page, mnist, translate, models):
         app.include_router(routes.router)
+    if settings.management_port is None:
+        app.include_router(status.router)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=status.PATHS)
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """FastAPI's own span of each request when traces are made, of none that is a probe or a scrape; nothing else."""
+    return {
+        "tracing": tracing.enabled(),
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in status.PATHS,
+    }

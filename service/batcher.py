@@ -6,6 +6,7 @@ batch, small ones whole; a request that is not finished goes to the back of the 
 """
 
 import asyncio
+import contextvars
 import logging
 import math
 import time
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service import tracing
+from service.failures import reason_of
 from service.metrics import Metrics
 
 log = logging.getLogger("service")
@@ -56,6 +59,8 @@ class _Entry:
     """When the result is of no more use, on the batcher's clock."""
     queued_at: float
     """When it was accepted."""
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """The request's context variables: what is logged and traced on its behalf bears its ids."""
     taken: int = 0
     """Rows already given to a batch."""
     results: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -120,7 +125,6 @@ class Batcher:
     def _check_room(self) -> None:
         self._drop_lost()
         if len(self._queue) + self._held >= self._queue_size:
-            self._metrics.rejected.labels(self._name, "queue_full").inc()
             waiting = sum(len(entry.rows) - entry.taken for entry in self._queue)
             raise QueueFullError(min(60, max(1, math.ceil(waiting * self._seconds_a_row))))
 
@@ -136,7 +140,6 @@ class Batcher:
             async with asyncio.timeout(timeout_seconds):
                 return await entry.future
         except TimeoutError:
-            self._metrics.rejected.labels(self._name, "deadline").inc()
             raise DeadlineError(f"no result within {timeout_seconds:g} s") from None
 
     async def _serve(self) -> None:
@@ -161,7 +164,9 @@ class Batcher:
             share = min(len(entry.rows) - entry.taken, room // (len(waiting) - place))
             room -= share
             if entry.taken == 0:
-                self._metrics.queue_seconds.labels(self._name).observe(self._clock() - entry.queued_at)
+                waited = self._clock() - entry.queued_at
+                self._metrics.queue_seconds.labels(self._name).observe(waited)
+                tracing.record_stage("queue", waited, {"gan.model": self._name}, entry.context)
             batch.append((entry, entry.rows[entry.taken : entry.taken + share]))
             entry.taken += share
             self._queue.remove(entry)
@@ -196,6 +201,7 @@ class Batcher:
         seconds = self._clock() - start
         self._metrics.inference_seconds.labels(self._name).observe(seconds)
         self._metrics.batch_items.labels(self._name).observe(len(rows))
+        tracing.record_batch(self._name, len(rows), seconds, (entry.context for entry, _ in batch))
         self._seconds_a_row += 0.2 * (seconds / len(rows) - self._seconds_a_row)
         first = 0
         for entry, part in batch:
@@ -210,8 +216,9 @@ class Batcher:
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
-        log.error("%s failed on a request of %s", self._name, entry.rows.shape, exc_info=error)
-        self._metrics.rejected.labels(self._name, "inference_error").inc()
+        text = "%s failed on a request of %s"
+        entry.context.run(log.error, text, self._name, entry.rows.shape, exc_info=error)
+        self._metrics.inference_failures.labels(self._name, reason_of(error)).inc()
         if not entry.future.done():
             failure = InferenceError(f"{self._name} failed on this request")
             failure.__cause__ = error

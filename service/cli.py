@@ -1,37 +1,32 @@
 """The `gan-serve` command."""
 
-import logging
 import sys
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from service import logs, server, tracing
 from service.app import create_app
 from service.card import CardError
+from service.server import PortError
 from service.session import DeviceError
 from service.settings import Settings
+from service.tracing import TracingError
 
 
 def main() -> None:
     """Entry point of `gan-serve` and `python -m service`; exit status 2 for what the operator can mend."""
     try:
         settings = CliApp.run(Settings)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        app = create_app(settings)
+        logs.configure(settings)
+        with tracing.exporting():
+            ports = server.bind(settings)
+            server.run(create_app(settings), ports, settings)
     except ValidationError as error:
         for detail in error.errors():
             name = "_".join(str(part) for part in detail["loc"])
             print(f"gan-serve: GAN_{name.upper()}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         sys.exit(2)
-    except (CardError, DeviceError) as error:
+    except (CardError, DeviceError, PortError, TracingError) as error:
         print(f"gan-serve: {error}", file=sys.stderr)
         sys.exit(2)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        access_log=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )

@@ -4,60 +4,115 @@ Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
 
 import asyncio
+import os
 import re
 import time
-import uuid
+from collections.abc import Container, Iterable
 from typing import cast
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
+from service.lifecycle import Lifecycle
+from service.logs import RequestIds, log_access, request_ids
+from service.metrics import Metrics, Outcome
 from service.problems import Problem, unexpected
+from service.trace_context import trace_id_of
+from service.tracing import span_ids
 
 GONE = 499
 """Status under which a request is counted whose client did not wait for the answer."""
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+OTHER = "other"
+"""Route under which requests are counted that match none."""
+_METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts and times it."""
+    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts, times and logs it.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    While the service drains, an answer closes its connection, so that none is cut between two requests.
+    Requests for a path of `unmeasured` are not counted: probes and scrapes would hide what clients see.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, unmeasured: Container[str] = ()) -> None:
+        self._app, self._metrics, self._lifecycle, self._unmeasured = app, metrics, lifecycle, unmeasured
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        start, status = time.perf_counter(), 0
+        start, status, sent_bytes = time.perf_counter(), 0, 0
+        ids = _ids(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = ids.request_id
+        token = request_ids.set(ids)
+        measured = scope["path"] not in self._unmeasured
+        if measured:
+            self._metrics.request_begins()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = ids.request_id
+                if self._lifecycle.draining:
+                    headers["Connection"] = "close"
+            else:
+                sent_bytes += len(message.get("body", b""))
             await send(message)
 
+        outcome: Outcome | None = None
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:  # while its body was read
             pass
         except Exception:
             if status:  # the answer had begun: it can only be cut
+                outcome = "failed"
                 raise
-            await unexpected(request_id)(scope, receive, send_with_id)
+            await unexpected(ids.request_id)(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the drain took too long
+            status, outcome = status or 500, "failed"
+            raise
         finally:
-            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.requests.labels(method, route, str(status or GONE)).inc()
-            self._metrics.request_seconds.labels(method, route).observe(time.perf_counter() - start)
+            if measured:
+                status = status or GONE
+                outcome = outcome or outcome_of(status)
+                route = getattr(scope.get("route"), "path", OTHER)
+                seconds = time.perf_counter() - start
+                self._metrics.request_ends(route, status, outcome, seconds)
+                log_access(_METHODS.get(scope["method"], "OTHER"), route, status, outcome, seconds, sent_bytes)
+            request_ids.reset(token)
+
+
+def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:
+    """The client's request id and trace where it sent good ones, else new ones."""
+    request_id, traceparents = b"", []
+    for name, value in headers:
+        if name == b"x-request-id":
+            request_id = value
+        elif name == b"traceparent":
+            traceparents.append(value)
+    fresh = os.urandom(40).hex()
+    kept = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else fresh[:32]
+    trace_id, span_id = span_ids() or (trace_id_of(traceparents) or fresh[32:64], fresh[64:])
+    return RequestIds(kept, trace_id, span_id)
+
+
+def outcome_of(status: int) -> Outcome:
+    """What became of a request that ended with `status`."""
+    if status < 400:
+        return "ok"
+    if status == GONE:
+        return "cancelled"
+    if status in (408, 504):
+        return "deadline"
+    if status == 503:
+        return "rejected"
+    return "bad_input" if status < 500 else "failed"
 
 
 class BodyLimit:

@@ -109,8 +109,8 @@ def _load(folder: Path, settings: Settings, metrics: Metrics) -> Model:
         return max(1, settings.batch_pixels // (shape[0] * shape[1]))
 
     name = f"{card.name}/{card.version}"
-    metrics.model_info.labels(card.name, card.version, card.task, session.provider, str(card.sha256)).set(1)
-    metrics.queue_depth.labels(name)
+    metrics.model_info.labels(name, card.version, card.task, session.provider, str(card.sha256)).set(1)
+    metrics.expect_model(name)
     return Model(card, folder, session, Batcher(name, session.run, max_rows, settings.queue_size, metrics))
 
 

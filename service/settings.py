@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 for all."""
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    management_port: int | None = Field(None, ge=0, le=65535)
+    """Port for /metrics and /healthz/*, which are then absent from the first; unset, one port serves everything."""
     models: Path = BUNDLED_MODELS
     """Folder of published models, <name>/<version>/model.onnx with its card.json."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
@@ -50,3 +53,12 @@ class Settings(BaseSettings):
     """Time that running requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""
+    log_format: Literal["text", "json"] = "text"
+    """'json' writes one object a line and a line a request; 'text' is for people."""
+
+    @field_validator("management_port")
+    @classmethod
+    def _apart(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise PydanticCustomError("taken", "the service itself has this port: choose another, or leave it unset")
+        return port

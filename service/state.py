@@ -1,6 +1,7 @@
 """What the routes share, owned by the application."""
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +47,9 @@ class State:
     codec_threads: ThreadPoolExecutor
 
     async def in_codec_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        """Runs blocking codec work off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.codec_threads, work, *arguments)
+        """Runs blocking codec work off the event loop, with the request's context variables: its ids and its span."""
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
 
     @contextmanager
     def place(self, model: Model) -> Iterator[None]:

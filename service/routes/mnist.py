@@ -5,6 +5,7 @@ import io
 import json
 import math
 import secrets
+import time
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from service import codecs
 from service.latents import SEED_RANGE, consecutive_seeds, latents
 from service.negotiation import choose_format
+from service.stages import note_codec
 from service.state import Deadline, Shared
 
 router = APIRouter(tags=["mnist"])
@@ -44,7 +46,14 @@ async def sample(
     if digit is not None:
         rows = np.column_stack([rows, np.full(count, digit, rows.dtype)])
     digits = await shared.infer(chosen, rows, deadline)
-    body = await shared.in_codec_thread(_render, digits, seeds, kind, columns)
+
+    def render() -> bytes:
+        start = time.perf_counter()
+        body = _render(digits, seeds, kind, columns)
+        note_codec(shared.metrics, "encode", kind, start)
+        return body
+
+    body = await shared.in_codec_thread(render)
     return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": chosen.id})
 
 

@@ -1,12 +1,14 @@
 """Health and metrics, for machines."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from service.problems import Problem
 from service.state import Shared, State
 
 router = APIRouter(tags=["status"])
+
+PATHS = frozenset({"/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics"})
 
 LOST_AFTER_SECONDS = 60.0
 """A model that has failed for so long does not come back by itself."""
@@ -23,8 +25,10 @@ async def alive(shared: Shared) -> dict[str, str]:
 
 
 @router.get("/healthz/ready")
-async def ready(shared: Shared) -> dict[str, str]:
-    """200 when requests should come here; 503 while a model fails again and again."""
+async def ready(request: Request, shared: Shared) -> dict[str, str]:
+    """200 when requests should come here; 503 while a model fails again and again, and from SIGTERM on."""
+    if request.app.state.lifecycle.draining:
+        raise Problem(503, "draining", "the service is stopping: what was accepted is finished, nothing more is taken")
     return _unless_failing(shared, for_seconds=0)
 
 
@@ -40,6 +44,6 @@ def _unless_failing(state: State, for_seconds: float) -> dict[str, str]:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(shared: Shared) -> Response:
-    """Prometheus metrics."""
+def metrics(shared: Shared) -> Response:
+    """Prometheus metrics, gathered in a thread: the loop has requests to serve."""
     return Response(generate_latest(shared.metrics.registry), media_type=CONTENT_TYPE_LATEST)

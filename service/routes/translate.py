@@ -1,6 +1,7 @@
 """POST /translate/{direction}: a picture of one domain into the other."""
 
 import asyncio
+import time
 from typing import Annotated, Literal, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size, model_size
 from service.negotiation import choose_format
 from service.problems import Problem
+from service.stages import note_codec
 from service.state import Deadline, RequestDeadline, Shared
 
 router = APIRouter(tags=["translate"])
@@ -52,11 +54,20 @@ async def translate(
 
     def prepare(body: bytes) -> tuple[NDArray[np.uint8], tuple[int, int], codecs.Format]:
         """Input rows, the answer's size and format: one job, so that no full-size picture outlives its thread."""
+        start = time.perf_counter()
         picture = codecs.decode(body, settings.image_pixels)
         kind = choose_format(format, accept, codecs.MEDIA_TYPES, picture.format)
         codecs.check_side(picture.image.size, kind)
         inner = model_size(*picture.image.size, wanted, cast(SizeRule, chosen.card.size), settings.model_pixels)
-        return codecs.to_model(picture.image, inner), picture.image.size, kind
+        rows = codecs.to_model(picture.image, inner)
+        note_codec(shared.metrics, "decode", picture.format, start)
+        return rows, picture.image.size, kind
+
+    def finish(pixels: NDArray[np.uint8], size: tuple[int, int], kind: codecs.Format) -> bytes:
+        start = time.perf_counter()
+        answer = codecs.from_model(pixels, size, kind)
+        note_codec(shared.metrics, "encode", kind, start)
+        return answer
 
     with shared.place(chosen):  # there is none: say so before the body is read
         pass
@@ -64,7 +75,7 @@ async def translate(
     with shared.place(chosen):
         rows, original, kind = await shared.in_codec_thread(prepare, body)
     translated = await shared.infer(chosen, rows, deadline)
-    answer = await shared.in_codec_thread(codecs.from_model, translated[0], original, kind)
+    answer = await shared.in_codec_thread(finish, translated[0], original, kind)
     return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": chosen.id})
 
 

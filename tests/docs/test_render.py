@@ -6,7 +6,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["settings.md", "models.md"])
+@pytest.mark.parametrize("name", ["settings.md", "metrics.md", "models.md"])
 def test_a_page_says_what_the_code_and_the_cards_say(name):
     spec = importlib.util.spec_from_file_location("render", DOCS / "render.py")
     module = importlib.util.module_from_spec(spec)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from service import logs
 from service.app import create_app
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, Parity, SizeRule, TensorSpec, Training, sha256_of
 from service.problems import MEDIA_TYPE
@@ -36,8 +38,21 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("GAN_"):
+        if name.startswith(("GAN_", "OTEL_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Whatever the test does to the process's logging ends with it."""
+    root, access = logging.getLogger(), logs.access
+    handlers, levels = root.handlers, (root.level, access.level)
+    root.handlers = []  # configure() closes what it finds, which is pytest's
+    yield
+    logging.captureWarnings(False)
+    root.handlers = handlers
+    for logger, level in zip((root, access), levels, strict=True):
+        logger.setLevel(level)
 
 
 def _model(

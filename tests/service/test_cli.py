@@ -13,6 +13,8 @@ from service.card import MODEL_FILE
 
 Refused = Callable[..., str]
 
+pytestmark = pytest.mark.usefixtures("logging_restored")
+
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:

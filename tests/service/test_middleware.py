@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -10,13 +10,16 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
-from service.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics, Outcome
+from service.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
 from service.problems import Problem
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 1000
+
+Counted = Callable[[], dict[tuple[str, str], float]]
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:
@@ -26,6 +29,11 @@ def client_of(app: ASGIApp) -> httpx.AsyncClient:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+def lifecycle() -> Lifecycle:
+    return Lifecycle()
 
 
 async def identify(request: Request) -> Response:
@@ -45,21 +53,33 @@ async def break_off(request: Request) -> Response:
 
 
 @pytest.fixture
-def context(metrics: Metrics) -> httpx.AsyncClient:
+def context(metrics: Metrics, lifecycle: Lifecycle) -> httpx.AsyncClient:
     """A client of three small routes inside RequestContext."""
     routes = [Route("/id", identify), Route("/fail", fail), Route("/break-off", break_off)]
     app = Starlette(routes=routes)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle)
     return client_of(app)
 
 
 @pytest.fixture
-def counted(metrics: Metrics) -> Callable[..., float | None]:
-    """`counted(method, route, status)`: requests in the metrics."""
+def counted(metrics: Metrics) -> Callable[[], dict[tuple[str, str], float]]:
+    """`counted()`: requests that ended, by (route, outcome)."""
 
-    def read(method: str, route: str, status: str) -> float | None:
-        labels = {"method": method, "route": route, "status": status}
-        return metrics.registry.get_sample_value("gan_requests_total", labels)
+    def read() -> dict[tuple[str, str], float]:
+        (family,) = metrics.requests.collect()
+        totals = [sample for sample in family.samples if sample.name == "gan_requests_total"]
+        return {(sample.labels["route"], sample.labels["outcome"]): sample.value for sample in totals if sample.value}
+
+    return read
+
+
+@pytest.fixture
+def timed(metrics: Metrics) -> Callable[[str, str], float | None]:
+    """`timed(route, status)`: how many durations were noted."""
+
+    def read(route: str, status: str) -> float | None:
+        labels = {"route": route, "status": status}
+        return metrics.registry.get_sample_value("gan_request_duration_seconds_count", labels)
 
     return read
 
@@ -81,6 +101,14 @@ async def test_any_other_request_id_is_replaced(context: httpx.AsyncClient, sent
     answer = await context.get("/id", headers={"X-Request-Id": sent.encode("latin-1")})
     assert len(answer.headers["x-request-id"]) == 32
     assert answer.headers["x-request-id"] != sent
+
+
+async def test_an_answer_closes_its_connection_while_the_service_drains(
+    context: httpx.AsyncClient, lifecycle: Lifecycle
+) -> None:
+    assert "connection" not in (await context.get("/id")).headers
+    lifecycle.draining = True
+    assert (await context.get("/id")).headers["connection"] == "close"
 
 
 async def test_an_unexpected_error_becomes_a_problem_without_its_text(
@@ -105,22 +133,107 @@ async def test_an_error_after_the_answer_began_cuts_it(context: httpx.AsyncClien
         await context.get("/break-off")
 
 
-async def test_requests_are_counted_by_method_route_and_status(
-    context: httpx.AsyncClient, counted: Callable[..., float | None]
-) -> None:
-    await context.get("/nowhere")
-    await context.get("/elsewhere")
-    await context.get("/fail")
-    assert counted("GET", "unmatched", "404") == 2
-    assert counted("GET", "/fail", "500") == 1
+async def test_requests_are_counted_by_route_and_outcome(context: httpx.AsyncClient, counted: Counted) -> None:
+    for path in ("/id", "/nowhere", "/elsewhere", "/fail"):
+        await context.get(path)
+    with pytest.raises(RuntimeError):
+        await context.get("/break-off")
+    assert counted() == {
+        ("/id", "ok"): 1,
+        ("other", "bad_input"): 2,
+        ("/fail", "failed"): 1,
+        ("/break-off", "failed"): 1,
+    }
 
 
-async def test_invented_methods_share_one_label(
-    context: httpx.AsyncClient, counted: Callable[..., float | None]
+async def test_durations_are_noted_by_route_and_status(
+    context: httpx.AsyncClient, timed: Callable[[str, str], float | None]
 ) -> None:
-    for method in ("BREW", "PROPFIND"):
-        await context.request(method, "/id")
-    assert counted("OTHER", "/id", "405") == 2
+    for path in ("/id", "/id", "/fail"):
+        await context.get(path)
+    assert (timed("/id", "200"), timed("/fail", "500"), timed("/id", "500")) == (2, 1, None)
+
+
+async def test_invented_methods_and_paths_make_no_new_series(context: httpx.AsyncClient, counted: Counted) -> None:
+    for i in range(20):
+        await context.request(f"BREW{i}", "/id")
+        await context.get(f"/wp-{i}")
+    assert counted() == {("/id", "bad_input"): 20, ("other", "bad_input"): 20}
+
+
+async def test_every_outcome_of_a_route_is_there_from_its_first_request(
+    context: httpx.AsyncClient, metrics: Metrics
+) -> None:
+    await context.get("/id")
+    for outcome in get_args(Outcome):
+        value = metrics.registry.get_sample_value("gan_requests_total", {"route": "/id", "outcome": outcome})
+        assert value == (outcome == "ok")
+
+
+async def test_an_unmeasured_path_is_not_counted(metrics: Metrics, counted: Counted) -> None:
+    app = Starlette(routes=[Route("/id", identify), Route("/probe", identify)])
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=Lifecycle(), unmeasured={"/probe"})
+    client = client_of(app)
+    assert (await client.get("/probe")).headers["x-request-id"]
+    await client.get("/id")
+    assert counted() == {("/id", "ok"): 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, "ok"),
+        (304, "ok"),
+        (400, "bad_input"),
+        (404, "bad_input"),
+        (408, "deadline"),
+        (413, "bad_input"),
+        (422, "bad_input"),
+        (499, "cancelled"),
+        (500, "failed"),
+        (503, "rejected"),
+        (504, "deadline"),
+    ],
+)
+def test_a_status_has_one_outcome(status: int, outcome: str) -> None:
+    assert outcome_of(status) == outcome
+
+
+async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics) -> None:
+    def in_flight() -> float | None:
+        return metrics.registry.get_sample_value("gan_requests_in_flight")
+
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await may_end.wait()
+        raise RuntimeError
+
+    client = Client()
+    assert in_flight() == 0
+    request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
+    await begun.wait()
+    assert in_flight() == 1
+    may_end.set()
+    await request
+    assert in_flight() == 0
+
+
+async def test_a_request_that_the_drain_cuts_has_failed(metrics: Metrics, counted: Counted) -> None:
+    begun = asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    client = Client()
+    request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
+    await begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert counted() == {("other", "failed"): 1}
 
 
 class Upload:
@@ -208,12 +321,6 @@ class Client:
         self.sent.append(message)
 
 
-@pytest.fixture
-def counted_gone(metrics: Metrics) -> Callable[[], float | None]:
-    labels = {"method": "POST", "route": "unmatched", "status": "499"}
-    return lambda: metrics.registry.get_sample_value("gan_requests_total", labels)
-
-
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_request_ends_when_its_client_hangs_up(method: str) -> None:
     client, reached, outcome = Client(method, b"body"), asyncio.Event(), []
@@ -264,13 +371,29 @@ async def test_a_cancellation_from_elsewhere_passes_through() -> None:
 
 
 async def test_a_hang_up_is_counted_as_499_and_not_logged(
-    metrics: Metrics, counted_gone: Callable[[], float | None], caplog: pytest.LogCaptureFixture
+    metrics: Metrics, counted: Counted, timed: Callable[[str, str], float | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def read(scope: Scope, receive: Receive, send: Send) -> None:
         raise ClientDisconnect
 
     client = Client("POST")
-    await RequestContext(read, metrics)(client.scope, client.receive, client.send)
-    assert counted_gone() == 1
+    await RequestContext(read, metrics, Lifecycle())(client.scope, client.receive, client.send)
+    assert counted() == {("other", "cancelled"): 1}
+    assert timed("other", "499") == 1
     assert client.sent == []
     assert caplog.text == ""
+
+
+async def test_a_hang_up_while_the_answer_is_awaited_is_a_cancellation(metrics: Metrics, counted: Counted) -> None:
+    client, begun = Client(), asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    app = RequestContext(CancelWhenGone(wait), metrics, Lifecycle())
+    request = asyncio.create_task(app(client.scope, client.receive, client.send))
+    await begun.wait()
+    client.hang_up.set()
+    await asyncio.wait_for(request, 10)
+    assert counted() == {("other", "cancelled"): 1}

@@ -26,6 +26,11 @@ def test_flags_set() -> None:
     assert (settings.port, settings.queue_size, settings.log_level) == (9001, 3, "error")
 
 
+def test_the_management_port_may_be_any_free_one_beside_any_free_one() -> None:
+    settings = CliApp.run(Settings, ["--port", "0", "--management-port", "0"])
+    assert (settings.port, settings.management_port) == (0, 0)
+
+
 def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAN_PORT", "9000")
     monkeypatch.setenv("GAN_MAX_BATCH", "7")
@@ -50,7 +55,10 @@ def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         ("image_pixels", "0"),
         ("model_pixels", "100"),
         ("shutdown_seconds", "-1"),
+        ("management_port", "65536"),
+        ("management_port", "8000"),
         ("log_level", "loud"),
+        ("log_format", "xml"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -1,9 +1,12 @@
 import asyncio
+import platform
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,30 +37,50 @@ async def test_probes_answer(client: httpx.AsyncClient, probe: str) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClient) -> None:
+async def test_requests_are_counted_by_route_and_outcome(client: httpx.AsyncClient) -> None:
     await client.get("/mnist/sample")
     await client.get("/mnist/sample")
     await client.get("/mnist/sample?count=0")
     await client.post("/translate/cat2dog")
-    assert await samples(client, "gan_requests_total") == {
-        labels(method="GET", route="/mnist/sample", status="200"): 2,
-        labels(method="GET", route="/mnist/sample", status="422"): 1,
-        labels(method="POST", route="/translate/{direction}", status="404"): 1,
+    for path in ("/a", "/b/c", "/models/1", "/wp-login.php"):
+        await client.get(path)
+    counted = {key: value for key, value in (await samples(client, "gan_requests_total")).items() if value}
+    assert counted == {
+        labels(route="/mnist/sample", outcome="ok"): 2,
+        labels(route="/mnist/sample", outcome="bad_input"): 1,
+        labels(route="/translate/{direction}", outcome="bad_input"): 1,
+        labels(route="other", outcome="bad_input"): 4,
     }
 
 
-async def test_unmatched_paths_share_one_label(client: httpx.AsyncClient) -> None:
-    for path in ("/a", "/b/c", "/models/1", "/wp-login.php"):
+async def test_probes_and_scrapes_are_not_counted(client: httpx.AsyncClient) -> None:
+    for path in status.PATHS:
         await client.get(path)
-    assert await samples(client, "gan_requests_total") == {labels(method="GET", route="unmatched", status="404"): 4}
-    routes = {dict(key)["route"] for key in await samples(client, "gan_request_duration_seconds_count")}
-    assert routes == {"unmatched", "/metrics"}
+    assert await samples(client, "gan_requests_total") == {}
+    assert await samples(client, "gan_requests_in_flight") == {(): 0}
 
 
-async def test_durations_are_counted_by_route(client: httpx.AsyncClient) -> None:
+def test_the_paths_are_those_of_the_routes() -> None:
+    assert {route.path for route in status.router.routes} == status.PATHS
+
+
+async def test_durations_are_counted_by_route_and_status(client: httpx.AsyncClient) -> None:
     await client.get("/models")
     counts = await samples(client, "gan_request_duration_seconds_count")
-    assert counts == {labels(method="GET", route="/models"): 1}
+    assert counts == {labels(route="/models", status="200"): 1}
+
+
+async def test_ready_says_that_the_service_drains_and_live_does_not(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    problem_of: Callable[..., dict[str, Any]],
+) -> None:
+    app = make_app()
+    client = await serve(app)
+    app.state.lifecycle.draining = True
+    problem_of(await client.get("/healthz/ready"), 503, "draining")
+    for probe in ("live", "startup"):
+        assert (await client.get(f"/healthz/{probe}")).status_code == 200
 
 
 async def test_batch_sizes_are_counted_by_model(client: httpx.AsyncClient) -> None:
@@ -68,6 +91,60 @@ async def test_batch_sizes_are_counted_by_model(client: httpx.AsyncClient) -> No
     assert await samples(client, "gan_batch_items_sum") == {labels(**model): 6}
     buckets = await samples(client, "gan_batch_items_bucket")
     assert [buckets[labels(le=le, **model)] for le in ("1.0", "4.0", "8.0", "+Inf")] == [1, 1, 2, 2]
+
+
+async def test_codec_times_are_counted_by_format(client: httpx.AsyncClient, encoded: Any, noise: Any) -> None:
+    for kind in ("png", "npy", "json"):
+        await client.get(f"/mnist/sample?format={kind}")
+    for sent, wanted in (("PNG", "webp"), ("JPEG", "jpeg"), ("WEBP", "jpeg")):
+        answer = await client.post(
+            f"/translate/horse2zebra?format={wanted}",
+            content=encoded(noise(40, 30), sent),
+            headers={"Content-Type": "image/png"},
+        )
+        assert answer.status_code == 200
+    await client.post("/translate/horse2zebra", content=b"no picture", headers={"Content-Type": "image/png"})
+    decoded = await samples(client, "gan_decode_duration_seconds_count")
+    assert decoded == {labels(format=kind): 1 for kind in ("png", "jpeg", "webp")}
+    written = await samples(client, "gan_encode_duration_seconds_count")
+    assert written == {
+        labels(format=kind): count for kind, count in (("npy", 1), ("json", 1), ("png", 1), ("webp", 1), ("jpeg", 2))
+    }
+
+
+async def test_build_info_names_the_versions(client: httpx.AsyncClient) -> None:
+    ((key, value),) = (await samples(client, "gan_build_info")).items()
+    assert value == 1
+    assert dict(key) == {
+        "version": version("gan-serving"),
+        "onnxruntime": onnxruntime.__version__,
+        "python": platform.python_version(),
+    }
+
+
+async def test_strangers_make_no_series(client: httpx.AsyncClient) -> None:
+    async def series() -> int:
+        text = (await client.get("/metrics")).text
+        return sum(not line.startswith("#") for line in text.splitlines())
+
+    async def ask(i: int) -> None:
+        await client.get(f"/no/{i}")
+        await client.request(f"VERB{i}", "/models")
+        await client.post(f"/translate/direction{i}")
+        await client.get(f"/mnist/sample?model=model{i}&format=f{i}")
+        await client.post("/translate/horse2zebra", content=b"x", headers={"Content-Type": f"image/kind{i}"})
+
+    await ask(0)
+    before = await series()
+    for i in range(1, 20):
+        await ask(i)
+    assert await series() == before
+
+
+async def test_failures_are_there_for_every_model_and_reason_from_the_start(client: httpx.AsyncClient) -> None:
+    failures = await samples(client, "gan_inference_failures_total")
+    assert {dict(key)["reason"] for key in failures} == {"out_of_memory", "device_lost", "other"}
+    assert (len(failures), set(failures.values())) == (9, {0.0})
 
 
 async def test_queue_depth_is_there_for_every_model_from_the_start(client: httpx.AsyncClient) -> None:
@@ -94,7 +171,7 @@ async def test_queue_depth_counts_those_that_wait(
 
 async def test_model_info_names_version_provider_and_hash(client: httpx.AsyncClient, models: Path) -> None:
     digest = sha256_of(models / "mnist" / "1" / MODEL_FILE)
-    key = labels(model="mnist", version="1", task="sample", provider="CPUExecutionProvider", sha256=digest)
+    key = labels(model="mnist/1", version="1", task="sample", provider="CPUExecutionProvider", sha256=digest)
     info = await samples(client, "gan_model_info")
     assert info[key] == 1
     assert len(info) == 3
@@ -118,7 +195,7 @@ async def test_a_model_that_fails_again_and_again_turns_the_probes(
 ) -> None:
     client = await serve(make_app())
     gate.opened.set()
-    gate.error = RuntimeError("the GPU is gone")
+    gate.error = RuntimeError("CUDA failure 719: unspecified launch failure ; GPU=0")
     for _ in range(FAILURES_IN_A_ROW):
         assert (await client.get("/healthz/ready")).status_code == 200
         assert (await client.get("/mnist/sample")).status_code == 500
@@ -127,6 +204,8 @@ async def test_a_model_that_fails_again_and_again_turns_the_probes(
     assert (await client.get("/healthz/live")).status_code == 200
     monkeypatch.setattr(status, "LOST_AFTER_SECONDS", 0)
     problem_of(await client.get("/healthz/live"), 503, "model-failing")
+    failures = await samples(client, "gan_inference_failures_total")
+    assert failures[labels(model="mnist/1", reason="device_lost")] == FAILURES_IN_A_ROW
     gate.error = None
     assert (await client.get("/mnist/sample")).status_code == 200
     assert (await client.get("/healthz/ready")).status_code == 200

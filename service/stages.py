@@ -1,0 +1,15 @@
+"""How long the codecs work, as metrics and, where traces are made, as spans of the request."""
+
+import time
+from typing import Literal
+
+from service import tracing
+from service.metrics import Metrics
+
+
+def note_codec(metrics: Metrics, stage: Literal["decode", "encode"], format: str, started: float) -> None:
+    """Work in `format` that began at `started` (perf_counter) and ends now, in the thread that does it."""
+    seconds = time.perf_counter() - started
+    histogram = metrics.decode_seconds if stage == "decode" else metrics.encode_seconds
+    histogram.labels(format).observe(seconds)
+    tracing.record_stage(stage, seconds, {"gan.format": format})

@@ -1,0 +1,110 @@
+"""OpenTelemetry spans of a request's stages: queue, inference, decode, encode. FastAPI makes that of the request.
+
+Off, and nothing but a look at one variable, unless OTEL_EXPORTER_OTLP_ENDPOINT is set when the process starts.
+The other OTEL_ variables mean what OpenTelemetry's SDK says.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context as ContextVariables
+from importlib.metadata import version
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+FLUSH_SECONDS = 3.0
+"""How long the end of the process waits for its last spans to be taken."""
+
+_tracer: trace.Tracer | None = None
+
+
+class TracingError(Exception):
+    """Traces were asked for and cannot be made; the message says what to do."""
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """Exports spans meanwhile, if the environment says where to. Raises TracingError without the extra."""
+    global _tracer
+    if not os.environ.get(ENDPOINT):
+        yield
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise TracingError(
+            f"{ENDPOINT} is set, but {error.name} is not installed: pip install 'gan-serving[tracing]', or unset it"
+        ) from error
+    name = os.environ.get("OTEL_SERVICE_NAME", "gan-serving")
+    resource = Resource.create({"service.name": name, "service.version": version("gan-serving")})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    _tracer = provider.get_tracer("service")
+    yield
+    flush = threading.Thread(target=provider.shutdown, daemon=True)  # which waits half a minute for a lost collector
+    flush.start()
+    flush.join(FLUSH_SECONDS)
+
+
+def enabled() -> bool:
+    """Whether spans are made."""
+    return _tracer is not None
+
+
+def span_ids() -> tuple[str, str] | None:
+    """Trace and span that the running request is in; None when no spans are made."""
+    if _tracer is None:
+        return None
+    context = trace.get_current_span().get_span_context()
+    return (
+        (trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)) if context.is_valid else None
+    )
+
+
+def record_stage(
+    name: str, seconds: float, attributes: dict[str, str | int], within: ContextVariables | None = None
+) -> None:
+    """A span that ends now, of the request of the running code or of the context variables `within`."""
+    if _tracer is not None:
+        _record(_tracer, name, seconds, attributes, _span_of(within))
+
+
+def record_batch(model: str, items: int, seconds: float, requests: Iterable[ContextVariables]) -> None:
+    """A batch that ends now: a span of its own, linked to its requests, and one in each of them, linked to it."""
+    if _tracer is None:
+        return
+    attributes: dict[str, str | int] = {"gan.model": model, "gan.batch.items": items}
+    spans = [_span_of(request) for request in requests]
+    batch = _record(_tracer, "batch", seconds, attributes, None, spans)
+    for span in spans:
+        _record(_tracer, "inference", seconds, attributes, span, [batch])
+
+
+def _span_of(within: ContextVariables | None) -> trace.Span:
+    return trace.get_current_span() if within is None else within.run(trace.get_current_span)
+
+
+def _record(
+    tracer: trace.Tracer,
+    name: str,
+    seconds: float,
+    attributes: dict[str, str | int],
+    parent: trace.Span | None,
+    linked: Iterable[trace.Span] = (),
+) -> trace.Span:
+    end = time.time_ns()
+    context = Context() if parent is None else trace.set_span_in_context(parent, Context())
+    links = [trace.Link(span.get_span_context()) for span in linked]
+    start = end - int(seconds * 1e9)
+    span = tracer.start_span(f"gan.{name}", context, attributes=attributes, links=links, start_time=start)
+    span.end(end)
+    return span

@@ -1,0 +1,119 @@
+"""The parts of three operators' resource types that k8s/ uses: nothing else may stand in a manifest."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def closed(required: dict[str, Any], optional: dict[str, Any] | None = None) -> Schema:
+    """An object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def several(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+COUNT: Schema = {"type": "integer", "minimum": 1}
+DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"}
+METADATA = closed({"name": TEXT, "namespace": TEXT, "labels": TEXTS})
+
+
+def resource(api_version: str, kind: str, spec: Schema) -> Schema:
+    return closed({"apiVersion": {"const": api_version}, "kind": {"const": kind}, "metadata": METADATA, "spec": spec})
+
+
+SERVICE_MONITOR = resource(
+    "monitoring.coreos.com/v1",
+    "ServiceMonitor",
+    closed(
+        {
+            "jobLabel": TEXT,
+            "selector": closed({"matchLabels": TEXTS}),
+            "endpoints": several(
+                closed({"port": TEXT, "path": TEXT, "interval": DURATION, "scrapeTimeout": DURATION}),
+            ),
+        }
+    ),
+)
+PROMETHEUS_RULE = resource(
+    "monitoring.coreos.com/v1",
+    "PrometheusRule",
+    closed(
+        {
+            "groups": several(
+                closed(
+                    {
+                        "name": TEXT,
+                        "rules": several(
+                            {
+                                "oneOf": [
+                                    closed({"record": TEXT, "expr": TEXT}, {"labels": TEXTS}),
+                                    closed(
+                                        {"alert": TEXT, "expr": TEXT, "labels": TEXTS, "annotations": TEXTS},
+                                        {"for": DURATION, "keep_firing_for": DURATION},
+                                    ),
+                                ]
+                            }
+                        ),
+                    },
+                    {"interval": DURATION},
+                )
+            )
+        }
+    ),
+)
+POLICY = closed({"type": {"enum": ["Pods", "Percent"]}, "value": COUNT, "periodSeconds": COUNT})
+BEHAVIOUR = closed({"stabilizationWindowSeconds": {"type": "integer", "minimum": 0}}, {"policies": several(POLICY)})
+SCALED_OBJECT = resource(
+    "keda.sh/v1alpha1",
+    "ScaledObject",
+    closed(
+        {
+            "scaleTargetRef": closed({"apiVersion": TEXT, "kind": TEXT, "name": TEXT}),
+            "minReplicaCount": COUNT,
+            "maxReplicaCount": COUNT,
+            "pollingInterval": COUNT,
+            "fallback": closed(
+                {
+                    "failureThreshold": COUNT,
+                    "replicas": COUNT,
+                    "behavior": {
+                        "enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]
+                    },
+                }
+            ),
+            "advanced": closed(
+                {
+                    "horizontalPodAutoscalerConfig": closed(
+                        {"behavior": closed({"scaleUp": BEHAVIOUR, "scaleDown": BEHAVIOUR})}
+                    )
+                }
+            ),
+            "triggers": several(
+                closed(
+                    {
+                        "type": {"const": "prometheus"},
+                        "metricType": {"const": "AverageValue"},  # the one that KEDA's fallback works with
+                        "metadata": closed(
+                            {
+                                "serverAddress": {"type": "string", "pattern": "^https?://"},
+                                "query": TEXT,
+                                "threshold": {"type": "string", "pattern": r"^[0-9.]+$"},
+                                "ignoreNullValues": {"enum": ["true", "false"]},
+                            }
+                        ),
+                    }
+                )
+            ),
+        }
+    ),
+)
+CUSTOM = {"ServiceMonitor": SERVICE_MONITOR, "PrometheusRule": PROMETHEUS_RULE, "ScaledObject": SCALED_OBJECT}

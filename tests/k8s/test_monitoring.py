@@ -1,0 +1,116 @@
+"""What watches and scales the service asks for metrics that it has, and is the same as in docker/."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+import yaml
+
+from service.metrics import Metrics
+
+from .conftest import K8S, Manifest
+
+ROOT = K8S.parent
+COMPONENTS = K8S / "components"
+RUNBOOKS = ROOT / "docs" / "operations.md"
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
+@pytest.fixture(scope="module")
+def copier() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("copy_monitoring", K8S / "copy_monitoring.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def series() -> set[str]:
+    """Names of the series that the service can have."""
+    metrics = Metrics().registry.collect()
+    return {metric.name + suffix for metric in metrics for suffix in SUFFIXES.get(metric.type, ("",))}
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[Manifest]:
+    return [
+        rule
+        for group in yaml.safe_load((COMPONENTS / "monitoring" / "prometheusrule.yaml").read_text())["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def names_in(query: str) -> set[str]:
+    """The metrics that a query names; those of recording rules, which have a colon, are not among them."""
+    return set(re.findall(r"(?<![:\w])(?:gan|process)_\w+(?![:\w])", query))
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ('sum(rate(gan_a_bucket{route="/x"}[5m])) by (le)', {"gan_a_bucket"}),
+        ("route:gan_requests:rate5m > 1", set()),
+        ("changes(process_b_seconds[5m]) and gan_c", {"process_b_seconds", "gan_c"}),
+    ],
+)
+def test_names_are_found_in_queries(query: str, names: set[str]) -> None:
+    assert names_in(query) == names
+
+
+def test_the_rules_are_those_of_docker(copier: ModuleType) -> None:
+    ours = (COMPONENTS / "monitoring" / "prometheusrule.yaml").read_text()
+    assert ours == copier.prometheus_rule(), "run k8s/copy_monitoring.py"
+    assert yaml.safe_load(ours)["spec"] == yaml.safe_load(copier.RULES.read_text())
+
+
+def test_the_dashboard_is_that_of_docker(copier: ModuleType) -> None:
+    ours = COMPONENTS / "monitoring" / copier.DASHBOARD.name
+    assert ours.read_bytes() == copier.DASHBOARD.read_bytes(), "run k8s/copy_monitoring.py"
+
+
+def test_grafana_finds_the_dashboard(build: Callable[..., list[Manifest]]) -> None:
+    found = [m for m in build("cpu", "monitoring") if "grafana_dashboard" in m["metadata"].get("labels", {})]
+    (dashboard,) = found
+    assert [json.loads(text)["title"] for text in dashboard["data"].values()] == ["GAN serving"]
+    assert sum(len(text) for text in dashboard["data"].values()) < 2**20  # what a ConfigMap holds
+
+
+def test_rules_read_metrics_of_the_service(rules: list[Manifest], series: set[str]) -> None:
+    named = {name for rule in rules for name in names_in(rule["expr"])}
+    assert len(named) >= 5
+    assert named <= series
+
+
+def test_rules_read_no_recording_that_is_not_made(rules: list[Manifest]) -> None:
+    made = {rule["record"] for rule in rules if "record" in rule}
+    read = {name for rule in rules for name in re.findall(r"\w+:\w+:\w+", rule["expr"])}
+    assert read <= made
+
+
+def test_autoscalers_read_a_metric_of_the_service(build: Callable[..., list[Manifest]], series: set[str]) -> None:
+    (scaled,) = [m for m in build("cpu", "autoscaling-keda") if m["kind"] == "ScaledObject"]
+    (trigger,) = scaled["spec"]["triggers"]
+    (scaler,) = [m for m in build("cpu", "autoscaling-hpa") if m["kind"] == "HorizontalPodAutoscaler"]
+    (metric,) = scaler["spec"]["metrics"]
+    adapter = yaml.safe_load((COMPONENTS / "autoscaling-hpa" / "prometheus-adapter.yaml").read_text())
+    (rule,) = yaml.safe_load(adapter["data"]["config.yaml"])["rules"]
+    asked = metric["pods"]["metric"]["name"]
+    assert rule["name"] == {"matches": asked, "as": asked}
+    assert names_in(trigger["metadata"]["query"]) == names_in(rule["seriesQuery"]) == {asked} <= series
+    # the two scale alike
+    assert metric["pods"]["target"]["averageValue"] == trigger["metadata"]["threshold"]
+    assert scaler["spec"]["maxReplicas"] == scaled["spec"]["maxReplicaCount"]
+    assert scaler["spec"]["behavior"] == scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+
+
+def test_every_alert_has_its_runbook(rules: list[Manifest]) -> None:
+    alerts = {rule["alert"]: rule for rule in rules if "alert" in rule}
+    sections = re.findall(r"^### (Gan\w+)$", RUNBOOKS.read_text(), re.MULTILINE)
+    assert sorted(sections) == sorted(alerts)
+    for alert, rule in alerts.items():
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{alert.lower()}"

@@ -1,0 +1,248 @@
+"""The command in a process of its own: two ports, clashes, the drain."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+PATIENCE_S = 30.0
+PROBES = ["/healthz/live", "/healthz/ready", "/healthz/startup"]
+
+
+class Process:
+    """`gan-serve` on free ports; `public` and `management` are its addresses."""
+
+    def __init__(self, models: Path, *flags: str) -> None:
+        command = [sys.executable, "-m", "service", "--port", "0", "--device", "cpu", "--models", str(models), *flags]
+        self.running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.management = self._address("management port") if "--management-port" in flags else None
+        self.public = self._address("service running")
+
+    def _address(self, what: str) -> str:
+        assert self.running.stderr
+        line = next((line for line in self.running.stderr if what in line), "")
+        address = re.search(r"http://[\d.]+:\d+", line)
+        assert address, line
+        return address[0]
+
+    def get(self, address: str | None, path: str) -> httpx.Response:
+        return httpx.get(f"{address}{path}", trust_env=False, timeout=PATIENCE_S)
+
+    def end(self) -> tuple[int, str]:
+        """Exit status and what it still said."""
+        assert self.running.stderr
+        said = self.running.stderr.read()
+        return self.running.wait(PATIENCE_S), said
+
+
+@pytest.fixture
+def started(models: Path) -> Iterator[Callable[..., Process]]:
+    """`started(*flags)`: a running process, killed when the test ends."""
+    processes: list[Process] = []
+
+    def start(*flags: str) -> Process:
+        processes.append(Process(models, *flags))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.running.kill()
+        process.running.wait()
+        assert process.running.stderr
+        process.running.stderr.close()
+
+
+def test_the_management_port_takes_metrics_and_probes_off_the_public_one(started: Callable[..., Process]) -> None:
+    process = started("--management-port", "0")
+    for path in (*PROBES, "/metrics"):
+        assert process.get(process.management, path).status_code == 200
+        answer = process.get(process.public, path)
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "urn:gan:problem:not-found"
+    assert process.get(process.public, "/mnist/sample").status_code == 200
+    answer = process.get(process.management, "/mnist/sample")
+    assert answer.status_code == 404
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert 'route="/mnist/sample"' in process.get(process.management, "/metrics").text
+
+
+def test_one_port_serves_everything_unless_told(started: Callable[..., Process]) -> None:
+    process = started()
+    assert [process.get(process.public, path).status_code for path in (*PROBES, "/metrics")] == [200] * 4
+
+
+def test_all_that_is_said_is_json_when_it_is_asked_for(started: Callable[..., Process]) -> None:
+    process = started("--log-format", "json")
+    process.get(process.public, "/mnist/sample")
+    process.running.terminate()
+    status, said = process.end()
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert status == 0
+    assert {"uvicorn.error", "service.access"} <= {line["logger"] for line in lines}
+    assert [line["route"] for line in lines if line["logger"] == "service.access"] == ["/mnist/sample"]
+
+
+class SlowUpload:
+    """A translation whose body comes in two halves, so that it is accepted and not finished in between."""
+
+    def __init__(self, address: str, picture: bytes) -> None:
+        host, port = address.removeprefix("http://").split(":")
+        self._connection, self._rest = socket.create_connection((host, int(port)), PATIENCE_S), picture[100:]
+        head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\n"
+        self._connection.sendall(f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture[:100])
+
+    def finish(self) -> bytes:
+        self._connection.sendall(self._rest)
+        return self.answer()
+
+    def hang_up(self) -> None:
+        self._connection.close()
+
+    def answer(self) -> bytes:
+        received = b""
+        while chunk := self._connection.recv(65536):  # the server closes: it is stopping
+            received += chunk
+        self._connection.close()
+        return received
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_client_that_hangs_up_leaves_nothing_in_flight(
+    started: Callable[..., Process], encoded: Any, noise: Any
+) -> None:
+    process = started()
+
+    def shows(sample: str) -> Callable[[], bool]:
+        return lambda: sample in process.get(process.public, "/metrics").text
+
+    upload = SlowUpload(process.public, encoded(noise(40, 40), "png"))
+    until(shows("gan_requests_in_flight 1.0"))
+    upload.hang_up()
+    until(shows("gan_requests_in_flight 0.0"))
+    assert shows('gan_requests_total{outcome="cancelled",route="/translate/{direction}"} 1.0')()
+
+
+@pytest.fixture
+def draining(started: Callable[..., Process], encoded: Any, noise: Any) -> Callable[..., tuple[Process, SlowUpload]]:
+    """`draining(*flags)`: a process that has got SIGTERM while a request's body was on its way, and the request."""
+
+    def begin(*flags: str) -> tuple[Process, SlowUpload]:
+        process = started("--management-port", "0", *flags)
+        upload = SlowUpload(process.public, encoded(noise(40, 40), "png"))
+        until(lambda: "gan_requests_in_flight 1.0" in process.get(process.management, "/metrics").text)
+        process.running.send_signal(signal.SIGTERM)
+        return process, upload
+
+    return begin
+
+
+def refuses(address: str) -> bool:
+    try:
+        httpx.get(address, trust_env=False, timeout=1)
+    except httpx.ConnectError:
+        return True
+    except httpx.HTTPError:
+        pass
+    return False
+
+
+def test_the_drain_can_be_watched_and_finishes_what_was_accepted(
+    draining: Callable[..., tuple[Process, SlowUpload]],
+) -> None:
+    process, upload = draining()
+    until(lambda: process.get(process.management, "/healthz/ready").status_code == 503)
+    assert process.get(process.management, "/healthz/ready").json()["type"] == "urn:gan:problem:draining"
+    assert process.get(process.management, "/healthz/live").status_code == 200
+    until(lambda: refuses(process.public))
+    assert "gan_requests_in_flight 1.0" in process.get(process.management, "/metrics").text
+    answer = upload.finish()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"\x89PNG" in answer
+    assert process.end()[0] == 0
+    assert refuses(str(process.management))
+
+
+@pytest.mark.parametrize("reuse", [False, True], ids=["new connections", "kept connections"])
+def test_nobody_who_has_connected_is_cut_off(started: Callable[..., Process], reuse: bool) -> None:
+    process = started()
+    seen: list[int | str] = []
+
+    async def ask(busy: asyncio.Event) -> None:
+        """Asks again and again until the door is closed."""
+        limits = httpx.Limits(max_keepalive_connections=1 if reuse else 0)
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S, limits=limits) as client:
+            while True:
+                try:
+                    seen.append((await client.get(f"{process.public}/mnist/sample?count=100")).status_code)
+                    if len(seen) == 100:
+                        busy.set()
+                except httpx.ConnectError:
+                    seen.append("refused")
+                    return
+                except httpx.HTTPError as error:
+                    seen.append(repr(error))
+                    return
+
+    async def ask_together() -> None:
+        busy = asyncio.Event()
+        clients = [asyncio.create_task(ask(busy)) for _ in range(24)]
+        await busy.wait()
+        process.running.send_signal(signal.SIGTERM)
+        await asyncio.gather(*clients)
+
+    asyncio.run(ask_together())
+    assert Counter(seen) == {200: len(seen) - 24, "refused": 24}
+    assert process.end()[0] == 0
+
+
+def test_the_drain_ends_after_shutdown_seconds(draining: Callable[..., tuple[Process, SlowUpload]]) -> None:
+    start = time.monotonic()
+    process, upload = draining("--shutdown-seconds", "1")
+    status, said = process.end()
+    assert (status, upload.answer()[:12]) == (0, b"HTTP/1.1 500")
+    assert 1 <= time.monotonic() - start < PATIENCE_S
+    assert "1 running task" in said
+
+
+def test_ctrl_c_ends_it_too(started: Callable[..., Process]) -> None:
+    process = started("--management-port", "0")
+    process.running.send_signal(signal.SIGINT)
+    status, said = process.end()
+    assert status == 0
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(("flag", "setting"), [("--port", "GAN_PORT"), ("--management-port", "GAN_MANAGEMENT_PORT")])
+def test_a_taken_port_is_said_in_one_line(models: Path, taken: int, flag: str, setting: str) -> None:
+    command = [sys.executable, "-m", "service", "--models", str(models), "--device", "cpu", "--port", "0"]
+    result = subprocess.run([*command, flag, str(taken)], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"gan-serve: {setting}: cannot listen on 127.0.0.1:{taken}: {os.strerror(98)}; "
+        "choose another, or stop what listens there\n"
+    )
