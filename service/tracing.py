@@ -74,8 +74,8 @@ def record_stage(
     name: str, seconds: float, attributes: dict[str, str | int], within: ContextVariables | None = None
 ) -> None:
     """A span that ends now, of the request of the running code or of the context variables `within`."""
-    if _tracer is not None:
-        _record(_tracer, name, seconds, attributes, _span_of(within))
+    if _tracer is not None and (span := _span_of(within)).is_recording():  # else its trace is not sampled
+        _record(_tracer, name, seconds, attributes, span)
 
 
 def record_batch(model: str, items: int, seconds: float, requests: Iterable[ContextVariables]) -> None:
@@ -83,7 +83,9 @@ def record_batch(model: str, items: int, seconds: float, requests: Iterable[Cont
     if _tracer is None:
         return
     attributes: dict[str, str | int] = {"gan.model": model, "gan.batch.items": items}
-    spans = [_span_of(request) for request in requests]
+    spans = [span for span in map(_span_of, requests) if span.is_recording()]
+    if not spans:
+        return
     batch = _record(_tracer, "batch", seconds, attributes, None, spans)
     for span in spans:
         _record(_tracer, "inference", seconds, attributes, span, [batch])

@@ -167,6 +167,16 @@ def test_a_translations_stages_are_spans_of_its_request(
     assert (line["trace_id"], line["span_id"]) == (TRACE, request.span_id.hex())
 
 
+def test_a_trace_that_its_caller_does_not_sample_has_no_spans(exported: Callable[..., tuple[Any, ...]]) -> None:
+    def ask(client: httpx.Client) -> None:
+        client.get("/mnist/sample", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+        client.get("/models", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+
+    spans, _, log = exported(ask)
+    assert list(spans) == ["GET /models"]
+    assert [line["trace_id"] for line in log if line["logger"] == "service.access"] == [TRACE, TRACE]
+
+
 def test_a_batch_is_linked_to_the_requests_that_shared_it(exported: Callable[..., tuple[Any, ...]]) -> None:
     def ask(client: httpx.Client) -> None:
         with ThreadPoolExecutor(16) as pool:
