@@ -1,7 +1,6 @@
 """The application: models loaded, routes mounted, batchers running while it serves."""
 
 import logging
-import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from service import problems, tracing
+from service.cores import usable_cores
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext
@@ -33,18 +33,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     registry = Registry(settings, metrics)
     for model in registry.models:
-        log.info("serving %s on %s", model.id, model.session.provider)
-        if model.session.fallback_reason:
-            log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.session.fallback_reason)
-    threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="codec")
+        log.info("serving %s on %s", model.id, model.provider)
+        if model.fallback_reason:
+            log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.fallback_reason)
+    threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="codec")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for model in registry.models:
-            model.batcher.start()
         yield
-        for model in registry.models:
-            await model.batcher.stop()
+        await registry.stop()
         threads.shutdown()
 
     app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())

@@ -1,6 +1,7 @@
 """The queue of one model: requests of one shape that wait together run together.
 
-Work-conserving: an idle model starts at once, and what arrives while it runs forms the next batch.
+Work-conserving: where a slot is free a request starts at once, and what arrives while all are taken forms the
+next batch, composed at the moment a slot is free.
 Fairness: the oldest request's shape goes next; every waiting request of that shape gets an equal share of the
 batch, small ones whole; a request that is not finished goes to the back of the queue.
 """
@@ -12,7 +13,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +23,16 @@ from numpy.typing import NDArray
 from service import tracing
 from service.failures import reason_of
 from service.metrics import Metrics
+from service.slots import Slot, Slots
 
 log = logging.getLogger("service")
 
-Run = Callable[[NDArray[Any]], NDArray[np.uint8]]
-
+Rows = NDArray[Any]
+Answers = NDArray[np.uint8]
+Run = Callable[[Slot, Rows, bool], Answers]
+"""Runs rows (n, ...) in a slot's thread and returns n answers; the flag says that no other batch runs or waits."""
+Take = Callable[[tuple[int, ...], int], int]
+"""Shape of an item and how many wait -> how many to run together, at least 1."""
 
 FAILURES_IN_A_ROW = 5
 """So many batches in a row in which nothing succeeded are no longer the requests' fault."""
@@ -51,9 +56,9 @@ class InferenceError(Exception):
 
 @dataclass(eq=False)
 class _Entry:
-    rows: NDArray[Any]
+    rows: Rows
     """Items of the request, along the first axis."""
-    future: asyncio.Future[NDArray[np.uint8]]
+    future: asyncio.Future[Answers]
     """Resolved once, with all the request's results or its error."""
     deadline: float
     """When the result is of no more use, on the batcher's clock."""
@@ -63,46 +68,62 @@ class _Entry:
     """The request's context variables: what is logged and traced on its behalf bears its ids."""
     taken: int = 0
     """Rows already given to a batch."""
-    results: list[NDArray[np.uint8]] = field(default_factory=list)
-    """Results of the rows taken so far, in order."""
+    answered: int = 0
+    """Rows whose results are there."""
+    answers: Answers | None = None
+    """Results so far, each at its row's place: parts that run side by side may end in any order."""
+
+    @property
+    def left(self) -> int:
+        """Rows that still wait."""
+        return len(self.rows) - self.taken
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one request in one batch."""
+
+    entry: _Entry
+    first: int
+    count: int
+
+    @property
+    def rows(self) -> Rows:
+        return self.entry.rows[self.first : self.first + self.count]
 
 
 class Batcher:
-    """Owns the queue and the one thread in which its model runs. All methods belong to the event loop."""
+    """Owns the queue of a model and what of it runs. All methods belong to the event loop."""
 
     def __init__(
         self,
         name: str,
         run: Run,
-        max_rows: Callable[[tuple[int, ...]], int],
+        take: Take,
+        slots: Slots,
         queue_size: int,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`run` takes a batch and returns as many results. `max_rows`: largest batch for items of a shape."""
-        self._name, self._run, self._max_rows, self._queue_size = name, run, max_rows, queue_size
+        """`slots` are shared with the other models of the device. `queue_size`: requests that may wait."""
+        self._name, self._run, self._take, self._slots, self._queue_size = name, run, take, slots, queue_size
         self._metrics, self._clock = metrics, clock
+        self._depth = metrics.queue_depth.labels(name)
+        self._waits = metrics.queue_seconds.labels(name)
         self._queue: deque[_Entry] = deque()
-        self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}")
+        self._running: set[asyncio.Task[None]] = set()
         self._held = 0
         self._failures = 0
         self._failing_since: float | None = None
         self._seconds_a_row = 0.0
-        self._worker: asyncio.Task[None] | None = None
-        self._stopping = False
-
-    def start(self) -> None:
-        """Begins to serve; needs a running event loop."""
-        self._worker = asyncio.create_task(self._serve(), name=f"batcher-{self._name}")
 
     async def stop(self) -> None:
-        """Finishes what was accepted, then ends the thread."""
-        self._stopping = True
-        self._arrived.set()
-        if self._worker:
-            await self._worker
-        self._thread.shutdown()
+        """Finishes what was accepted."""
+        while self._queue or self._running:
+            if self._running:
+                await asyncio.wait(self._running)
+            else:  # all slots are other models'
+                await asyncio.sleep(0.01)
 
     @property
     def failing_seconds(self) -> float | None:
@@ -123,57 +144,71 @@ class Batcher:
             self._held -= 1
 
     def _check_room(self) -> None:
+        if len(self._queue) + self._held < self._queue_size:
+            return
         self._drop_lost()
         if len(self._queue) + self._held >= self._queue_size:
-            waiting = sum(len(entry.rows) - entry.taken for entry in self._queue)
-            raise QueueFullError(min(60, max(1, math.ceil(waiting * self._seconds_a_row))))
+            waiting = sum(entry.left for entry in self._queue)
+            seconds = waiting * self._seconds_a_row / len(self._slots.all)
+            raise QueueFullError(min(60, max(1, math.ceil(seconds))))
 
-    async def submit(self, rows: NDArray[Any], timeout_seconds: float) -> NDArray[np.uint8]:
+    async def submit(self, rows: Rows, timeout_seconds: float) -> Answers:
         """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError."""
         self._check_room()
         now = self._clock()
         entry = _Entry(rows, asyncio.get_running_loop().create_future(), now + timeout_seconds, now)
         self._queue.append(entry)
-        self._measure_depth()
-        self._arrived.set()
+        self._dispatch()
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await entry.future
         except TimeoutError:
             raise DeadlineError(f"no result within {timeout_seconds:g} s") from None
+        finally:
+            if entry.left:  # gone or late: it makes room at once
+                self._drop_lost()
 
-    async def _serve(self) -> None:
-        while True:
-            self._arrived.clear()
-            while batch := self._compose():
-                self._note(await self._execute(batch))
-            if self._stopping:
-                return
-            await self._arrived.wait()
+    def _dispatch(self) -> None:
+        """Starts batches as long as anything waits and a slot is free."""
+        while self._queue and (slot := self._slots.claim(self._dispatch)):
+            self._drop_lost()
+            if not self._queue:
+                self._slots.release(slot)
+                break
+            batch = self._compose()
+            alone = not self._queue and self._slots.running == 1
+            task = asyncio.get_running_loop().create_task(self._serve(slot, batch, alone))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        self._depth.set(len(self._queue))
 
-    def _compose(self) -> list[tuple[_Entry, NDArray[Any]]]:
-        """Takes the next batch from the queue: (request, its rows in this batch)."""
-        self._drop_lost()
-        if not self._queue:
-            return []
+    def _compose(self) -> list[_Part]:
+        """Takes the next batch from the queue, which is not empty."""
         shape = self._queue[0].rows.shape[1:]
-        room = self._max_rows(shape)
-        waiting = [entry for entry in self._queue if entry.rows.shape[1:] == shape][:room]
+        waiting = [entry for entry in self._queue if entry.rows.shape[1:] == shape]
+        room = self._take(shape, sum(entry.left for entry in waiting))
+        waiting = waiting[:room]
         batch = []
-        for place, entry in enumerate(sorted(waiting, key=lambda e: len(e.rows) - e.taken)):
-            share = min(len(entry.rows) - entry.taken, room // (len(waiting) - place))
+        for place, entry in enumerate(sorted(waiting, key=lambda e: e.left)):
+            share = min(entry.left, room // (len(waiting) - place))
             room -= share
             if entry.taken == 0:
                 waited = self._clock() - entry.queued_at
-                self._metrics.queue_seconds.labels(self._name).observe(waited)
+                self._waits.observe(waited)
                 tracing.record_stage("queue", waited, {"gan.model": self._name}, entry.context)
-            batch.append((entry, entry.rows[entry.taken : entry.taken + share]))
+            batch.append(_Part(entry, entry.taken, share))
             entry.taken += share
             self._queue.remove(entry)
-            if entry.taken < len(entry.rows):
+            if entry.left:
                 self._queue.append(entry)
-        self._measure_depth()
         return batch
+
+    async def _serve(self, slot: Slot, batch: list[_Part], alone: bool) -> None:
+        try:
+            self._note(await self._execute(slot, batch, alone))
+        finally:
+            self._slots.release(slot)
+            self._dispatch()
 
     def _note(self, succeeded: bool) -> None:
         self._failures = 0 if succeeded else self._failures + 1
@@ -182,37 +217,44 @@ class Batcher:
         elif self._failing_since is None:
             self._failing_since = self._clock()
 
-    async def _execute(self, batch: list[tuple[_Entry, NDArray[Any]]]) -> bool:
+    async def _execute(self, slot: Slot, batch: list[_Part], alone: bool) -> bool:
         """Runs a batch and hands out its results; after a failure, request by request: only the culprit fails.
 
         Returns whether anything succeeded.
         """
         start = self._clock()
         try:
-            rows = np.concatenate([part for _, part in batch]) if len(batch) > 1 else batch[0][1]
-            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, rows)
+            rows = np.concatenate([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
+            answers = await asyncio.get_running_loop().run_in_executor(slot.thread, self._run, slot, rows, alone)
             if len(answers) != len(rows):
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
             if len(batch) > 1:
-                return any([await self._execute([single]) for single in batch])
-            self._fail(batch[0][0], error)
+                return any([await self._execute(slot, [part], alone) for part in batch])
+            self._fail(batch[0].entry, error)
             return False
         seconds = self._clock() - start
         self._metrics.inference_seconds.labels(self._name).observe(seconds)
         self._metrics.batch_items.labels(self._name).observe(len(rows))
-        tracing.record_batch(self._name, len(rows), seconds, (entry.context for entry, _ in batch))
+        tracing.record_batch(self._name, len(rows), seconds, (part.entry.context for part in batch))
         self._seconds_a_row += 0.2 * (seconds / len(rows) - self._seconds_a_row)
         first = 0
-        for entry, part in batch:
-            self._deliver(entry, answers[first : first + len(part)])
-            first += len(part)
+        for part in batch:
+            self._deliver(part, answers[first : first + part.count])
+            first += part.count
         return True
 
-    def _deliver(self, entry: _Entry, answers: NDArray[np.uint8]) -> None:
-        entry.results.append(answers)
-        if sum(map(len, entry.results)) == len(entry.rows) and not entry.future.done():
-            entry.future.set_result(np.concatenate(entry.results))
+    def _deliver(self, part: _Part, answers: Answers) -> None:
+        entry = part.entry
+        if part.count == len(entry.rows):
+            entry.answers = answers
+        else:
+            if entry.answers is None:
+                entry.answers = np.empty((len(entry.rows), *answers.shape[1:]), answers.dtype)
+            entry.answers[part.first : part.first + part.count] = answers
+        entry.answered += part.count
+        if entry.answered == len(entry.rows) and not entry.future.done():
+            entry.future.set_result(entry.answers)
 
     def _fail(self, entry: _Entry, error: Exception) -> None:
         """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
@@ -229,7 +271,4 @@ class Batcher:
         now = self._clock()
         if any(entry.future.done() or entry.deadline <= now for entry in self._queue):
             self._queue = deque(e for e in self._queue if not e.future.done() and e.deadline > now)
-            self._measure_depth()
-
-    def _measure_depth(self) -> None:
-        self._metrics.queue_depth.labels(self._name).set(len(self._queue))
+            self._depth.set(len(self._queue))

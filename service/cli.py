@@ -24,8 +24,10 @@ def main() -> None:
             server.run(create_app(settings), ports, settings)
     except ValidationError as error:
         for detail in error.errors():
-            name = "_".join(str(part) for part in detail["loc"])
-            print(f"gan-serve: GAN_{name.upper()}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+            print(
+                f"gan-serve: GAN_{str(detail['loc'][0]).upper()}: {detail['msg']} (got {detail['input']!r})",
+                file=sys.stderr,
+            )
         sys.exit(2)
     except (CardError, DeviceError, PortError, TracingError) as error:
         print(f"gan-serve: {error}", file=sys.stderr)

@@ -1,11 +1,14 @@
-"""Whether CUDA works here and, when it does not, which part is missing."""
+"""CUDA as the service needs it: whether it works here, which part is missing when it does not, and its memory."""
 
 import contextlib
 import ctypes
 import io
 import sys
+from typing import Any
 
+import numpy as np
 import onnxruntime as ort
+from numpy.typing import DTypeLike, NDArray
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -40,6 +43,48 @@ def missing_part() -> str | None:
     if absent:
         return f"{', '.join(absent)} cannot be loaded; {_CURE[sys.platform]}"
     return None
+
+
+def device_count() -> int:
+    """GPUs that this process may use; CUDA_VISIBLE_DEVICES narrows them down."""
+    count = ctypes.c_int()
+    _check(_runtime().cudaGetDeviceCount(ctypes.byref(count)), "cudaGetDeviceCount")
+    return count.value
+
+
+class CudaMemory:
+    """One GPU's memory, and pinned host memory, which its copy engine reads without a detour."""
+
+    device = "cuda"
+
+    def __init__(self, device_id: int) -> None:
+        self.device_id = device_id
+
+    def host(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """A pinned array of zeros."""
+        array = np.zeros(shape, dtype)
+        pointer, portable = ctypes.c_void_p(array.ctypes.data), 1
+        _check(_runtime().cudaHostRegister(pointer, ctypes.c_size_t(array.nbytes), portable), "cudaHostRegister")
+        return array
+
+    def copy(self, to: int, source: int, n_bytes: int) -> None:
+        """A cudaMemcpy, whose direction CUDA sees from the addresses."""
+        by_address = 4
+        runtime = _runtime()
+        _check(runtime.cudaSetDevice(self.device_id), "cudaSetDevice")
+        code = runtime.cudaMemcpy(
+            ctypes.c_void_p(to), ctypes.c_void_p(source), ctypes.c_size_t(n_bytes), ctypes.c_int(by_address)
+        )
+        _check(code, "cudaMemcpy")
+
+
+def _runtime() -> ctypes.CDLL:
+    return ctypes.CDLL(_LIBRARIES[sys.platform][1])
+
+
+def _check(code: int, call: str) -> None:
+    if code:
+        raise RuntimeError(f"{call} failed with CUDA error {code}")
 
 
 def _loads(name: str) -> bool:

@@ -12,15 +12,15 @@ SEED_RANGE = 2**64
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def consecutive_seeds(seed: int, count: int) -> list[int]:
-    """The seeds of the `count` digits that a request for `seed` returns: seed + i modulo 2^64."""
-    return [(seed + i) % SEED_RANGE for i in range(count)]
+def consecutive_seeds(seed: int, count: int) -> NDArray[np.uint64]:
+    """The seeds (count,) of the digits that a request for `seed` returns: seed + i modulo 2^64."""
+    return np.arange(count, dtype=np.uint64) + np.uint64(seed)  # wraps around
 
 
-def latents(seeds: list[int], length: int) -> NDArray[np.float32]:
-    """Seeds 0 <= s < 2^64 -> N(0, 1) vectors (len(seeds), length); a row depends on its own seed alone."""
+def latents(seeds: NDArray[np.uint64], length: int) -> NDArray[np.float32]:
+    """Seeds (n,) -> N(0, 1) vectors (n, length); a row depends on its own seed alone."""
     pairs = -(-length // 2)
-    start = _mix(np.array(seeds, dtype=np.uint64))
+    start = _mix(seeds)
     with np.errstate(over="ignore"):  # wrapping around is the arithmetic meant
         counters = start[:, None] + np.arange(1, 2 * pairs + 1, dtype=np.uint64) * _GOLDEN
     uniform = ((_mix(counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1), never at its ends

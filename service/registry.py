@@ -1,4 +1,4 @@
-"""The models that are served, each with its session and batcher."""
+"""The models that are served, each with its batcher."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from service.batcher import Batcher
 from service.card import CARD_FILE, CardError, ModelCard, Task, read_card
 from service.metrics import Metrics
 from service.problems import Problem
-from service.session import Session
+from service.session import Devices
 from service.settings import Settings
 
 PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
@@ -20,7 +20,10 @@ class Model:
 
     card: ModelCard
     folder: Path
-    session: Session
+    provider: str
+    """ONNX Runtime's name of what runs it."""
+    fallback_reason: str | None
+    """With device=auto: why it runs on the CPU."""
     batcher: Batcher
 
     @property
@@ -38,9 +41,16 @@ class Registry:
         folders = sorted(card.parent for card in settings.models.glob(f"*/*/{CARD_FILE}"))
         if not folders:
             raise CardError(f"no models in {settings.models}: publish some with gan-export, or set GAN_MODELS")
-        self.models = [_load(folder, settings, metrics) for folder in folders]
+        self._devices = Devices(settings)
+        self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
         self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
-        metrics.device_fallback.set(any(model.session.fallback_reason for model in self.models))
+        metrics.device_fallback.set(any(model.fallback_reason for model in self.models))
+
+    async def stop(self) -> None:
+        """Finishes what the models have accepted."""
+        for model in self.models:
+            await model.batcher.stop()
+        self._devices.close()
 
     @property
     def directions(self) -> list[str]:
@@ -99,19 +109,14 @@ def _default(candidates: list[Model]) -> Model:
     return (plain or candidates)[-1]
 
 
-def _load(folder: Path, settings: Settings, metrics: Metrics) -> Model:
+def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:
     card = read_card(folder)
-    session = Session(folder, card, settings.device, settings.threads)
-
-    def max_rows(shape: tuple[int, ...]) -> int:
-        if card.task == "sample":
-            return settings.max_batch
-        return max(1, settings.batch_pixels // (shape[0] * shape[1]))
-
-    name = f"{card.name}/{card.version}"
+    loaded = devices.load(folder, card)
+    session, name = loaded.session, f"{card.name}/{card.version}"
     metrics.model_info.labels(name, card.version, card.task, session.provider, str(card.sha256)).set(1)
     metrics.expect_model(name)
-    return Model(card, folder, session, Batcher(name, session.run, max_rows, settings.queue_size, metrics))
+    batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics)
+    return Model(card, folder, session.provider, loaded.fallback_reason, batcher)
 
 
 def _version_order(version: str) -> tuple[int, str]:

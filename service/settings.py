@@ -1,13 +1,15 @@
 """Everything that can be set on the service: GAN_ environment variables, or flags of `gan-serve`, which win."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
+
+BatchSize = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Settings(BaseSettings):
@@ -34,11 +36,19 @@ class Settings(BaseSettings):
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where models run: 'cuda' refuses to start without a working GPU, 'auto' falls back to the CPU and says so."""
     threads: int = Field(0, ge=0)
-    """CPU threads of one inference; 0 takes one a core."""
-    max_batch: int = Field(64, ge=1, le=1024)
-    """Digits that run together at most."""
-    batch_pixels: int = Field(16 * 256 * 256, ge=64 * 64)
-    """Pixels of the pictures that run together at most; bounds a batch's memory."""
+    """Batches that run at once on the CPU, a thread each; 0 takes as many as there are cores to use."""
+    batch_sizes: Annotated[tuple[BatchSize, ...], NoDecode] = Field((1, 2, 4, 8, 16, 32, 64), min_length=1)
+    """Sizes of batches on a GPU, which pays for each new one; the largest bounds the digits of a batch anywhere."""
+    batch_pictures: PositiveInt | None = None
+    """Pictures of 256x256 that run together at most; unset, 16 on a GPU and 1 on the CPU, where more bring nothing."""
+    cuda_graphs: bool = True
+    """Replay a batch of usual size as one CUDA graph."""
+    cuda_tf32: bool = True
+    """Let a GPU multiply in TF32: faster, still within one grey level."""
+    cuda_conv_search: Literal["heuristic", "exhaustive", "default"] = "heuristic"
+    """How cuDNN finds its convolutions; 'exhaustive' times them all, at every new shape."""
+    cuda_memory_bytes: int = Field(0, ge=0)
+    """GPU memory that each session may take for its tensors; 0 for no limit."""
     queue_size: int = Field(256, ge=1)
     """Requests that may wait for one model; further ones are told when to come back (503)."""
     timeout_seconds: float = Field(30.0, gt=0)
@@ -55,6 +65,11 @@ class Settings(BaseSettings):
     """Least severe message that is logged."""
     log_format: Literal["text", "json"] = "text"
     """'json' writes one object a line and a line a request; 'text' is for people."""
+
+    @field_validator("batch_sizes", mode="before")
+    @classmethod
+    def _listed(cls, sizes: object) -> object:
+        return sizes.split(",") if isinstance(sizes, str) else sizes
 
     @field_validator("management_port")
     @classmethod

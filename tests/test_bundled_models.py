@@ -6,17 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, read_card
-from service.latents import latents
-from service.session import Session
+from service.cpu_session import CpuSession
 from service.settings import BUNDLED_MODELS
+from service.slots import Slot
 
 FOLDERS = sorted(path.parent for path in BUNDLED_MODELS.glob(f"*/*/{CARD_FILE}"))
-SESSIONS: dict[str, Session] = {}
+SLOT = Slot(0)
+SESSIONS: dict[str, CpuSession] = {}
 
 
-def session_of(card: ModelCard) -> Session:
+def session_of(card: ModelCard) -> CpuSession:
     if card.name not in SESSIONS:
-        SESSIONS[card.name] = Session(BUNDLED_MODELS / card.name / card.version, card, "cpu", threads=1)
+        SESSIONS[card.name] = CpuSession(
+            BUNDLED_MODELS / card.name / card.version, card, threads=2, batch=64, pictures=1
+        )
     return SESSIONS[card.name]
 
 
@@ -42,10 +45,10 @@ def test_it_is_small_and_scored_and_says_what_fitted_it(card: ModelCard) -> None
 def test_a_digit_is_the_same_within_one_level_whatever_it_was_batched_with(data: st.DataObject) -> None:
     card = read_card(next(folder for folder in FOLDERS if folder.parent.name == "mnist"))
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=70))
-    z = latents(seeds, card.input.shape[1])
-    together = session_of(card).run(z)
+    rows = np.array(seeds, np.uint64)[:, None]
+    together = session_of(card).run(SLOT, rows, alone=False)
     place = data.draw(st.integers(0, len(seeds) - 1))
-    alone = session_of(card).run(z[place : place + 1])[0]
+    alone = session_of(card).run(SLOT, rows[place : place + 1], alone=True)[0]
     difference = np.abs(together[place].astype(int) - alone)
     assert difference.max() <= 1  # a processor may add up a batch in another order than a single row
     assert (difference > 0).mean() <= 0.01
@@ -63,7 +66,7 @@ def test_a_picture_is_the_same_within_one_level_whatever_it_was_batched_with(
     # smooth pictures, as photographs are
     coarse = dice.integers(0, 256, (data.draw(st.integers(2, 6)), height // 16, width // 16, 3), dtype=np.uint8)
     pictures = coarse.repeat(16, axis=1).repeat(16, axis=2)
-    together = session_of(card).run(pictures)
+    together = session_of(card).run(SLOT, pictures, alone=False)
     for picture, translated in zip(pictures, together, strict=True):
-        alone = session_of(card).run(picture[None])[0]
+        alone = session_of(card).run(SLOT, picture[None], alone=True)[0]
         assert np.abs(translated.astype(int) - alone).max() <= 1

@@ -21,9 +21,10 @@ from PIL import Image
 from service import logs
 from service.app import create_app
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, Parity, SizeRule, TensorSpec, Training, sha256_of
+from service.cpu_session import CpuSession
 from service.problems import MEDIA_TYPE
-from service.session import Session
 from service.settings import Settings
+from service.slots import Slot
 
 LATENT = 8
 #: What a test waits for at most before it fails.
@@ -262,13 +263,13 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch, serve: object) -> Iterator[Gate]:
     """A gate before every model of the applications made in the test; closed until the test opens it, or ends."""
-    gate, run = Gate(), Session.run
+    gate, run = Gate(), CpuSession.run
 
-    def gated(session: Session, batch: np.ndarray) -> np.ndarray:
+    def gated(session: CpuSession, slot: Slot, batch: np.ndarray, alone: bool) -> np.ndarray:
         gate(batch)
-        return run(session, batch)
+        return run(session, slot, batch, alone)
 
-    monkeypatch.setattr(Session, "run", gated)
+    monkeypatch.setattr(CpuSession, "run", gated)
     yield gate
     gate.opened.set()
 

@@ -1,7 +1,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import numpy as np
 import pytest
@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 
 from service.batcher import FAILURES_IN_A_ROW, Batcher, DeadlineError, InferenceError, QueueFullError
 from service.metrics import Metrics
+from service.slots import Slot, Slots
 
 pytestmark = pytest.mark.anyio
 
 ROOM = 4
 QUEUE_SIZE = 6
 POISON = -666
+
+
+def up_to_room(shape: tuple[int, ...], waiting: int) -> int:
+    return min(waiting, ROOM)
+
+
 #: What a test waits for at most before it fails.
 PATIENCE_S = 30.0
 
@@ -26,12 +33,15 @@ class Latched:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         """The first value of every row, batch by batch."""
+        self.alone: list[bool] = []
+        """Whether each batch was said to run alone."""
         self.clock = 0.0
         """The batcher's clock; tests set it."""
         self._entered, self._permits = threading.Semaphore(0), threading.Semaphore(0)
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
+    def __call__(self, slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
         self.batches.append(rows[:, 0].tolist())
+        self.alone.append(alone)
         self._entered.release()
         assert self._permits.acquire(timeout=PATIENCE_S)
         if (rows == POISON).any():
@@ -64,9 +74,15 @@ def depth(metrics: Metrics) -> Callable[[], float | None]:
 
 
 @pytest.fixture
-async def batcher(model: Latched, metrics: Metrics) -> AsyncIterator[Batcher]:
-    batcher = Batcher("m/1", model, lambda shape: ROOM, QUEUE_SIZE, metrics, clock=lambda: model.clock)
-    batcher.start()
+def slots() -> Iterator[Slots]:
+    slots = Slots(1)
+    yield slots
+    slots.close()
+
+
+@pytest.fixture
+async def batcher(model: Latched, slots: Slots, metrics: Metrics) -> AsyncIterator[Batcher]:
+    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
     yield batcher
     model.let_through(10_000)
     await batcher.stop()
@@ -316,10 +332,10 @@ async def test_an_answer_that_is_none_fails_its_request_and_the_batcher_lives(
     monkeypatch: pytest.MonkeyPatch, batcher: Batcher, submit: Submit, answer: object
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batcher, "_run", lambda rows: answer)
+        patch.setattr(batcher, "_run", lambda slot, rows, alone: answer)
         with pytest.raises(InferenceError):
             await (await submit(1, 2))
-    monkeypatch.setattr(batcher, "_run", lambda rows: rows)
+    monkeypatch.setattr(batcher, "_run", lambda slot, rows, alone: rows)
     assert (await (await submit(5))).tolist() == [[5]]
 
 
@@ -424,15 +440,15 @@ REQUESTS = st.tuples(st.integers(1, 9), st.integers(1, 3), st.sampled_from([Fals
 
 
 @settings(deadline=None, max_examples=60)
-@given(requests=st.lists(REQUESTS, min_size=1, max_size=30), room=st.integers(1, 8))
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=30), room=st.integers(1, 8), n_slots=st.integers(1, 3))
 def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
-    requests: list[tuple[int, int, bool, int]], room: int
+    requests: list[tuple[int, int, bool, int]], room: int, n_slots: int
 ) -> None:
     model = Latched()
 
     async def scenario() -> list[np.ndarray | BaseException]:
-        batcher = Batcher("m/1", model, lambda shape: room, 1000, Metrics())
-        batcher.start()
+        slots = Slots(n_slots)
+        batcher = Batcher("m/1", model, lambda shape, waiting: min(waiting, room), slots, 1000, Metrics())
         tasks, first = [], 0
         for rows, width, _, batches in requests:
             values = rows_of(range(first, first + rows), width)
@@ -446,6 +462,7 @@ def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
         model.let_through(1000)
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         await batcher.stop()
+        slots.close()
         return answers
 
     answers = asyncio.run(scenario())

@@ -42,9 +42,9 @@ def test_a_bad_variable_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, re
 
 def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     monkeypatch.setenv("GAN_DEVICE", "gpu")
-    assert [line.split(":")[1].strip() for line in refused("--max-batch", "0").splitlines()] == [
+    assert [line.split(":")[1].strip() for line in refused("--queue-size", "0").splitlines()] == [
         "GAN_DEVICE",
-        "GAN_MAX_BATCH",
+        "GAN_QUEUE_SIZE",
     ]
 
 

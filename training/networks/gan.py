@@ -15,6 +15,9 @@ class Generator(nn.Module):
     and the rest of z varies it: digits lie on separate pieces, which a continuous map of z alone can but smear over.
     """
 
+    thresholds: Tensor
+    """Above how many of these the first number of z lies, is its cluster."""
+
     def __init__(
         self, latent: int = 64, width: int = 32, classes: int = 0, channels: int = 1, clusters: int = 0
     ) -> None:

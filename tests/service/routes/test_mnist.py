@@ -45,7 +45,7 @@ async def test_one_digit_as_png_unless_asked_otherwise(sample: Sample) -> None:
 
 
 async def test_a_digit_is_the_models_answer_to_its_seeds_latent_vector(sample: Sample) -> None:
-    z = latents([5], 8)[0]
+    z = latents(np.array([5], np.uint64), 8)[0]
     pixels = np.clip(z[np.arange(784) % 8] * np.linspace(20, 60, 784, dtype=np.float32) + np.float32(128), 0, 255)
     assert (array_of(await sample(seed=5, format="npy"))[0].ravel() == pixels.astype(np.uint8)).all()
 
@@ -216,7 +216,7 @@ async def labelled(
 async def test_digit_asks_for_one_digit_of_the_same_seeds(labelled: httpx.AsyncClient, digit: int) -> None:
     answer = await labelled.get("/mnist/sample", params={"digit": digit, "count": 3, "seed": 4, "format": "npy"})
     assert answer.headers["x-model"] == "mnist-conditional/1"
-    z = latents([4, 5, 6], 8)[:, :1]
+    z = latents(np.array([4, 5, 6], np.uint64), 8)[:, :1]
     expected = np.clip(z * np.float32(10) + np.float32(25 * digit), 0, 255).astype(np.uint8)
     assert (array_of(answer).reshape(3, -1) == expected).all()
 

@@ -360,7 +360,7 @@ async def test_an_accept_that_admits_nothing_is_a_problem(
 async def test_pictures_that_wait_together_run_together_and_come_back_apart(
     gate: Any, make_app: MakeApp, serve: Serve, encoded: Encoded
 ) -> None:
-    client = await serve(make_app())
+    client = await serve(make_app(batch_pictures=16))
     bodies = [encoded(Image.new("RGB", (256, 256), (grey, grey, grey)), "PNG") for grey in range(5)]
     requests = [asyncio.create_task(post(client, INVERT, bodies[0]))]
     await gate.reached()

@@ -1,0 +1,57 @@
+"""A model on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from service.card import MODEL_FILE, ModelCard
+from service.inputs import feeder, probe_rows
+from service.slots import Slot
+
+PROVIDER = "CPUExecutionProvider"
+
+
+class CpuSession:
+    """Batches run side by side, one thread each, which costs nothing for synchronisation and leaves no core idle.
+
+    A lone translation takes all cores instead, and is done as much sooner. Digits do not: their layers are too
+    small to share (benchmarks/threads.py).
+    """
+
+    provider = PROVIDER
+
+    def __init__(self, folder: Path, card: ModelCard, threads: int, batch: int, pictures: int) -> None:
+        """`threads`: of a lone translation. `batch`: digits that run together at most; `pictures`: of 256x256.
+
+        Raises whatever ONNX Runtime does for a file that is no model or not the card's.
+        """
+        self._feed, self._sampler, self._batch, self._pictures = feeder(card), card.latent is not None, batch, pictures
+        path = str(folder / MODEL_FILE)
+        self._narrow = _open(path, 1)
+        self._wide = _open(path, threads) if threads > 1 and not self._sampler else self._narrow
+        for session in (self._narrow, self._wide):
+            session.run(None, self._feed(probe_rows(card)))
+
+    def take(self, shape: tuple[int, ...], waiting: int) -> int:
+        """How many of `waiting` items of `shape` run together: no size costs more to begin with than another."""
+        if self._sampler:
+            return min(waiting, self._batch)
+        return min(waiting, max(1, self._pictures * 256 * 256 // (shape[0] * shape[1])))
+
+    def run(self, slot: Slot, rows: NDArray[Any], alone: bool) -> NDArray[np.uint8]:
+        """Answers of `rows`; releases the GIL while it computes. ONNX Runtime lets sessions be shared by threads."""
+        (answer,) = (self._wide if alone else self._narrow).run(None, self._feed(rows))
+        return answer
+
+
+def _open(path: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin between two operators of a run save a third of its time; after the run they would only
+    # take cores from codecs and the event loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return ort.InferenceSession(path, options, providers=[PROVIDER])
