@@ -478,3 +478,97 @@ def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
             assert isinstance(answer, np.ndarray), answer
             assert answer.tolist() == (3 * rows_of(values, width)).tolist()
             assert [runs[value] for value in values] == [1] * rows
+
+
+@pytest.fixture
+async def pair(model: Latched, metrics: Metrics) -> AsyncIterator[tuple[Batcher, Slots]]:
+    """A batcher that may run two batches at once."""
+    slots = Slots(2)
+    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics)
+    yield batcher, slots
+    model.let_through(10_000)
+    await batcher.stop()
+    slots.close()
+
+
+async def begin(batcher: Batcher, *values: int) -> Task:
+    task = asyncio.create_task(batcher.submit(rows_of(values), PATIENCE_S))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_second_slot_takes_what_arrives_while_the_first_runs(
+    model: Latched, pair: tuple[Batcher, Slots]
+) -> None:
+    batcher, _ = pair
+    tasks = [await begin(batcher, 1)]
+    await model.entered()
+    tasks += [await begin(batcher, 2)]
+    await model.entered()
+    tasks += [await begin(batcher, 3), await begin(batcher, 4)]
+    assert sorted(model.batches) == [[1], [2]]
+    model.let_through()
+    assert await model.entered() == [3, 4]
+    model.let_through(2)
+    assert [(await task).tolist() for task in tasks] == [[[3]], [[6]], [[9]], [[12]]]
+
+
+async def test_a_batch_is_alone_when_nothing_else_runs_or_waits(model: Latched, pair: tuple[Batcher, Slots]) -> None:
+    batcher, _ = pair
+    first = await begin(batcher, 1)
+    await model.entered()
+    second = await begin(batcher, 2)
+    await model.entered()
+    model.let_through(2)
+    await asyncio.gather(first, second)
+    third = await begin(batcher, *range(6))  # more than a batch: its rest waits
+    await model.entered()
+    model.let_through(2)
+    await third
+    assert model.alone == [True, False, False, False]
+
+
+async def test_parts_of_a_request_that_end_out_of_order_are_put_together_in_order(metrics: Metrics) -> None:
+    slots, release = Slots(2), threading.Event()
+
+    def first_batch_last(slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
+        if rows[0, 0] == 0:
+            assert release.wait(PATIENCE_S)
+        elif rows[-1, 0] == 9:
+            release.set()
+        return rows * 3
+
+    batcher = Batcher("m/1", first_batch_last, up_to_room, slots, QUEUE_SIZE, metrics)
+    assert (await batcher.submit(rows_of(range(10)), PATIENCE_S)).ravel().tolist() == [3 * n for n in range(10)]
+    await batcher.stop()
+    slots.close()
+
+
+async def test_models_that_share_a_slot_take_turns(model: Latched, slots: Slots, metrics: Metrics) -> None:
+    one, other = (Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
+    tasks = [await begin(one, *range(12))]  # three batches
+    await model.entered()
+    tasks += [await begin(other, *range(100, 108))]  # two
+    for _ in range(4):
+        model.let_through()
+        await model.entered()
+    model.let_through()
+    await asyncio.gather(*tasks)
+    # the first asked for its second batch before the other came: from then on they alternate
+    assert [batch[0] for batch in model.batches] == [0, 4, 100, 8, 104]
+    for batcher in (one, other):
+        await batcher.stop()
+
+
+async def test_stop_waits_for_a_slot_that_another_model_has(model: Latched, slots: Slots, metrics: Metrics) -> None:
+    one, other = (Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
+    tasks = [await begin(one, 1)]
+    await model.entered()
+    tasks += [await begin(other, 2)]
+    stopping = asyncio.create_task(other.stop())
+    await asyncio.sleep(0.05)
+    assert not stopping.done()
+    model.let_through(2)
+    await stopping
+    assert [(await task).tolist() for task in tasks] == [[[3]], [[6]]]
+    await one.stop()
