@@ -2,39 +2,24 @@
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import Depends, Header, Request
+from fastapi import Request
 from numpy.typing import NDArray
 
 from service.batcher import DeadlineError, InferenceError, QueueFullError
 from service.metrics import Metrics
+from service.parameters import Deadline
 from service.problems import Problem
 from service.registry import Model, Registry
 from service.settings import Settings
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RequestDeadline:
-    """When a request's answer is of no more use to its client."""
-
-    seconds: float
-    """What it was given on arrival."""
-    ends: float
-    """On the monotonic clock."""
-
-    @property
-    def left(self) -> float:
-        """Seconds left, at least 0."""
-        return max(0.0, self.ends - time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class State:
         except QueueFullError as error:
             raise _busy(error) from error
 
-    async def infer(self, model: Model, rows: NDArray[Any], deadline: RequestDeadline) -> NDArray[np.uint8]:
+    async def infer(self, model: Model, rows: NDArray[Any], deadline: Deadline) -> NDArray[np.uint8]:
         """Results of `rows` from the model's batcher. Raises Problem 503, 504 or 500."""
         try:
             return await model.batcher.submit(rows, deadline.left)
@@ -77,23 +62,7 @@ def _busy(error: QueueFullError) -> Problem:
     return Problem(503, "queue-full", str(error), headers={"Retry-After": str(error.retry_after_seconds)})
 
 
-def _state_of(request: Request) -> State:
+def state_of(request: Request) -> State:
+    """What the application of `request` shares."""
     state: State = request.app.state.shared
     return state
-
-
-Shared = Annotated[State, Depends(_state_of)]
-
-
-def _deadline_of(
-    shared: Shared,
-    x_request_timeout: Annotated[
-        float | None,
-        Header(gt=0, allow_inf_nan=False, description="Seconds that the client waits; at most GAN_TIMEOUT_SECONDS."),
-    ] = None,
-) -> RequestDeadline:
-    seconds = min(x_request_timeout or shared.settings.timeout_seconds, shared.settings.timeout_seconds)
-    return RequestDeadline(seconds, time.monotonic() + seconds)
-
-
-Deadline = Annotated[RequestDeadline, Depends(_deadline_of)]

@@ -6,18 +6,19 @@ import json
 import math
 import secrets
 import time
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from PIL import Image
+from pydantic import Field
 
 from service import codecs
 from service.latents import SEED_RANGE, consecutive_seeds
 from service.negotiation import choose_format
+from service.parameters import Deadline, Query
 from service.stages import note_codec
-from service.state import Deadline, Shared
+from service.state import state_of
 
 router = APIRouter(tags=["mnist"])
 
@@ -27,35 +28,42 @@ RENDERED_AT_ONCE = 8
 OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/json"}
 
 
-@router.get("/mnist/sample", response_class=Response)
-async def sample(
-    shared: Shared,
-    deadline: Deadline,
-    count: Annotated[int, Query(ge=1, le=1024, description="Number of digits.")] = 1,
-    seed: Annotated[
-        int | None, Query(ge=0, lt=SEED_RANGE, description="Of the first digit; digit i has seed + i mod 2^64.")
-    ] = None,
-    format: Annotated[Literal["png", "npy", "json"] | None, Query(description="Wins over the Accept header.")] = None,
-    digit: Annotated[int | None, Query(ge=0, le=9, description="Only this digit.")] = None,
-    columns: Annotated[int | None, Query(ge=1, le=1024, description="Digits in a row of the PNG.")] = None,
-    model: Annotated[str | None, Query(description="A model of /models instead of the default.")] = None,
-    accept: Annotated[str | None, Header()] = None,
-) -> Response:
+class SampleQuery(Query):
+    """What /mnist/sample can be asked for."""
+
+    count: int = Field(1, ge=1, le=1024)
+    """Number of digits."""
+    seed: int | None = Field(None, ge=0, lt=SEED_RANGE)
+    """Of the first digit; digit i has seed + i mod 2^64."""
+    format: Literal["png", "npy", "json"] | None = None
+    """Wins over the Accept header."""
+    digit: int | None = Field(None, ge=0, le=9)
+    """Only this digit."""
+    columns: int | None = Field(None, ge=1, le=1024)
+    """Digits in a row of the PNG."""
+
+
+@router.get("/mnist/sample", response_class=Response, openapi_extra=SampleQuery.documented())
+async def sample(request: Request) -> Response:
     """Digits as one PNG (28x28 each, side by side, ink white), a NumPy array (count, 28, 28) or JSON with PNGs."""
-    chosen = shared.registry.find("sample", None, model, labelled=digit is not None)
-    kind = choose_format(format, accept, OFFERS, "png")
-    seeds = consecutive_seeds(secrets.randbits(64) if seed is None else seed, count)
-    rows = seeds[:, None] if digit is None else np.column_stack([seeds, np.full(count, digit, np.uint64)])
-    digits = await shared.infer(chosen, rows, deadline)
+    shared = state_of(request)
+    deadline, query = Deadline.of(request, shared.settings.timeout_seconds), SampleQuery.of(request)
+    model = shared.registry.find("sample", None, query.model, labelled=query.digit is not None)
+    kind = choose_format(query.format, request.headers.get("accept"), OFFERS, "png")
+    seeds = consecutive_seeds(secrets.randbits(64) if query.seed is None else query.seed, query.count)
+    rows = seeds[:, None]
+    if query.digit is not None:
+        rows = np.column_stack([seeds, np.full(query.count, query.digit, np.uint64)])
+    digits = await shared.infer(model, rows, deadline)
 
     def render() -> bytes:
         start = time.perf_counter()
-        body = _render(digits, seeds, kind, columns)
+        body = _render(digits, seeds, kind, query.columns)
         note_codec(shared.metrics, "encode", kind, start)
         return body
 
-    body = render() if count <= RENDERED_AT_ONCE else await shared.in_codec_thread(render)
-    return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": chosen.id})
+    body = render() if query.count <= RENDERED_AT_ONCE else await shared.in_codec_thread(render)
+    return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": model.id})
 
 
 def _render(digits: NDArray[np.uint8], seeds: NDArray[np.uint64], kind: str, columns: int | None) -> bytes:
@@ -64,7 +72,7 @@ def _render(digits: NDArray[np.uint8], seeds: NDArray[np.uint64], kind: str, col
         np.save(buffer, digits)
         return buffer.getvalue()
     if kind == "json":
-        pngs = [base64.b64encode(codecs.encode(Image.fromarray(digit), "png")).decode() for digit in digits]
+        pngs = [base64.b64encode(codecs.encode_grey(digit)).decode() for digit in digits]
         items: list[dict[str, Any]] = [{"seed": str(s), "png": png} for s, png in zip(seeds, pngs, strict=True)]
         return json.dumps({"digits": items}).encode()
-    return codecs.encode(codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits)))), "png")
+    return codecs.encode_grey(codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits)))))

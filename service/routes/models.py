@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from service.state import Shared
+from service.state import state_of
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/models")
-async def models(shared: Shared) -> dict[str, list[dict[str, Any]]]:
+async def models(request: Request) -> dict[str, list[dict[str, Any]]]:
     """Every model with its card's essentials; `id` is what `model=` takes."""
-    registry = shared.registry
+    registry = state_of(request).registry
     return {
         "models": [
             {

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from service.problems import Problem
-from service.state import Shared, State
+from service.state import State, state_of
 
 router = APIRouter(tags=["status"])
 
@@ -16,20 +16,20 @@ LOST_AFTER_SECONDS = 60.0
 
 @router.get("/healthz/live")
 @router.get("/healthz/startup")
-async def alive(shared: Shared) -> dict[str, str]:
+async def alive(request: Request) -> dict[str, str]:
     """200 once models are loaded and each has answered a first input, which comes before the port opens.
 
     503 when a model has failed again and again for a minute: only a new process will help.
     """
-    return _unless_failing(shared, for_seconds=LOST_AFTER_SECONDS)
+    return _unless_failing(state_of(request), for_seconds=LOST_AFTER_SECONDS)
 
 
 @router.get("/healthz/ready")
-async def ready(request: Request, shared: Shared) -> dict[str, str]:
+async def ready(request: Request) -> dict[str, str]:
     """200 when requests should come here; 503 while a model fails again and again, and from SIGTERM on."""
     if request.app.state.lifecycle.draining:
         raise Problem(503, "draining", "the service is stopping: what was accepted is finished, nothing more is taken")
-    return _unless_failing(shared, for_seconds=0)
+    return _unless_failing(state_of(request), for_seconds=0)
 
 
 def _unless_failing(state: State, for_seconds: float) -> dict[str, str]:
@@ -44,6 +44,6 @@ def _unless_failing(state: State, for_seconds: float) -> dict[str, str]:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(shared: Shared) -> Response:
+def metrics(request: Request) -> Response:
     """Prometheus metrics, gathered in a thread: the loop has requests to serve."""
-    return Response(generate_latest(shared.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

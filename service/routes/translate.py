@@ -5,7 +5,7 @@ import time
 from typing import Annotated, Literal, cast
 
 import numpy as np
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -14,9 +14,10 @@ from service import codecs
 from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size, model_size
 from service.negotiation import choose_format
+from service.parameters import Deadline, Query
 from service.problems import Problem
 from service.stages import note_codec
-from service.state import Deadline, RequestDeadline, Shared
+from service.state import state_of
 
 router = APIRouter(tags=["translate"])
 
@@ -35,30 +36,37 @@ _BODY = {
 }
 
 
-@router.post("/translate/{direction}", response_class=Response, openapi_extra={"requestBody": _BODY})
+class TranslateQuery(Query):
+    """What /translate/{direction} can be asked for beside the direction."""
+
+    size: str = str(DEFAULT_SIZE)
+    """Longest side in the model, or 'native'; the answer always has the input's size."""
+    format: Literal["png", "jpeg", "webp"] | None = None
+    """Wins over the Accept header."""
+
+
+@router.post(
+    "/translate/{direction}",
+    response_class=Response,
+    openapi_extra={"requestBody": _BODY, **TranslateQuery.documented()},
+)
 async def translate(
-    request: Request,
-    shared: Shared,
-    deadline: Deadline,
-    direction: Annotated[str, Path(description="horse2zebra or zebra2horse; /models lists them.")],
-    size: Annotated[
-        str, Query(description="Longest side in the model, or 'native'; the answer always has the input's size.")
-    ] = str(DEFAULT_SIZE),
-    format: Annotated[Literal["png", "jpeg", "webp"] | None, Query(description="Wins over the Accept header.")] = None,
-    model: Annotated[str | None, Query(description="A model of /models instead of the default.")] = None,
-    accept: Annotated[str | None, Header()] = None,
+    request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse; /models lists them.")]
 ) -> Response:
     """The translated picture, at the input's size and, unless asked otherwise, in its format."""
-    chosen = shared.registry.find("translate", direction, model)
-    wanted, settings = _parse_size(size), shared.settings
+    shared = state_of(request)
+    settings = shared.settings
+    deadline, query = Deadline.of(request, settings.timeout_seconds), TranslateQuery.of(request)
+    model = shared.registry.find("translate", direction, query.model)
+    wanted, accept = _parse_size(query.size), request.headers.get("accept")
 
     def prepare(body: bytes) -> tuple[NDArray[np.uint8], tuple[int, int], codecs.Format]:
         """Input rows, the answer's size and format: one job, so that no full-size picture outlives its thread."""
         start = time.perf_counter()
         picture = codecs.decode(body, settings.image_pixels)
-        kind = choose_format(format, accept, codecs.MEDIA_TYPES, picture.format)
+        kind = choose_format(query.format, accept, codecs.MEDIA_TYPES, picture.format)
         codecs.check_side(picture.image.size, kind)
-        inner = model_size(*picture.image.size, wanted, cast(SizeRule, chosen.card.size), settings.model_pixels)
+        inner = model_size(*picture.image.size, wanted, cast(SizeRule, model.card.size), settings.model_pixels)
         rows = codecs.to_model(picture.image, inner)
         note_codec(shared.metrics, "decode", picture.format, start)
         return rows, picture.image.size, kind
@@ -69,14 +77,14 @@ async def translate(
         note_codec(shared.metrics, "encode", kind, start)
         return answer
 
-    with shared.place(chosen):  # there is none: say so before the body is read
+    with shared.place(model):  # there is none: say so before the body is read
         pass
     body = await _read_in_time(request, deadline)
-    with shared.place(chosen):
+    with shared.place(model):
         rows, original, kind = await shared.in_codec_thread(prepare, body)
-    translated = await shared.infer(chosen, rows, deadline)
+    translated = await shared.infer(model, rows, deadline)
     answer = await shared.in_codec_thread(finish, translated[0], original, kind)
-    return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": chosen.id})
+    return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
 
 
 def _parse_size(text: str) -> Size:
@@ -89,7 +97,7 @@ def _parse_size(text: str) -> Size:
     )
 
 
-async def _read_in_time(request: Request, deadline: RequestDeadline) -> bytes:
+async def _read_in_time(request: Request, deadline: Deadline) -> bytes:
     try:
         async with asyncio.timeout(deadline.left):
             return await _read_picture(request)
