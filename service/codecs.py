@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tempfile
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,8 @@ Format = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels; what the encoders take at most."""
+LARGE_PIXELS = 500_000
+"""Larger pictures are encoded into a file: into memory, Pillow's JPEG encoder would hold the GIL, and so the loop."""
 _ENCODING: dict[str, tuple[dict[str, Any], ...]] = {
     "png": ({"compress_level": 1},),
     "jpeg": ({"quality": 90},),
@@ -103,13 +106,15 @@ def encode(image: Image.Image, kind: Format) -> bytes:
 
     Raises Problem 422 when the encoder gives up.
     """
+    large = image.width * image.height > LARGE_PIXELS
     for options in _ENCODING[kind]:
-        buffer = io.BytesIO()
-        try:
-            image.save(buffer, format=kind, **options)
-        except (OSError, ValueError):
-            continue
-        return buffer.getvalue()
+        with tempfile.TemporaryFile() if large else io.BytesIO() as buffer:
+            try:
+                image.save(buffer, format=kind, **options)
+            except (OSError, ValueError):
+                continue
+            buffer.seek(0)
+            return buffer.read()
     raise Problem(422, "not-encodable", f"{kind} cannot hold this picture: ask for another format, such as format=png")
 
 
@@ -152,4 +157,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
