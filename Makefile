@@ -3,16 +3,18 @@ PYTHON ?= python3
 HOST = 127.0.0.1
 PORT = 8000
 
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test fit lock clean
+.PHONY: help serve test fit image-cpu image-gpu image-train docker-test lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/service.installed ## serve the bundled models on HOST:PORT (127.0.0.1:8000); installs the service only
 	@$(BIN)/gan-serve --host $(HOST) --port $(PORT)
@@ -25,6 +27,13 @@ test: .venv/test.installed ## install everything the tests need, check style and
 
 fit: .venv/train.installed ## install what fitting and exporting need; then .venv/bin/gan-train --help
 	@$(BIN)/gan-train --help
+
+image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu, -train (DOCKER_BUILD_FLAGS: more flags)
+	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
+		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
+
+docker-test: ## build the images, run them under Docker Compose, and check what they do (minutes)
+	@$(PYTHON) docker/verify.py
 
 lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml -o requirements/service.txt
