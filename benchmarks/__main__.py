@@ -53,7 +53,7 @@ class Bench:
 
     def seconds(self, full: float) -> float:
         """Length of one measurement."""
-        return max(2.0, full / 3) if self.quick else full
+        return max(1.0, full / 3) if self.quick else full
 
     def section(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
         """Measures and writes one section; a failure is noted and the run goes on."""
@@ -263,9 +263,7 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch:
         place = Place(chosen.checkout.resolve(), chosen.python, chosen.peers.resolve(), Path(scratch), chosen.port)
-        bench = Bench(
-            place, contenders.write_bodies(place.scratch / "bodies"), chosen.out, chosen.quick, chosen.resume
-        )
+        bench = Bench(place, contenders.write_bodies(place.scratch / "bodies"), chosen.out, chosen.quick, chosen.resume)
         if not bench.resume:
             for old in bench.out.glob("*.json"):
                 old.unlink()

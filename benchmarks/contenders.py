@@ -132,5 +132,3 @@ def installed(place: Place) -> list[str]:
 def versions(place: Place) -> dict[str, list[str]]:
     """What each peer's environment was made from."""
     return {name: (place.peers / name / "installed.txt").read_text().split() for name in installed(place)}
-
-

@@ -67,9 +67,7 @@ def figures(results: Results) -> list[Figure]:
             0.95,
             True,
         ),
-        Figure(
-            "the same with mixed aspects", ratio("mixed", "rate", of("bare", "rate")), 0.85, True
-        ),
+        Figure("the same with mixed aspects", ratio("mixed", "rate", of("bare", "rate")), 0.85, True),
         Figure(
             "translation, concurrency 1: p50 over raw run + decode + encode",
             ratio("translation_alone", "p50", of("bare", "p50")),

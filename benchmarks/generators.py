@@ -63,7 +63,7 @@ def parse_wrk(output: str, generator_cpu_seconds: float = 0.0) -> Load:
     return Load(seen["requests"], good / seconds, *cuts, failed, generator_cpu_seconds / seconds)
 
 
-def parse_k6(summary: dict[str, Any], seconds: float, generator_cpu_seconds: float = 0.0) -> Load:
+def parse_k6(summary: dict[str, Any], generator_cpu_seconds: float = 0.0) -> Load:
     """k6's summary export of overload.js."""
     metrics = summary["metrics"]
     counts = {
@@ -73,13 +73,16 @@ def parse_k6(summary: dict[str, Any], seconds: float, generator_cpu_seconds: flo
     }
     accepted = metrics.get("accepted", {"med": 0.0, "p(95)": 0.0, "p(99)": 0.0})
     cuts = (accepted[cut] / 1e3 for cut in ("med", "p(95)", "p(99)"))
-    good = counts.pop("200", 0)
+    good, rate = counts.pop("200", 0), float(metrics["statuses{code:200}"]["rate"])
+    # k6 divides by all the time it ran, the last answers included: never more than the server did
+    seconds = good / rate if rate else 0.0
     failed = {"socket" if status == "0" else status: count for status, count in counts.items()}
     dropped = int(metrics.get("dropped_iterations", {}).get("count", 0))
     if dropped:
         failed["not sent"] = dropped
     total = good + sum(counts.values())
-    return Load(total, good / seconds, *cuts, failed, generator_cpu_seconds / seconds)
+    cpu = generator_cpu_seconds / seconds if seconds else 0.0
+    return Load(total, rate, *cuts, failed, cpu)
 
 
 def wrk(url: str, work: Work, concurrency: int, seconds: float) -> Load:
@@ -106,7 +109,7 @@ def k6(binary: Path, url: str, file: Path, rate: float, clients: int, seconds: f
         output, cpu = _run([*command, str(export), *flags, str(HERE / "overload.js")], seconds + 2 * deadline)
         if not export.exists():
             raise GeneratorError(f"k6 wrote no summary: {output[-500:]}")
-        return parse_k6(json.loads(export.read_text()), seconds, cpu)
+        return parse_k6(json.loads(export.read_text()), cpu)
 
 
 def _run(command: list[str], seconds: float) -> tuple[str, float]:

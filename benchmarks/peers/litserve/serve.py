@@ -57,12 +57,14 @@ class TranslationAPI(litserve.LitAPI):
 if __name__ == "__main__":
     apis = [
         DigitAPI(max_batch_size=DIGITS_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/mnist/sample"),
-        TranslationAPI(
-            max_batch_size=PICTURES_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/translate/horse2zebra"
-        ),
+        TranslationAPI(max_batch_size=PICTURES_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/translate/horse2zebra"),
     ]
     server = litserve.LitServer(apis, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True)
     server.run(
-        host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, log_level="warning", generate_client_file=False,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        num_api_servers=1,
+        log_level="warning",
+        generate_client_file=False,
         access_log=False,
     )
