@@ -40,7 +40,7 @@ class Parts:
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
-    def timed(self, part: str, work: Callable[[], Any]) -> Any:
+    def timed(self, part: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401
         """The work's result; its time is kept."""
         start = time.perf_counter()
         result = work()

@@ -44,14 +44,14 @@ class Stopwatch:
         """Marks FastAPI's validation, and the beginning and end of every route function."""
         solve = fastapi.routing.solve_dependencies
 
-        async def solved(*arguments: Any, **named: Any) -> Any:
+        async def solved(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through
             self.mark("routed")
             return await solve(*arguments, **named)
 
         fastapi.routing.solve_dependencies = solved
         run: Callable[..., Awaitable[Any]] = fastapi.routing.run_endpoint_function
 
-        async def ran(**named: Any) -> Any:
+        async def ran(**named: Any) -> Any:  # noqa: ANN401
             self.mark("validated")
             try:
                 return await run(**named)
@@ -101,7 +101,7 @@ def totals(app: FastAPI) -> dict[str, float]:
     return sums
 
 
-async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -> dict[str, float]:
+async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -> dict[str, float]:  # noqa: ANN401
     """Microseconds a request: medians of what is timed here, means of the service's own."""
     for _ in range(WARM_UP):
         await ask(app, *question)

@@ -23,7 +23,9 @@ class ServerError(Exception):
 class Server:
     """A command that serves HTTP on 127.0.0.1:port."""
 
-    def __init__(self, name: str, command: list[str], port: int, environment: dict[str, str], cwd: Path, log: Path):
+    def __init__(
+        self, name: str, command: list[str], port: int, environment: dict[str, str], cwd: Path, log: Path
+    ) -> None:
         self.name, self.url, self._log = name, f"http://127.0.0.1:{port}", log
         self._command, self._environment, self._cwd = command, environment, cwd
         self._process: subprocess.Popen[bytes] | None = None
