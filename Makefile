@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --require-hashes
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test fit image-cpu image-gpu image-train docker-test lock clean
+.PHONY: help serve test fit bench image-cpu image-gpu image-train docker-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ test: .venv/test.installed ## install everything the tests need, check style and
 
 fit: .venv/train.installed ## install what fitting and exporting need; then .venv/bin/gan-train --help
 	@$(BIN)/gan-train --help
+
+bench: .venv/test.installed ## measure the service beside its limits and its peers (25 minutes, needs wrk), write docs/benchmarks.md
+	@$(BIN)/python benchmarks/peers/install.py build/peers
+	@$(BIN)/python -m benchmarks --peers build/peers
+	@$(BIN)/python -m benchmarks.render
 
 image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu, -train (DOCKER_BUILD_FLAGS: more flags)
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \

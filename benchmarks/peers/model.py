@@ -1,0 +1,76 @@
+"""The work that every peer serves: the same two ONNX files behind the same codecs, a batch at a time.
+
+Each peer's serve.py adds what that framework asks for and nothing else. Decoding and encoding run in a pool of one
+thread a core, as in our service; a translation batch is split by shape.
+"""
+
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image
+
+MODELS = Path(os.environ["BENCH_MODELS"])
+"""Folder of published models: <name>/<version>/model.onnx."""
+CORES = os.cpu_count() or 1
+DIGITS_A_BATCH, PICTURES_A_BATCH = 64, 16
+
+
+def open_session(name: str) -> ort.InferenceSession:
+    """The newest version of a model on the CPU, with one thread a core that does not spin while it waits."""
+    newest = max((MODELS / name).glob("*/model.onnx"), key=lambda path: int(path.parent.name))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = CORES
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(str(newest), options, providers=["CPUExecutionProvider"])
+
+
+class Digits:
+    """One digit a request; the request's content does not matter."""
+
+    def __init__(self) -> None:
+        self.session = open_session("mnist")
+        self.input = self.session.get_inputs()[0]
+        self.random = np.random.default_rng(0)
+
+    def answer(self, count: int) -> list[bytes]:
+        """`count` PNG files of 28x28."""
+        noise = self.random.standard_normal((count, self.input.shape[1]), dtype=np.float32)
+        (digits,) = self.session.run(None, {self.input.name: noise})
+        return [_encode(digit, "PNG", compress_level=1) for digit in digits]
+
+
+class Translator:
+    """One picture a request: an encoded picture in, a JPEG of the same size out."""
+
+    def __init__(self) -> None:
+        self.session = open_session("horse2zebra")
+        self.input = self.session.get_inputs()[0].name
+        self.codecs = ThreadPoolExecutor(CORES)
+
+    def answer(self, bodies: list[bytes]) -> list[bytes]:
+        """A JPEG for each body, in order."""
+        pictures = list(self.codecs.map(_decode, bodies))
+        translated: dict[int, np.ndarray] = {}
+        for shape in {picture.shape for picture in pictures}:
+            places = [i for i, picture in enumerate(pictures) if picture.shape == shape]
+            (answers,) = self.session.run(None, {self.input: np.stack([pictures[i] for i in places])})
+            translated.update(zip(places, answers, strict=True))
+        return list(self.codecs.map(_jpeg, (translated[i] for i in range(len(bodies)))))
+
+
+def _decode(body: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    return _encode(pixels, "JPEG", quality=90)
+
+
+def _encode(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
