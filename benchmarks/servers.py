@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -26,12 +27,14 @@ class Server:
     def __init__(
         self, name: str, command: list[str], port: int, environment: dict[str, str], cwd: Path, log: Path
     ) -> None:
-        self.name, self.url, self._log = name, f"http://127.0.0.1:{port}", log
+        self.name, self.url, self._log, self._port = name, f"http://127.0.0.1:{port}", log, port
         self._command, self._environment, self._cwd = command, environment, cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, probes: list[Work]) -> None:
         """Returns when each probe was answered 200. Raises ServerError."""
+        if _taken(self._port):  # its answers would pass for this server's
+            raise ServerError(f"{self.name}: port {self._port} is taken, choose others with --port")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -106,6 +109,11 @@ class Server:
         for pid in family:  # grows while it is walked
             family += children.get(pid, [])
         return family
+
+
+def _taken(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
