@@ -280,6 +280,7 @@ def main() -> None:
         try:
             measure(bench)
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave servers behind
             bench.stop()
     results = {path.stem: json.loads(path.read_text()) for path in bench.out.glob("*.json")}
     for figure in figures(results):

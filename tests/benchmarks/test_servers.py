@@ -1,3 +1,4 @@
+import socket
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,14 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open("child", "w").write(str(child.pid))
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
-PORT = 18395
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+PORT = free_port()
 
 
 def test_a_server_is_paused_resumed_and_ended_with_its_children(tmp_path: Path) -> None:
