@@ -93,16 +93,26 @@ class Bench:
         while self.running:
             self.running.popitem()[1].stop()
 
+    def alone(self, name: str) -> Server:
+        """A running contender, the others off the cores."""
+        for other, server in self.running.items():
+            if other != name:
+                server.pause()
+        self.running[name].resume()
+        return self.running[name]
+
     def load(self, name: str, work: Work, concurrency: int, seconds: float) -> dict[str, Any]:
         """One measurement of a running contender."""
-        server = self.running[name]
+        server = self.alone(name)
         before, start = server.cpu_seconds(), time.monotonic()
         load = generators.wrk(server.url, work, concurrency, seconds)
         load.server_cpu = (server.cpu_seconds() - before) / (time.monotonic() - start)
         return dataclasses.asdict(load)
 
     def bare(self, *arguments: str, seconds: float) -> dict[str, Any]:
-        """One bare loop, in its own process."""
+        """One bare loop, in its own process, no server on the cores."""
+        for server in self.running.values():
+            server.pause()
         command = [self.place.python, str(ROOT / "benchmarks" / "limits.py"), "--models", str(self.place.models)]
         done = subprocess.run(
             [*command, *arguments, "--seconds", str(seconds)],
@@ -188,7 +198,7 @@ def overload(bench: Bench) -> dict[str, Any]:
     if not bench.start("service"):
         raise ServerError("the service does not start")
     work = contenders.translation("service", bench.bodies)
-    server, seconds = bench.running["service"], bench.seconds(30)
+    server, seconds = bench.alone("service"), bench.seconds(30)
     peaks = [bench.load("service", work, SATURATED, bench.seconds(10))]
     rate = 10 * peaks[0]["rate"]
     before, start = server.cpu_seconds(), time.monotonic()
@@ -270,6 +280,7 @@ def main() -> None:
         try:
             measure(bench)
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave servers behind
             bench.stop()
     results = {path.stem: json.loads(path.read_text()) for path in bench.out.glob("*.json")}
     for figure in figures(results):

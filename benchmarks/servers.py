@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -26,12 +27,14 @@ class Server:
     def __init__(
         self, name: str, command: list[str], port: int, environment: dict[str, str], cwd: Path, log: Path
     ) -> None:
-        self.name, self.url, self._log = name, f"http://127.0.0.1:{port}", log
+        self.name, self.url, self._log, self._port = name, f"http://127.0.0.1:{port}", log, port
         self._command, self._environment, self._cwd = command, environment, cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, probes: list[Work]) -> None:
         """Returns when each probe was answered 200. Raises ServerError."""
+        if _taken(self._port):  # its answers would pass for this server's
+            raise ServerError(f"{self.name}: port {self._port} is taken, choose others with --port")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -70,15 +73,22 @@ class Server:
         """CPU time of the server and of every process under it."""
         return sum(map(_cpu_seconds, self._family()))
 
+    def pause(self) -> None:
+        """Takes it off the cores: some servers poll while nothing is asked of them, which others would pay for."""
+        _signal(self._family(), signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undoes `pause`."""
+        _signal(self._family(), signal.SIGCONT)
+
     def stop(self) -> None:
         """Asks, then kills, the whole family."""
         if self._process is None:
             return
+        self.resume()
         family = self._family()
         for end in (signal.SIGTERM, signal.SIGKILL):
-            for pid in family:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, end)
+            _signal(family, end)
             until = time.monotonic() + STOP_SECONDS
             while self._process.poll() is None or any(map(_alive, family)):
                 if time.monotonic() > until:
@@ -99,6 +109,17 @@ class Server:
         for pid in family:  # grows while it is walked
             family += children.get(pid, [])
         return family
+
+
+def _taken(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _stat(pid: int) -> list[str]:

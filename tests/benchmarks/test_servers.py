@@ -1,0 +1,50 @@
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.generators import Work
+from benchmarks.servers import Server, ServerError
+
+SERVE = """
+import subprocess, sys, http.server
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("child", "w").write(str(child.pid))
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+PORT = free_port()
+
+
+def test_a_server_is_paused_resumed_and_ended_with_its_children(tmp_path: Path) -> None:
+    server = Server("x", [sys.executable, "-c", SERVE, str(PORT)], PORT, {}, tmp_path, tmp_path / "log")
+    server.start([Work("/child")])
+    child = int((tmp_path / "child").read_text())
+    server.pause()
+    assert Path(f"/proc/{child}/stat").read_text().split()[2] == "T"
+    server.resume()
+    assert server.answers(Work("/child"))
+    assert not server.answers(Work("/nothing"))
+    assert server.cpu_seconds() > 0
+    with pytest.raises(ServerError, match="taken"):
+        Server("y", [sys.executable, "-c", "1/0"], PORT, {}, tmp_path, tmp_path / "other").start([Work("/child")])
+    server.pause()
+    server.stop()
+    time.sleep(0.2)
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_a_server_that_ends_at_once_is_an_error_that_names_its_log(tmp_path: Path) -> None:
+    server = Server("x", [sys.executable, "-c", "1/0"], PORT, {}, tmp_path, tmp_path / "log")
+    with pytest.raises(ServerError, match="log"):
+        server.start([Work("/")])
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text()
