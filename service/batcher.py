@@ -103,9 +103,15 @@ class Batcher:
         slots: Slots,
         queue_size: int,
         metrics: Metrics,
+        inline_rows: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`slots` are shared with the other models of the device. `queue_size`: requests that may wait."""
+        """`slots` are shared with the other models of the device. `queue_size`: requests that may wait.
+
+        `inline_rows`: a batch of so few runs on the event loop itself, since it takes less than the way to a thread
+        and back.
+        """
+        self._inline_rows = inline_rows
         self._name, self._run, self._take, self._slots, self._queue_size = name, run, take, slots, queue_size
         self._metrics, self._clock = metrics, clock
         self._depth = metrics.queue_depth.labels(name)
@@ -113,6 +119,7 @@ class Batcher:
         self._queue: deque[_Entry] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._held = 0
+        self._scheduled = False
         self._failures = 0
         self._failing_since: float | None = None
         self._seconds_a_row = 0.0
@@ -155,21 +162,27 @@ class Batcher:
     async def submit(self, rows: Rows, timeout_seconds: float) -> Answers:
         """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError."""
         self._check_room()
-        now = self._clock()
-        entry = _Entry(rows, asyncio.get_running_loop().create_future(), now + timeout_seconds, now)
+        now, loop = self._clock(), asyncio.get_running_loop()
+        entry = _Entry(rows, loop.create_future(), now + timeout_seconds, now)
         self._queue.append(entry)
-        self._dispatch()
+        self._dispatch_soon()
+        timer = loop.call_later(timeout_seconds, _expire, entry.future, timeout_seconds)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await entry.future
-        except TimeoutError:
-            raise DeadlineError(f"no result within {timeout_seconds:g} s") from None
+            return await entry.future
         finally:
+            timer.cancel()
             if entry.left:  # gone or late: it makes room at once
                 self._drop_lost()
 
+    def _dispatch_soon(self) -> None:
+        """After the requests that arrived together have all been queued."""
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
         """Starts batches as long as anything waits and a slot is free."""
+        self._scheduled = False
         while self._queue and (slot := self._slots.claim(self._dispatch)):
             self._drop_lost()
             if not self._queue:
@@ -225,7 +238,10 @@ class Batcher:
         start = self._clock()
         try:
             rows = np.concatenate([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
-            answers = await asyncio.get_running_loop().run_in_executor(slot.thread, self._run, slot, rows, alone)
+            if len(rows) <= self._inline_rows:
+                answers = self._run(slot, rows, alone)
+            else:
+                answers = await asyncio.get_running_loop().run_in_executor(slot.thread, self._run, slot, rows, alone)
             if len(answers) != len(rows):
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
@@ -272,3 +288,8 @@ class Batcher:
         if any(entry.future.done() or entry.deadline <= now for entry in self._queue):
             self._queue = deque(e for e in self._queue if not e.future.done() and e.deadline > now)
             self._depth.set(len(self._queue))
+
+
+def _expire(future: asyncio.Future[Answers], seconds: float) -> None:
+    if not future.done():
+        future.set_exception(DeadlineError(f"no result within {seconds:g} s"))

@@ -13,6 +13,9 @@ from service.slots import Slot
 
 PROVIDER = "CPUExecutionProvider"
 
+INLINE_DIGITS = 16
+"""About a millisecond; to hand a batch to a thread and back takes as long where the event loop is busy."""
+
 
 class CpuSession:
     """Batches run side by side, one thread each, which costs nothing for synchronisation and leaves no core idle.
@@ -29,6 +32,7 @@ class CpuSession:
         Raises whatever ONNX Runtime does for a file that is no model or not the card's.
         """
         self._feed, self._sampler, self._batch, self._pictures = feeder(card), card.latent is not None, batch, pictures
+        self.inline_rows = INLINE_DIGITS if self._sampler else 0
         path = str(folder / MODEL_FILE)
         self._narrow = _open(path, 1)
         self._wide = _open(path, threads) if threads > 1 and not self._sampler else self._narrow

@@ -50,7 +50,7 @@ class CudaSession:
     Batches are padded to a few sizes; of usual shape each is captured as a CUDA graph when the model is loaded.
     """
 
-    provider = cuda.PROVIDER
+    provider, inline_rows = cuda.PROVIDER, 0
 
     def __init__(self, folder: Path, card: ModelCard, slots: Slots, settings: Settings) -> None:
         """Raises whatever ONNX Runtime does where CUDA does not work, also when a node would run on the CPU."""

@@ -23,7 +23,7 @@ from service.tracing import span_ids
 
 GONE = 499
 """Status under which a request is counted whose client did not wait for the answer."""
-UNWATCHED_SECONDS = 0.02
+UNWATCHED_SECONDS = 0.1
 """Time from a request's last byte in which its client's hang-up goes unnoticed."""
 OTHER = "other"
 """Route under which requests are counted that match none."""

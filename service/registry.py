@@ -115,7 +115,7 @@ def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) 
     session, name = loaded.session, f"{card.name}/{card.version}"
     metrics.model_info.labels(name, card.version, card.task, session.provider, str(card.sha256)).set(1)
     metrics.expect_model(name)
-    batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics)
+    batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics, session.inline_rows)
     return Model(card, folder, session.provider, loaded.fallback_reason, batcher)
 
 

@@ -29,6 +29,8 @@ class Session(Protocol):
 
     provider: str
     """ONNX Runtime's name of what runs it."""
+    inline_rows: int
+    """Batches of so few rows take less time than the way to a thread and back."""
 
     def take(self, shape: tuple[int, ...], waiting: int) -> int:
         """How many of `waiting` items of `shape` run together."""

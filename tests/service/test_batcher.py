@@ -103,6 +103,7 @@ def submit(batcher: Batcher) -> Submit:
     async def queue(*values: int, width: int = 1, seconds: float = PATIENCE_S) -> Task:
         task = asyncio.create_task(batcher.submit(rows_of(values, width), seconds))
         await asyncio.sleep(0)  # the task runs until it waits for its result
+        await asyncio.sleep(0)  # what is free takes it
         return task
 
     return queue
@@ -494,7 +495,35 @@ async def pair(model: Latched, metrics: Metrics) -> AsyncIterator[tuple[Batcher,
 async def begin(batcher: Batcher, *values: int) -> Task:
     task = asyncio.create_task(batcher.submit(rows_of(values), PATIENCE_S))
     await asyncio.sleep(0)
+    await asyncio.sleep(0)
     return task
+
+
+async def test_requests_that_arrive_together_run_together_on_an_idle_model(model: Latched, batcher: Batcher) -> None:
+    tasks = [asyncio.create_task(batcher.submit(rows_of((value,)), PATIENCE_S)) for value in (1, 2, 3)]
+    assert await model.entered() == [1, 2, 3]
+    model.let_through()
+    assert [(await task).tolist() for task in tasks] == [[[3]], [[6]], [[9]]]
+
+
+async def test_a_batch_of_few_rows_runs_on_the_event_loop_and_a_larger_one_does_not(
+    slots: Slots, metrics: Metrics
+) -> None:
+    threads: dict[int, int] = {}
+
+    def run(slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
+        threads[len(rows)] = threading.get_ident()
+        if (rows == POISON).any():
+            raise ValueError("poison")
+        return rows * 3
+
+    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics, inline_rows=2)
+    assert (await batcher.submit(rows_of((1, 2)), PATIENCE_S)).tolist() == [[3], [6]]
+    assert (await batcher.submit(rows_of((1, 2, 3)), PATIENCE_S)).tolist() == [[3], [6], [9]]
+    assert threads[2] == threading.get_ident() != threads[3]
+    with pytest.raises(InferenceError):
+        await batcher.submit(rows_of((POISON,)), PATIENCE_S)
+    assert (await batcher.submit(rows_of((5,)), PATIENCE_S)).tolist() == [[15]]
 
 
 async def test_a_second_slot_takes_what_arrives_while_the_first_runs(
