@@ -113,6 +113,10 @@ class GanConfig(FitConfig):
     def _one_kind(self) -> Self:
         if self.conditional and self.stacked:
             raise ValueError("--conditional asks for one of ten digits, --stacked has 1,000 kinds: choose one of them")
+        if self.clusters and (self.conditional or self.stacked):
+            raise ValueError("--clusters finds kinds of plain digits: leave it out with --conditional and --stacked")
+        if self.clusters == 1:
+            raise ValueError("--clusters 1 leaves nothing to choose from: 2 or more, or 0")
         return self
 
 

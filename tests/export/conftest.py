@@ -65,10 +65,18 @@ def _state(task: str, config: dict[str, Any], averages: dict[str, nn.Module]) ->
 def gan_state() -> dict[str, Any]:
     """What a fit of the vanilla GAN saves, as far as the export reads it."""
     torch.manual_seed(0)
-    generator = gan.Generator(LATENT, WIDTH)
+    generator = gan.Generator(LATENT, WIDTH, clusters=3)
+    generator.share_out(torch.tensor([0.5, 0.2, 0.3]))
     for _ in range(3):
         generator(torch.randn(64, LATENT))  # moves the running means away from 0 and 1
-    config = {"latent": LATENT, "width": WIDTH, "conditional": False, "stacked": False, "cache": "/home/me/cache"}
+    config = {
+        "latent": LATENT,
+        "width": WIDTH,
+        "conditional": False,
+        "stacked": False,
+        "clusters": 3,
+        "cache": "/home/me/cache",
+    }
     return _state("gan", config, {"generator": generator})
 
 
@@ -79,7 +87,7 @@ def conditional_state() -> dict[str, Any]:
     generator = gan.Generator(LATENT, WIDTH, classes=10)
     for _ in range(3):
         generator(torch.randn(64, LATENT), torch.arange(64) % 10)
-    config = {"latent": LATENT, "width": WIDTH, "conditional": True, "stacked": False}
+    config = {"latent": LATENT, "width": WIDTH, "conditional": True, "stacked": False, "clusters": 0}
     return _state("gan", config, {"generator": generator})
 
 

@@ -68,7 +68,7 @@ def test_the_card_of_a_translator_tells_direction_and_sizes(published: Path) -> 
 
 def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> None:
     config = read_card(published / "mnist" / "1").training.config
-    assert config == {"seed": 0, "latent": 4, "width": 2, "conditional": False, "stacked": False}
+    assert config == {"seed": 0, "latent": 4, "width": 2, "conditional": False, "stacked": False, "clusters": 3}
 
 
 def test_the_card_tells_what_parity_was_found_on_which_inputs(published: Path) -> None:

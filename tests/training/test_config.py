@@ -18,3 +18,14 @@ def test_a_crop_that_the_networks_cannot_take_is_refused(crop):
 def test_conditional_and_stacked_exclude_each_other():
     with pytest.raises(ValidationError, match="choose one of them"):
         GanConfig(conditional=True, stacked=True)
+
+
+@pytest.mark.parametrize("settings", [{"conditional": True}, {"stacked": True}])
+def test_clusters_are_for_plain_digits(settings):
+    with pytest.raises(ValidationError, match="--clusters"):
+        GanConfig(clusters=8, **settings)
+
+
+def test_one_cluster_is_none_to_choose_from():
+    with pytest.raises(ValidationError, match="2 or more"):
+        GanConfig(clusters=1)

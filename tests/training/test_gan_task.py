@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from training.collapse import CollapseWatch
+from training.data.clusters import cluster
 from training.distributed import World
 from training.gan_task import GanTask
 
@@ -296,3 +297,39 @@ def test_a_resumed_run_goes_on_counting_bad_ticks(gan_task: Build) -> None:
     assert first.inspect(8)[1] is None
     second.restore(first.state())
     assert second.inspect(16)[1] is not None
+
+
+def test_clusters_are_shared_out_as_the_data_has_them_and_judged(gan_task: Build) -> None:
+    task = gan_task(clusters=3)
+    chosen = task.networks["generator"].cluster(torch.randn(50_000, 4, generator=torch.Generator().manual_seed(0)))
+    found = torch.bincount(cluster(task.digits.images, 3, seed=0)) / 32
+    assert (torch.bincount(chosen) / 50_000).tolist() == pytest.approx(found.tolist(), abs=0.02)
+    before = weights(task.networks["discriminator"])
+    task.step(0)
+    assert "classes.weight" in moved(task.networks["discriminator"], before)
+
+
+def test_fakes_are_judged_as_the_cluster_that_their_noise_chose(gan_task: Build) -> None:
+    task = gan_task(clusters=3)
+    made: list[Tensor] = []
+    judged: list[Tensor] = []
+    task.networks["generator"].register_forward_pre_hook(lambda _, inputs: made.append(inputs[0]))
+    judge = task.judge
+
+    def note(images: Tensor, label: Tensor | None = None) -> Tensor:
+        assert label is not None
+        judged.append(label)
+        return judge(images, label)
+
+    task.judge = note
+    task.step(0)
+    expected = task.networks["generator"].cluster(made[0])
+    assert torch.equal(judged[0][4:], expected)  # beside the four real ones
+    assert torch.equal(judged[1], expected)
+
+
+def test_the_averaged_generator_chooses_among_the_same_clusters(gan_task: Build) -> None:
+    task = gan_task(clusters=3)
+    task.step(0)
+    task.update_averages(4)
+    assert torch.equal(task.averages["generator"].thresholds, task.networks["generator"].thresholds)

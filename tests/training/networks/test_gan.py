@@ -93,3 +93,31 @@ def test_evaluation_leaves_the_spectral_norm_alone() -> None:
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network(torch.zeros(1, 1, 28, 28))
     assert all(torch.equal(before[name], buffer) for name, buffer in network.named_buffers())
+
+
+def test_noise_chooses_clusters_as_often_as_they_were_shared_out() -> None:
+    generator = Generator(4, 2, clusters=3)
+    generator.share_out(torch.tensor([0.2, 0.5, 0.3]))
+    chosen = generator.cluster(torch.randn(100_000, 4, generator=torch.Generator().manual_seed(0)))
+    assert (torch.bincount(chosen) / 100_000).tolist() == pytest.approx([0.2, 0.5, 0.3], abs=0.01)
+
+
+def test_until_told_otherwise_clusters_are_equally_frequent() -> None:
+    chosen = Generator(4, 2, clusters=5).cluster(torch.randn(50_000, 4, generator=torch.Generator().manual_seed(0)))
+    assert (torch.bincount(chosen) / 50_000).tolist() == pytest.approx([0.2] * 5, abs=0.01)
+
+
+def test_the_first_number_of_z_does_no_more_than_choose_the_cluster() -> None:
+    generator, z = Generator(4, 2, clusters=2).eval(), torch.randn(3, 4)
+    z[:, 0] = torch.tensor([0.1, 2.0, -0.1])
+    z[1:, 1:] = z[0, 1:]
+    same, as_well, other = generator(z)
+    assert torch.allclose(same, as_well)
+    assert not torch.allclose(same, other)
+
+
+def test_the_shares_are_kept_with_the_weights() -> None:
+    one, other = Generator(4, 2, clusters=3), Generator(4, 2, clusters=3)
+    one.share_out(torch.tensor([0.1, 0.1, 0.8]))
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one.thresholds, other.thresholds)
