@@ -39,6 +39,6 @@ def test_the_suffix_sets_a_variant_apart(gan_state: State, cyclegan_state: State
 
 def test_stacked_digits_are_not_exported(gan_state: State) -> None:
     averages = {"generator": gan.Generator(4, 2, channels=3).state_dict()}
-    state = {**gan_state, "averages": averages, "config": {**gan_state["config"], "stacked": True}}
+    state = {**gan_state, "averages": averages, "config": {**gan_state["config"], "clusters": 0, "stacked": True}}
     with pytest.raises(CheckpointError, match="gan-train evaluate"):
         exportables(state)

@@ -23,7 +23,9 @@ from service.card import (
     read_card,
     sha256_of,
 )
-from service.session import Session
+from service.cpu_session import CpuSession
+from service.latents import latents
+from service.slots import Slot
 from training import checkpoint, provenance
 from training.checkpoint import CheckpointError
 from training.evaluation.candidate import graph_sha256
@@ -40,6 +42,11 @@ def folder(tmp_path: Path, published: Path) -> Path:
 def embedded_card(folder: Path) -> ModelCard:
     properties = {prop.key: prop.value for prop in onnx.load(folder / MODEL_FILE).metadata_props}
     return ModelCard.model_validate_json(properties[METADATA_KEY])
+
+
+def answers(folder: Path, rows: np.ndarray) -> np.ndarray:
+    """Of the service."""
+    return CpuSession(folder, read_card(folder), threads=1, batch=64, pictures=1).run(Slot(0), rows, alone=True)
 
 
 # what is published
@@ -87,9 +94,9 @@ def test_the_card_has_the_hash_of_the_file_and_the_file_the_rest_of_the_card(pub
 
 def test_the_service_gets_pytorchs_digits(published: Path, gan_state: dict[str, Any]) -> None:
     folder = published / "mnist" / "1"
-    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(9))
-    served = Session(folder, read_card(folder), "cpu", threads=1).run(z.numpy())
-    expected = exportables(gan_state)[0].graph(z).numpy()
+    seeds = np.arange(50, dtype=np.uint64)
+    served = answers(folder, seeds[:, None])
+    expected = exportables(gan_state)[0].graph(torch.from_numpy(latents(seeds, 4))).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert expected.std() > 0
 
@@ -98,7 +105,7 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
     folder = published / "horse2zebra" / "1"
     dice = torch.Generator().manual_seed(9)
     image = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8, generator=dice)
-    served = Session(folder, read_card(folder), "cpu", threads=1).run(image.numpy())
+    served = answers(folder, image.numpy())
     expected = exportables(cyclegan_state)[0].graph(image).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert expected.std() > 0
@@ -265,12 +272,12 @@ def test_scores_change_the_card_and_the_file(folder: Path, report: Callable[...,
 
 
 def test_scores_leave_the_graph_as_it_was(folder: Path, report: Callable[..., Path]) -> None:
-    z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    seeds = np.arange(5, dtype=np.uint64)[:, None]
     before = onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True)
-    digits = Session(folder, read_card(folder), "cpu", threads=1).run(z)
-    card = attach_scores(folder, report())
+    digits = answers(folder, seeds)
+    attach_scores(folder, report())
     assert onnx.load(folder / MODEL_FILE).graph.SerializeToString(deterministic=True) == before
-    assert (Session(folder, card, "cpu", threads=1).run(z) == digits).all()
+    assert (answers(folder, seeds) == digits).all()
 
 
 def test_scores_replace_those_before(folder: Path, report: Callable[..., Path]) -> None:
@@ -322,9 +329,9 @@ def test_a_sampler_with_labels_takes_them_as_its_second_input(
     assert [value.name for value in graph.input] == ["z", "label"]
     assert graph.input[1].type.tensor_type.shape.dim[0].dim_param == "N"
 
-    z, labels = torch.randn(7, 4, generator=torch.Generator().manual_seed(9)), torch.tensor([0, 9, 3, 3, 1, 8, 5])
-    rows = np.column_stack([z.numpy(), labels.numpy().astype(np.float32)])
-    served = Session(folder, card, "cpu", threads=1).run(rows)
-    expected = exportables(conditional_state)[0].graph(z, labels).numpy()
+    seeds, labels = np.arange(7, dtype=np.uint64), torch.tensor([0, 9, 3, 3, 1, 8, 5])
+    rows = np.column_stack([seeds, labels.numpy().astype(np.uint64)])
+    served = answers(folder, rows)
+    expected = exportables(conditional_state)[0].graph(torch.from_numpy(latents(seeds, 4)), labels).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
-    assert (served[2] != Session(folder, card, "cpu", threads=1).run(rows[2:3] + np.float32([0, 0, 0, 0, 1]))[0]).any()
+    assert (served[2] != answers(folder, rows[2:3] + np.array([0, 1], np.uint64))[0]).any()
