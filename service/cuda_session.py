@@ -59,7 +59,7 @@ class CudaSession:
         self._lanes = []
         for slot in slots.all:
             memory = memories[slot.index % len(memories)]
-            session = _open(folder / MODEL_FILE, provider_options(settings, memory.device_id))
+            session = open_session(folder / MODEL_FILE, provider_options(settings, memory.device_id))
             lane = Lane(session, card, memory, sizes, pictures, graphs=settings.cuda_graphs)
             slot.thread.submit(lane.prepare).result()
             self._lanes.append(lane)
@@ -132,7 +132,8 @@ class Lane:
         return Binding(self._session, self._feed(rows), output, self._memory, graph)
 
 
-def _open(path: Path, options: dict[str, str]) -> ort.InferenceSession:
+def open_session(path: Path, options: dict[str, str]) -> ort.InferenceSession:
+    """A session whose every node runs on the GPU. Raises RuntimeError or what ONNX Runtime does where it would not."""
     session_options = ort.SessionOptions()
     session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     session = ort.InferenceSession(str(path), session_options, providers=[(cuda.PROVIDER, options)])

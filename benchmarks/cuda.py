@@ -1,0 +1,77 @@
+"""What the CUDA options are worth on this machine: .venv/bin/python benchmarks/cuda.py [--device cpu]
+
+Prints items a second of batches of every size, bound to their buffers, copies included: as the service runs them by
+default, and with each option changed. --device cpu tries the script itself where there is no GPU.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from service import cuda
+from service.card import MODEL_FILE, read_card
+from service.cuda_session import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
+from service.memory import HostMemory, Memory
+from service.settings import BUNDLED_MODELS, Settings
+
+SECONDS, ROUNDS = 0.5, 3
+VARIANTS = {
+    "default": Settings(),
+    "no CUDA graphs": Settings(cuda_graphs=False),
+    "no TF32": Settings(cuda_tf32=False),
+    "exhaustive search": Settings(cuda_conv_search="exhaustive"),
+}
+
+
+def open_lane(folder: Path, settings: Settings, memory: Memory) -> Lane:
+    """A model as one slot runs it."""
+    path, card = folder / MODEL_FILE, read_card(folder)
+    if memory.device == "cuda":
+        session = open_session(path, provider_options(settings, memory.device_id))
+    else:
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    lane = Lane(session, card, memory, settings.batch_sizes, PICTURES, graphs=settings.cuda_graphs)
+    lane.prepare()
+    return lane
+
+
+def rate(lane: Lane, rows: np.ndarray) -> float:
+    """Items a second."""
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        lane.run(rows)
+        done += len(rows)
+    return done / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measures and prints a Markdown table for each model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    device = parser.parse_args().device
+    if device == "cuda" and (missing := cuda.missing_part()):
+        sys.exit(f"no working CUDA here: {missing}")
+    memory: Memory = cuda.CudaMemory(0) if device == "cuda" else HostMemory()
+    for folder in sorted(BUNDLED_MODELS.glob("*/*/")):
+        card = read_card(folder)
+        lanes = {name: open_lane(folder, settings, memory) for name, settings in VARIANTS.items()}
+        print(f"\n{card.name}/{card.version}, items a second on {device}\n\n| batch | {' | '.join(VARIANTS)} |")
+        print("|---" * (1 + len(VARIANTS)) + "|")
+        sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= PICTURES]
+        for size in sizes:
+            picture = (USUAL_SIDE, USUAL_SIDE, 3)
+            rows = np.zeros((size, *picture), np.uint8)
+            if card.latent is not None:
+                rows = np.arange(size * (1 + (card.label is not None)), dtype=np.uint64).reshape(size, -1) % 10
+            found = [[rate(lane, rows) for lane in lanes.values()] for _ in range(ROUNDS)]
+            medians = [statistics.median(column) for column in zip(*found, strict=True)]
+            print(f"| {size} | {' | '.join(f'{value:,.0f}' for value in medians)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
