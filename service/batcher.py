@@ -38,6 +38,10 @@ FAILURES_IN_A_ROW = 5
 """So many batches in a row in which nothing succeeded are no longer the requests' fault."""
 
 
+IN_TIME = 0.8
+"""Part of a request's time that may pass, as it looks, before its turn comes."""
+
+
 class QueueFullError(Exception):
     """No room; `retry_after_seconds` is when there should be."""
 
@@ -138,30 +142,40 @@ class Batcher:
         return None if self._failing_since is None else self._clock() - self._failing_since
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, timeout_seconds: float) -> Iterator[None]:
         """Holds a place in the queue while a request's picture is decoded, so that memory is bounded too.
 
-        Raises QueueFullError when there is none.
+        Raises QueueFullError when there is none, or none whose turn comes in time.
         """
-        self._check_room()
+        self._check_room(timeout_seconds)
         self._held += 1
         try:
             yield
         finally:
             self._held -= 1
 
-    def _check_room(self) -> None:
-        if len(self._queue) + self._held < self._queue_size:
-            return
-        self._drop_lost()
-        if len(self._queue) + self._held >= self._queue_size:
-            waiting = sum(entry.left for entry in self._queue)
-            seconds = waiting * self._seconds_a_row / len(self._slots.all)
-            raise QueueFullError(min(60, max(1, math.ceil(seconds))))
+    def _check_room(self, timeout_seconds: float) -> None:
+        """Turns away what there is no room for, and what would be late: to queue it would make others late too.
+
+        A request's own rows do not count, or an idle model would refuse what it has never tried.
+        """
+        if not self._has_room(timeout_seconds):
+            self._drop_lost()
+            if not self._has_room(timeout_seconds):
+                raise QueueFullError(min(60, max(1, math.ceil(self._seconds_to_wait()))))
+
+    def _has_room(self, timeout_seconds: float) -> bool:
+        short = len(self._queue) + self._held < self._queue_size
+        return short and self._seconds_to_wait() <= IN_TIME * timeout_seconds
+
+    def _seconds_to_wait(self) -> float:
+        """Until what is queued now has run, at the pace of late."""
+        waiting = self._held + sum(entry.left for entry in self._queue)
+        return waiting * self._seconds_a_row / len(self._slots.all)
 
     async def submit(self, rows: Rows, timeout_seconds: float) -> Answers:
         """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError."""
-        self._check_room()
+        self._check_room(timeout_seconds)
         now, loop = self._clock(), asyncio.get_running_loop()
         entry = _Entry(rows, loop.create_future(), now + timeout_seconds, now)
         self._queue.append(entry)

@@ -37,10 +37,10 @@ class State:
         return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
 
     @contextmanager
-    def place(self, model: Model) -> Iterator[None]:
-        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 when it is full."""
+    def place(self, model: Model, deadline: Deadline) -> Iterator[None]:
+        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 when there is none."""
         try:
-            with model.batcher.place():
+            with model.batcher.place(deadline.left):
                 yield
         except QueueFullError as error:
             raise _busy(error) from error

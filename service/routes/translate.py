@@ -77,10 +77,10 @@ async def translate(
         note_codec(shared.metrics, "encode", kind, start)
         return answer
 
-    with shared.place(model):  # there is none: say so before the body is read
+    with shared.place(model, deadline):  # there is none: say so before the body is read
         pass
     body = await _read_in_time(request, deadline)
-    with shared.place(model):
+    with shared.place(model, deadline):
         rows, original, kind = await shared.in_codec_thread(prepare, body)
     translated = await shared.infer(model, rows, deadline)
     answer = await shared.in_codec_thread(finish, translated[0], original, kind)

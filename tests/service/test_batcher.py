@@ -189,25 +189,25 @@ async def test_a_full_queue_turns_a_request_away(submit: Submit, batcher: Batche
     with pytest.raises(QueueFullError) as caught:
         await batcher.submit(rows_of((7,)), PATIENCE_S)
     assert caught.value.retry_after_seconds >= 1
-    with pytest.raises(QueueFullError), batcher.place():
+    with pytest.raises(QueueFullError), batcher.place(PATIENCE_S):
         pass
 
 
 @pytest.mark.usefixtures("busy")
 async def test_a_held_place_counts_until_it_is_given_back(submit: Submit, batcher: Batcher) -> None:
-    with batcher.place():
+    with batcher.place(PATIENCE_S):
         for value in range(1, QUEUE_SIZE):
             await submit(value)
         with pytest.raises(QueueFullError):
             await batcher.submit(rows_of((7,)), PATIENCE_S)
     await submit(8)
-    with pytest.raises(QueueFullError), batcher.place():
+    with pytest.raises(QueueFullError), batcher.place(PATIENCE_S):
         pass
 
 
 async def test_a_place_is_given_back_after_an_error(batcher: Batcher) -> None:
     for _ in range(2 * QUEUE_SIZE):
-        with pytest.raises(ValueError, match="broken"), batcher.place():
+        with pytest.raises(ValueError, match="broken"), batcher.place(PATIENCE_S):
             raise ValueError("broken")
 
 
@@ -222,9 +222,25 @@ async def test_retry_after_is_the_time_that_the_waiting_rows_take(
     for _ in range(QUEUE_SIZE - 1):
         await submit(1, 2)
     assert not blocker.done()
-    with pytest.raises(QueueFullError) as caught, batcher.place():
+    with pytest.raises(QueueFullError) as caught, batcher.place(PATIENCE_S):
         pass  # 4 rows of the blocker and 5 times 2, a second each
     assert caught.value.retry_after_seconds == 14
+
+
+async def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once(
+    model: Latched, submit: Submit, batcher: Batcher, busy: Task
+) -> None:
+    model.clock = 5.0  # a row takes a second, by the estimate that moves a fifth of the way
+    model.let_through()
+    await busy
+    await submit(*range(4))
+    await model.entered()
+    await submit(*range(100, 108))
+    with pytest.raises(QueueFullError) as caught, batcher.place(9.9):
+        pass  # 8 rows wait, 8 s are more than four fifths of its time
+    assert caught.value.retry_after_seconds == 8
+    with batcher.place(10.1):
+        pass
 
 
 async def test_retry_after_is_at_most_a_minute(busy: Task, model: Latched, submit: Submit, batcher: Batcher) -> None:
@@ -233,9 +249,8 @@ async def test_retry_after_is_at_most_a_minute(busy: Task, model: Latched, submi
     await busy
     await submit(1)
     await model.entered()
-    for _ in range(QUEUE_SIZE):
-        await submit(1)
-    with pytest.raises(QueueFullError) as caught, batcher.place():
+    await submit(1)
+    with pytest.raises(QueueFullError) as caught, batcher.place(PATIENCE_S):
         pass
     assert caught.value.retry_after_seconds == 60
 
@@ -248,7 +263,7 @@ async def test_a_cancelled_request_leaves_the_queue_and_the_others_stay(
     tasks[1].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
-    with batcher.place():
+    with batcher.place(PATIENCE_S):
         assert depth() == 2
     model.let_through(2)
     assert [(await tasks[i]).tolist() for i in (0, 2)] == [[[3]], [[9]]]
@@ -295,7 +310,7 @@ async def test_a_request_whose_time_is_up_makes_room(model: Latched, submit: Sub
     for value in range(QUEUE_SIZE):
         await submit(value, seconds=20.0)
     model.clock = 20.0
-    with batcher.place():
+    with batcher.place(PATIENCE_S):
         pass
 
 
