@@ -74,7 +74,12 @@ class Server:
         return sum(map(_cpu_seconds, self._family()))
 
     def pause(self) -> None:
-        """Takes it off the cores: some servers poll while nothing is asked of them, which others would pay for."""
+        """Takes it off the cores: some servers poll while nothing is asked of them, which others would pay for.
+
+        Not Triton: it takes a backend that does not answer for dead, and ends.
+        """
+        if self.name == "triton":
+            return
         _signal(self._family(), signal.SIGSTOP)
 
     def resume(self) -> None:
