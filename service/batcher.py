@@ -173,9 +173,13 @@ class Batcher:
         waiting = self._held + sum(entry.left for entry in self._queue)
         return waiting * self._seconds_a_row / len(self._slots.all)
 
-    async def submit(self, rows: Rows, timeout_seconds: float) -> Answers:
-        """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError."""
-        self._check_room(timeout_seconds)
+    async def submit(self, rows: Rows, timeout_seconds: float, admitted: bool = False) -> Answers:
+        """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError.
+
+        `admitted`: the request has just given back its `place`, and is not asked again whether it may come in.
+        """
+        if not admitted:
+            self._check_room(timeout_seconds)
         now, loop = self._clock(), asyncio.get_running_loop()
         entry = _Entry(rows, loop.create_future(), now + timeout_seconds, now)
         self._queue.append(entry)
@@ -260,7 +264,7 @@ class Batcher:
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
             if len(batch) > 1:
-                return any([await self._execute(slot, [part], alone) for part in batch])
+                return any([await self._execute(slot, [part], alone) for part in batch if not part.entry.future.done()])
             self._fail(batch[0].entry, error)
             return False
         seconds = self._clock() - start

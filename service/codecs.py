@@ -1,5 +1,6 @@
 """Pictures to pixels and back; every function is blocking and runs in the codec threads."""
 
+import errno
 import io
 import struct
 import tempfile
@@ -111,7 +112,9 @@ def encode(image: Image.Image, kind: Format) -> bytes:
         with tempfile.TemporaryFile() if large else io.BytesIO() as buffer:
             try:
                 image.save(buffer, format=kind, **options)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # our fault, not the picture's
+                    raise
                 continue
             buffer.seek(0)
             return buffer.read()

@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import io
 import sys
+import weakref
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,11 @@ def missing_part() -> str | None:
     absent = [name for name in libraries if not _loads(name)]
     if absent:
         return f"{', '.join(absent)} cannot be loaded; {_CURE[sys.platform]}"
-    return None
+    try:
+        count = device_count()
+    except RuntimeError as error:  # a driver too old, say
+        return f"CUDA does not start: {error}"
+    return None if count else "CUDA sees no GPU"
 
 
 def device_count() -> int:
@@ -65,6 +71,7 @@ class CudaMemory:
         array = np.zeros(shape, dtype)
         pointer, portable = ctypes.c_void_p(array.ctypes.data), 1
         _check(_runtime().cudaHostRegister(pointer, ctypes.c_size_t(array.nbytes), portable), "cudaHostRegister")
+        weakref.finalize(array, _runtime().cudaHostUnregister, pointer)
         return array
 
     def copy(self, to: int, source: int, n_bytes: int) -> None:
@@ -78,6 +85,7 @@ class CudaMemory:
         _check(code, "cudaMemcpy")
 
 
+@cache
 def _runtime() -> ctypes.CDLL:
     return ctypes.CDLL(_LIBRARIES[sys.platform][1])
 

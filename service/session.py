@@ -58,8 +58,7 @@ class Devices:
         self._settings = settings
         self._cpu = Slots(settings.threads or usable_cores())
         self._missing = None if settings.device == "cpu" else _missing_part()
-        gpus = 0 if settings.device == "cpu" or self._missing else cuda.device_count()
-        self._cuda = Slots(STREAMS * gpus)
+        self._cuda = Slots(0 if settings.device == "cpu" or self._missing else STREAMS * cuda.device_count())
 
     def load(self, folder: Path, card: ModelCard) -> Loaded:
         """The model on the device that the settings ask for.

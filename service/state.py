@@ -38,24 +38,37 @@ class State:
 
     @contextmanager
     def place(self, model: Model, deadline: Deadline) -> Iterator[None]:
-        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 when there is none."""
+        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 or 504."""
+        _check_time(deadline)
         try:
             with model.batcher.place(deadline.left):
                 yield
         except QueueFullError as error:
             raise _busy(error) from error
 
-    async def infer(self, model: Model, rows: NDArray[Any], deadline: Deadline) -> NDArray[np.uint8]:
-        """Results of `rows` from the model's batcher. Raises Problem 503, 504 or 500."""
+    async def infer(
+        self, model: Model, rows: NDArray[Any], deadline: Deadline, admitted: bool = False
+    ) -> NDArray[np.uint8]:
+        """Results of `rows` from the model's batcher; `admitted`: they had a `place`. Raises Problem 500, 503, 504."""
+        _check_time(deadline)
         try:
-            return await model.batcher.submit(rows, deadline.left)
+            return await model.batcher.submit(rows, deadline.left, admitted)
         except QueueFullError as error:
             raise _busy(error) from error
         except DeadlineError as error:
-            reason = f"no result within {deadline.seconds:g} s: ask for less at once, or try again later"
-            raise Problem(504, "deadline-exceeded", reason) from error
+            raise _late(deadline) from error
         except InferenceError as error:
             raise Problem(500, "inference-failed", f"{error}; other requests are not concerned") from error
+
+
+def _check_time(deadline: Deadline) -> None:
+    if not deadline.left:
+        raise _late(deadline)
+
+
+def _late(deadline: Deadline) -> Problem:
+    reason = f"no result within {deadline.seconds:g} s: ask for less at once, or try again later"
+    return Problem(504, "deadline-exceeded", reason)
 
 
 def _busy(error: QueueFullError) -> Problem:

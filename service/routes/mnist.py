@@ -62,7 +62,9 @@ async def sample(request: Request) -> Response:
         note_codec(shared.metrics, "encode", kind, start)
         return body
 
-    body = render() if query.count <= RENDERED_AT_ONCE else await shared.in_codec_thread(render)
+    body = (
+        render() if max(query.count, query.columns or 0) <= RENDERED_AT_ONCE else await shared.in_codec_thread(render)
+    )
     return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": model.id})
 
 

@@ -82,7 +82,7 @@ async def translate(
     body = await _read_in_time(request, deadline)
     with shared.place(model, deadline):
         rows, original, kind = await shared.in_codec_thread(prepare, body)
-    translated = await shared.infer(model, rows, deadline)
+    translated = await shared.infer(model, rows, deadline, admitted=True)
     answer = await shared.in_codec_thread(finish, translated[0], original, kind)
     return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
 

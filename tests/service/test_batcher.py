@@ -616,3 +616,20 @@ async def test_stop_waits_for_a_slot_that_another_model_has(model: Latched, slot
     await stopping
     assert [(await task).tolist() for task in tasks] == [[[3]], [[6]]]
     await one.stop()
+
+
+async def test_who_had_a_place_is_not_turned_away_again(
+    model: Latched, submit: Submit, batcher: Batcher, busy: Task
+) -> None:
+    model.clock = 5.0  # a row takes a second
+    model.let_through()
+    await busy
+    await submit(*range(4))
+    await model.entered()
+    with batcher.place(2.0):
+        await submit(*range(100, 108))  # seen later, with more time
+    with pytest.raises(QueueFullError):
+        await batcher.submit(rows_of((7,)), 2.0)
+    admitted = asyncio.create_task(batcher.submit(rows_of((7,)), 2.0, admitted=True))
+    model.let_through(10)
+    assert (await admitted).tolist() == [[21]]

@@ -54,8 +54,24 @@ def test_missing_libraries_are_named_and_the_extra_that_has_them(machine: Callab
 
 @LINUX
 def test_a_whole_machine_misses_nothing_and_prints_nothing(
-    machine: Callable[..., None], capfd: pytest.CaptureFixture[str]
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     machine()
+    monkeypatch.setattr(cuda, "device_count", lambda: 2)
     assert cuda.missing_part() is None
     assert capfd.readouterr().out == ""
+
+
+@LINUX
+def test_libraries_without_a_gpu_that_they_can_use_are_not_enough(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine()
+
+    def too_old() -> int:
+        raise RuntimeError("cudaGetDeviceCount failed with CUDA error 35")
+
+    monkeypatch.setattr(cuda, "device_count", too_old)
+    assert "CUDA error 35" in str(cuda.missing_part())
+    monkeypatch.setattr(cuda, "device_count", lambda: 0)
+    assert "no GPU" in str(cuda.missing_part())

@@ -444,9 +444,9 @@ async def test_time_that_the_body_took_is_not_given_to_the_model_again(
     client, body, left = await serve(make_app()), encoded(noise(64, 64), "PNG"), []
     submit = Batcher.submit
 
-    async def note(batcher: Batcher, rows: np.ndarray, seconds: float) -> np.ndarray:
+    async def note(batcher: Batcher, rows: np.ndarray, seconds: float, admitted: bool) -> np.ndarray:
         left.append(seconds)
-        return await submit(batcher, rows, seconds)
+        return await submit(batcher, rows, seconds, admitted)
 
     async def slowly() -> AsyncIterator[bytes]:
         yield body[:100]
