@@ -51,9 +51,9 @@ class Service:
     management: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """A service that is asked again and again while the tests run."""
+    """A service that is asked again and again while the tests of a module run, and no longer: others read the log."""
     command = [sys.executable, "-m", "service", "--port", "0", "--management-port", "0", "--device", "cpu"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GAN_", "OTEL_"))}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
