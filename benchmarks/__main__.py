@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from benchmarks import contenders, generators
 from benchmarks.contenders import Bodies, Place
 from benchmarks.figures import figures
 from benchmarks.generators import GeneratorError, Load, Work
+from benchmarks.machine import processor
 from benchmarks.servers import Server, ServerError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,14 +139,12 @@ class Bench:
 
 def machine(bench: Bench) -> dict[str, Any]:
     """Where and with what this was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=bench.place.checkout, capture_output=True, text=True, check=False
     )
     return {
         "cores": os.cpu_count(),
-        "model": model,
+        "model": processor(),
         "load_before": round(os.getloadavg()[0], 2),
         "commit": commit.stdout.strip(),
         "date": time.strftime("%Y-%m-%d"),

@@ -1,12 +1,11 @@
 """Fits a GAN that collapses and the same one cured, and writes docs/collapse.md with their picture.
 
-    .venv/bin/python benchmarks/collapse.py --data data
+    .venv/bin/python -m benchmarks.collapse --data data
 
 Two runs of 128,000 digits, a few minutes each on one CPU core; runs that are already there are only drawn.
 """
 
 import argparse
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from benchmarks.machine import processor
 from training.stats import read_stats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +73,7 @@ def page(out: Path, warnings: dict[str, str]) -> str:
         [
             "# A GAN that fails, and its cure",
             "",
-            f"Written by `benchmarks/collapse.py` on {platform.machine()}, one core.",
+            f"Written by `benchmarks/collapse.py` on one core of {processor()}.",
             "",
             "In the minimax game the generator's gradient with respect to D's logit is -D(G(z)). A discriminator that",
             "is quick and not held smooth is sure of itself before the generator has learnt a thing: D(x) goes to 1,",

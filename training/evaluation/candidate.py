@@ -54,7 +54,7 @@ def open_candidates(path: Path) -> Iterator[Candidate]:
         yield _from_onnx(path)
         return
     for finished in finished_generators(checkpoint.read(path)):
-        yield _from_network(finished)
+        yield from_network(finished)
 
 
 def graph_sha256(model: onnx.ModelProto) -> str:
@@ -83,7 +83,9 @@ def _from_onnx(path: Path) -> Candidate:
     return Candidate(meta["name"], meta.get("direction"), latent, len(names) == 2, False, run, graph_sha256(model))
 
 
-def _from_network(finished: FinishedGenerator) -> Candidate:
+def from_network(finished: FinishedGenerator) -> Candidate:
+    """The candidate that a network in memory is."""
+
     @torch.no_grad()
     def run(first: Tensor, *rest: Tensor) -> Tensor:
         return to_uint8(finished.network(first if finished.latent else to_signed(first), *rest))

@@ -1,0 +1,184 @@
+"""Fits the digits' GAN with every loss and regulariser, and for several lengths, and writes docs/ablation.md.
+
+    .venv/bin/python -m benchmarks.ablation --data data
+
+Every cell is a fit of its own, resumed where it stopped and skipped where it is done; one CPU core, some hours in all.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import matplotlib.pyplot as plt
+import torch
+
+from benchmarks.machine import processor
+from benchmarks.render import table
+from training import checkpoint
+from training.config import Regulariser
+from training.data.mnist import load_mnist
+from training.data.pixels import to_signed
+from training.digit_classifier import cached_classifier
+from training.evaluation.candidate import Candidate, from_network
+from training.evaluation.digits import draw_digits
+from training.generators import finished_generators
+from training.losses.gan import GeneratorLoss
+from training.metrics.frechet import frechet_distance
+from training.metrics.modes import histogram, kl_divergence
+from training.networks.classifier import DigitClassifier
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "training" / "ablation.json"
+PLOT = "ablation.png"
+COMMON = "--clusters 64 --threads 1 --tick-images 60000"
+CELL_IMAGES = 300_000
+LENGTHS = (75_000, 150_000, 300_000, 600_000, 1_200_000)
+SAMPLES = 10_000
+DEFAULT = "--loss non_saturating --regulariser r1"
+GRID = [f"--loss {loss} --regulariser {kind}" for loss, kind in product(get_args(GeneratorLoss), get_args(Regulariser))]
+PLAN = [(flags, CELL_IMAGES) for flags in GRID] + [(DEFAULT, n) for n in LENGTHS if n != CELL_IMAGES]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A fit and what its generators scored: the moving average that is exported, and the last weights themselves."""
+
+    flags: str
+    images: int
+    averaged_fd: float
+    averaged_kl: float
+    last_fd: float
+    last_kl: float
+
+
+class Judge:
+    """Scores generators of digits by the classifier's features, those of the test digits computed once."""
+
+    def __init__(self, data: Path, cache: Path) -> None:
+        self._train = load_mnist(data)
+        self._classifier: DigitClassifier = cached_classifier(cache, self._train)
+        self._real = self._features(load_mnist(data, train=False).images)
+        self._shares = histogram(self._train.labels)
+
+    @torch.no_grad()
+    def _features(self, digits: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._classifier.features(to_signed(part)) for part in digits.split(1000)])
+
+    def floor(self) -> float:
+        """FD of as many training digits."""
+        return frechet_distance(self._features(self._train.images[:SAMPLES]), self._real)
+
+    @torch.no_grad()
+    def score(self, candidate: Candidate) -> tuple[float, float]:
+        """FD from the test digits, and KL of the digits' histogram from the training set's."""
+        samples, _ = draw_digits(candidate, SAMPLES, self._train.labels)
+        made = self._features(samples)
+        shares = histogram(self._classifier.classify(made).argmax(1))
+        return frechet_distance(made, self._real), kl_divergence(shares, self._shares)
+
+
+def fit(flags: str, images: int, data: Path, out: Path, cache: Path) -> dict[str, Any]:
+    """Runs one fit, which returns at once when it is done; returns its last checkpoint."""
+    folder = out / f"{flags.replace('--', '').replace(' ', '-')}-{images}"
+    command = [sys.executable, "-m", "training", "gan", "--data", data, "--out", folder, "--cache", cache]
+    arguments = [*map(str, command), *COMMON.split(), *flags.split(), "--images", str(images)]
+    out.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".log").open("a") as log:
+        subprocess.run(arguments, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
+    return checkpoint.read(folder)
+
+
+def cells(judge: Judge, data: Path, out: Path, cache: Path) -> Iterator[Cell]:
+    """Fits and scores what is planned, one by one."""
+    for flags, images in PLAN:
+        state = fit(flags, images, data, out, cache)
+        (averaged,) = finished_generators(state)
+        (last,) = finished_generators({**state, "averages": state["networks"]})
+        yield Cell(flags, images, *judge.score(from_network(averaged)), *judge.score(from_network(last)))
+
+
+def draw(curve: list[Cell], path: Path) -> None:
+    """Quality against images seen."""
+    figure, axes = plt.subplots(figsize=(6, 3.5))
+    seen = [cell.images / 1000 for cell in curve]
+    axes.loglog(seen, [cell.last_fd for cell in curve], marker=".", label="last weights")
+    axes.loglog(seen, [cell.averaged_fd for cell in curve], marker=".", label="moving average")
+    axes.set_xlabel("length of the fit, thousand digits")
+    axes.set_ylabel("FD (digit classifier)")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def page(found: list[Cell], real_fd: float, machine: str) -> str:
+    """docs/ablation.md."""
+    curve = sorted((cell for cell in found if cell.flags == DEFAULT), key=lambda cell: cell.images)
+    grid = [cell for cell in found if cell.images == CELL_IMAGES]
+    return "\n".join(
+        [
+            "# What each part of the recipe is worth",
+            "",
+            f"Written by `benchmarks/ablation.py` on one core of {machine}; one seed a cell.",
+            f"Fits with `gan-train gan {COMMON}` and the flags named,",
+            f"{SAMPLES:,} samples against the 10,000 test digits. FD is the Fréchet distance in the digit",
+            f"classifier's features ({real_fd:.1f} for as many training digits), KL that of the digits' histogram from",
+            "the training set's. Every fit is scored twice: by the moving average of the weights, which is exported,",
+            "and by its last weights.",
+            "",
+            f"## Loss, regulariser and moving average, {CELL_IMAGES:,} digits seen",
+            "",
+            *table(
+                ["flags", "FD, average", "KL, average", "FD, last weights", "KL, last weights"], _rows(grid, "flags")
+            ),
+            "",
+            "## Quality against digits seen",
+            "",
+            "Fits of their own, since the learning rate falls to zero over the second half of each.",
+            "",
+            f"![FD against the length of the fit](images/{PLOT})",
+            "",
+            *table(
+                ["digits", "FD, average", "KL, average", "FD, last weights", "KL, last weights"], _rows(curve, "images")
+            ),
+            "",
+        ]
+    )
+
+
+def _rows(chosen: list[Cell], name: Literal["flags", "images"]) -> list[list[str]]:
+    first = [f"`{cell.flags}`" if name == "flags" else f"{cell.images:,}" for cell in chosen]
+    return [
+        [head, f"{c.averaged_fd:.1f}", f"{c.averaged_kl:.4f}", f"{c.last_fd:.1f}", f"{c.last_kl:.4f}"]
+        for head, c in zip(first, chosen, strict=True)
+    ]
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT / "data")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "ablation")
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "cache")
+    arguments = parser.parse_args()
+    data, out, cache = (path.resolve() for path in (arguments.data, arguments.out, arguments.cache))
+    judge, found = Judge(data, cache), []
+    for cell in cells(judge, data, out, cache):
+        print(cell, flush=True)
+        found.append(cell)
+    curve = sorted((cell for cell in found if cell.flags == DEFAULT), key=lambda cell: cell.images)
+    draw(curve, ROOT / "docs" / "images" / PLOT)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(cell) for cell in found], indent=1) + "\n")
+    (ROOT / "docs" / "ablation.md").write_text(page(found, judge.floor(), processor()))
+    print("written: docs/ablation.md, its plot and benchmarks/results/training/ablation.json")
+
+
+if __name__ == "__main__":
+    main()
