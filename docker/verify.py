@@ -1,6 +1,6 @@
 """Builds the images and runs them the way an operator would; says what it saw, and fails at the first thing missing.
 
-    python3 docker/verify.py [build] [run]        both when neither is named
+    python3 docker/verify.py [build] [run] [train]        build and run when none is named; train builds 7 GB more
 
 Needs Docker with compose and nothing else but Python. What can be set, as environment variables:
 PYTHON_IMAGE, PROMETHEUS_IMAGE, GRAFANA_IMAGE   in place of the defaults; GRAFANA_IMAGE= leaves Grafana out
@@ -24,13 +24,38 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
-CPU, GPU = "gan-serving:0.1.0-cpu", "gan-serving:0.1.0-gpu"
+CPU, GPU, TRAIN = "gan-serving:0.1.0-cpu", "gan-serving:0.1.0-gpu", "gan-serving:0.1.0-train"
 PROJECT = "gan-verify"
 PORTS = {"GAN_PUBLISHED_PORT": "18000", "PROMETHEUS_PUBLISHED_PORT": "18090", "GRAFANA_PUBLISHED_PORT": "18030"}
 SERVICE, PROMETHEUS, GRAFANA = (f"http://127.0.0.1:{port}" for port in PORTS.values())
 WITH_GRAFANA = os.environ.get("GRAFANA_IMAGE") != ""
 DRAINED_REQUESTS = 12  # of about half a second each: together well within GAN_SHUTDOWN_SECONDS
 OUT_OF_MEMORY_MARGIN = 64  # MB above the idle service: less than one large picture needs
+
+
+COLLECTOR = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Collector(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        print(self.path, *(stage for stage in ("queue", "inference", "decode", "encode") if stage.encode() in body))
+        self.send_response(200)
+        self.end_headers()
+HTTPServer(("", 4318), Collector).serve_forever()
+"""
+"""An HTTP server in place of a collector; prints which of a request's spans have come."""
+DIGITS = """
+import pathlib, numpy
+raw = pathlib.Path("/tmp/data/MNIST/raw")
+raw.mkdir(parents=True)
+for name, count in (("train", 600), ("t10k", 100)):
+    labels = numpy.arange(count, dtype="u1") % 10
+    pictures = numpy.repeat(labels * 25, 28 * 28)
+    for kind, sizes, data in (("images-idx3", (count, 28, 28), pictures), ("labels-idx1", (count,), labels)):
+        header = bytes([0, 0, 8, len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+        (raw / f"{name}-{kind}-ubyte").write_bytes(header + data.tobytes())
+"""
+"""Flat pictures in the files of MNIST, since the container has no network."""
 
 
 def say(text: str) -> None:
@@ -251,6 +276,21 @@ def dashboard() -> None:
     say(f"Grafana: dashboards {found}, its data source answers")
 
 
+def traces() -> None:
+    """With a collector's address in the environment, the spans of a request arrive there."""
+    collector = f"{PROJECT}-collector"
+    docker("rm", "--force", collector, status=None)
+    where = (f"--network={PROJECT}_default", "--network-alias=collector", "--env=PYTHONUNBUFFERED=1")
+    docker("run", "--detach", "--name", collector, *where, "--entrypoint=python", CPU, "-c", COLLECTOR)
+    compose("up", "--detach", "--no-build", "--wait", "gan", OTEL_EXPORTER_OTLP_ENDPOINT="http://collector:4318")
+    check(translate("png")[0] == 200, "a translation while traces are made")
+    spans = {"/v1/traces", "queue", "inference", "decode", "encode"}
+    until(lambda: spans <= set(docker("logs", collector).stdout.split()), 30, "a translation's spans at the collector")
+    say("traces: the spans of a translation came to a collector at the address in the environment")
+    docker("rm", "--force", collector)
+    compose("up", "--detach", "--no-build", "--wait", "gan")
+
+
 def drain(gan: str) -> None:
     """SIGTERM while requests run: each of the accepted is answered."""
     print("docker compose stop while requests run")
@@ -304,14 +344,29 @@ def run() -> None:
         requests(gan)
         scraped()
         dashboard()
-        drain(gan)
+        traces()
+        drain(compose("ps", "--quiet", "gan"))
         out_of_memory(compose("ps", "--quiet", "gan"))
     finally:
+        docker("rm", "--force", f"{PROJECT}-collector", status=None)
         docker("compose", "down", "--volumes", status=None)
 
 
+def train() -> None:
+    """The train image fits through torch.compile on a read-only root; /tmp holds what is compiled."""
+    print("train")
+    build_target("train", TRAIN)
+    fit = "gan-train gan --compile --device cpu --images 256 --data /tmp/data --cache /tmp/cache --out /tmp/run"
+    start = time.monotonic()
+    hardened = ("--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+    command = ("--entrypoint=sh", TRAIN, "-euc", f"python -c '{DIGITS}'; {fit}")
+    said = docker("run", "--rm", "--network=none", *hardened, *command).stdout
+    check("images       256 / 256" in said, f"a fit of 256 images, got {said}")
+    say(f"{fit}: done in {time.monotonic() - start:.0f} s")
+
+
 if __name__ == "__main__":
-    phases = {"build": build, "run": run}
-    for phase in sys.argv[1:] or phases:
+    phases = {"build": build, "run": run, "train": train}
+    for phase in sys.argv[1:] or ("build", "run"):
         phases[phase]()
     print("all seen")
