@@ -353,16 +353,29 @@ def run() -> None:
 
 
 def train() -> None:
-    """The train image fits through torch.compile on a read-only root; /tmp holds what is compiled."""
+    """The train image fits through torch.compile on a read-only root, and a fit that is stopped says so."""
     print("train")
     build_target("train", TRAIN)
-    fit = "gan-train gan --compile --device cpu --images 256 --data /tmp/data --cache /tmp/cache --out /tmp/run"
-    start = time.monotonic()
     hardened = ("--read-only", "--tmpfs=/tmp:exec", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    command = ("--entrypoint=sh", TRAIN, "-euc", f"python -c '{DIGITS}'; {fit}")
-    said = docker("run", "--rm", "--network=none", *hardened, *command).stdout
+    fit = "exec gan-train gan --device cpu --data /tmp/data --cache /tmp/cache --out /tmp/run"
+
+    def container(*flags: str, more: str) -> str:
+        script = f"python -c '{DIGITS}'; {fit} {more}"
+        return docker("run", "--network=none", *hardened, *flags, "--entrypoint=sh", TRAIN, "-euc", script).stdout
+
+    start = time.monotonic()
+    said = container("--rm", more="--compile --images 256")
     check("images       256 / 256" in said, f"a fit of 256 images, got {said}")
-    say(f"{fit}: done in {time.monotonic() - start:.0f} s")
+    say(f"gan-train gan --compile --images 256: done in {time.monotonic() - start:.0f} s")
+    name = f"{PROJECT}-fit"
+    docker("rm", "--force", name, status=None)
+    container("--detach", "--name", name, more="--tick-images 128")
+    until(lambda: "images       128 /" in docker("logs", name).stdout, 300, "a first checkpoint")
+    docker("stop", name)
+    code = inspect(name, "{{.State.ExitCode}}")
+    check(code == "75", f"exit status 75 of a fit that was stopped, got {code}")
+    say(f"docker stop of a fit: {docker('logs', name).stdout.strip().splitlines()[-1]!r}, status {code}")
+    docker("rm", name)
 
 
 if __name__ == "__main__":
