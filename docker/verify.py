@@ -371,7 +371,7 @@ def train() -> None:
     docker("rm", "--force", name, status=None)
     container("--detach", "--name", name, more="--tick-images 128")
     until(lambda: "images       128 /" in docker("logs", name).stdout, 300, "a first checkpoint")
-    docker("stop", name)
+    docker("stop", "--time=60", name)  # it saves, and draws its curves
     code = inspect(name, "{{.State.ExitCode}}")
     check(code == "75", f"exit status 75 of a fit that was stopped, got {code}")
     say(f"docker stop of a fit: {docker('logs', name).stdout.strip().splitlines()[-1]!r}, status {code}")
