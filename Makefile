@@ -42,6 +42,7 @@ docker-test: ## build the images, run them under Docker Compose, and check what 
 
 lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml -o requirements/service.txt
+	$(LOCK) --extra tracing pyproject.toml -o requirements/tracing.txt
 	$(LOCK) --extra cuda pyproject.toml -o requirements/cuda.txt
 	$(LOCK) --extra train pyproject.toml -o requirements/train.txt
 	$(LOCK) --extra train --extra dev pyproject.toml -o requirements/test.txt

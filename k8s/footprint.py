@@ -25,6 +25,8 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
+PATIENCE_S = 120
+"""Of the clients and of the service, which turns away what it cannot answer in time: a busy machine is only slower."""
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,7 +80,7 @@ def service(port: int) -> Iterator[tuple[int, float]]:
     """The service on its bundled models; yields its process id and the seconds until it was ready."""
     start = time.monotonic()
     command = [sys.executable, "-m", "service", "--port", str(port), "--device", "cpu", "--log-level", "warning"]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen([*command, "--timeout-seconds", str(PATIENCE_S)])
     try:
         while True:
             if process.poll() is not None:
@@ -99,7 +101,7 @@ async def ask(load: Load, port: int, seconds: float) -> list[int]:
     headers = {"Content-Type": "image/jpeg"} if body else {}
     statuses: list[int] = []
     limits = httpx.Limits(max_connections=load.clients)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, limits=limits) as http:
         until = time.monotonic() + seconds
 
         async def client() -> None:

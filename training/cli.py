@@ -12,8 +12,11 @@ from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
-from training.run import DeviceError, run_cyclegan, run_gan
+from training.run import DeviceError, StoppedError, run_cyclegan, run_gan
 from training.training_loop import DivergedError, ResumeError
+
+STOPPED = 75
+"""Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, come again. A Kubernetes Job does."""
 
 MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError, OSError)
 
@@ -22,6 +25,7 @@ class Train(BaseSettings):
     """Fit GANs: fetch the data, fit the digits' GAN or a CycleGAN, and look at the run folder while it goes.
 
     A first run: gan-train download, then gan-train gan. Each command explains its options with --help.
+    Ctrl-C or SIGTERM stops a fit: it saves and ends with status 75, and the same command goes on from there.
     Under torchrun, gan and cyclegan share every batch among its processes.
     """
 
@@ -65,6 +69,8 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
     except MISTAKES as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
+    except StoppedError:  # which the loop has said
+        return STOPPED
     except KeyboardInterrupt:
         return 130
     return 0

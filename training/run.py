@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training import provenance
+from training import checkpoint, provenance
 from training.collapse import CollapseWatch
 from training.config import CycleGanConfig, FitConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
@@ -13,6 +13,8 @@ from training.digit_classifier import cached_classifier, classify
 from training.distributed import World, join_world, leave_world
 from training.gan_task import GanTask
 from training.metrics.modes import histogram
+from training.progress import Progress
+from training.task import Task
 from training.training_loop import fit
 
 #: trainA picture that is byte for byte a test picture of horse2zebra.
@@ -22,6 +24,10 @@ SHOWN_PAIRS = 4
 
 class DeviceError(Exception):
     """A device or precision that was asked for and is not there."""
+
+
+class StoppedError(Exception):
+    """A fit that a signal ended before its length; it is saved, and the same command goes on from there."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -44,7 +50,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def run_gan(config: GanConfig) -> int:
-    """Fits the GAN; returns the images seen."""
+    """Fits the GAN; returns the images seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
         watch = None
@@ -57,22 +63,33 @@ def run_gan(config: GanConfig) -> int:
         world.barrier()
         if not world.is_main:
             digits = load_mnist(config.data)
-        return fit(GanTask(config, digits, world, precision, watch))
+        return _fit_whole(GanTask(config, digits, world, precision, watch))
     finally:
         leave_world(world)
 
 
 def run_cyclegan(config: CycleGanConfig) -> int:
-    """Fits CycleGAN; returns the pairs seen."""
+    """Fits CycleGAN; returns the pairs seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
         root = config.data / config.pair
         skip = CROSSES_INTO_TEST if config.pair == "horse2zebra" else frozenset()
         domains = load_domain(root, "trainA", config.resize, skip), load_domain(root, "trainB", config.resize)
         shown = _shown(config, "testA"), _shown(config, "testB")
-        return fit(CycleGanTask(config, domains, shown, world, precision))
+        return _fit_whole(CycleGanTask(config, domains, shown, world, precision))
     finally:
         leave_world(world)
+
+
+def _fit_whole(task: Task) -> int:
+    """`fit`, to the end: raises StoppedError, in every process, when it was left before."""
+    images = fit(task)
+    config = task.config
+    by_clock = config.minutes is not None and images  # without images nothing was saved
+    seconds = float(checkpoint.read(config.out)["seconds"]) if by_clock else 0.0
+    if Progress(config, task.world, seconds).done(images) < 1:
+        raise StoppedError(f"stopped at image {images:,}")
+    return images
 
 
 def _shown(config: CycleGanConfig, name: str) -> Tensor:

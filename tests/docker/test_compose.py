@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service import tracing
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,14 @@ def test_the_cpu_file_asks_for_no_gpu_and_the_gpu_file_for_one():
 
 @pytest.mark.parametrize("path", FILES[1:], ids=lambda path: path.name)
 def test_what_the_service_is_given_are_its_settings(path):
-    assert set(read(path)["services"]["gan"]["environment"]) <= VARIABLES
+    assert set(read(path)["services"]["gan"]["environment"]) <= VARIABLES | {tracing.ENDPOINT}
+
+
+def test_traces_are_off_unless_an_address_is_given(services, monkeypatch):
+    assert services["gan"]["environment"][tracing.ENDPOINT] == f"${{{tracing.ENDPOINT}:-}}"
+    monkeypatch.setenv(tracing.ENDPOINT, "")
+    with tracing.exporting():
+        assert not tracing.enabled()
 
 
 def test_every_container_is_confined(services):

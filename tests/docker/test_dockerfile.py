@@ -42,6 +42,30 @@ def test_every_requirement_is_held_to_its_hash():
     assert all("--require-hashes" in install or "--no-index --no-deps" in install for install in installs)
 
 
+def pins(lock):
+    return dict(re.findall(r"^([a-z][\w.-]*)==(\S+)", (ROOT / "requirements" / f"{lock}.txt").read_text(), re.M))
+
+
+def test_every_image_can_make_traces_as_an_operator_cannot_add_to_it():
+    assert "-r /requirements/tracing.txt" in STAGES["requirements"]
+    tracing, service = pins("tracing"), pins("service")
+    assert tracing.items() > service.items()
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tracing"]
+    assert {requirement.partition(">")[0] for requirement in extra} <= tracing.keys() - service.keys()
+
+
+@pytest.mark.parametrize("lock", ["cuda", "train", "test"])
+def test_locks_that_are_installed_together_agree(lock):
+    common = pins("tracing").keys() & pins(lock).keys()
+    assert len(common) > 20
+    assert {name: pins("tracing")[name] for name in common} == {name: pins(lock)[name] for name in common}
+
+
+def test_the_train_image_has_what_compiled_code_includes():
+    assert " g++ " in STAGES["train"]
+    assert STAGES["train"].count('test -e "$header"') == 2  # installed where it is missing, and then it is there
+
+
 def test_requirements_are_installed_before_the_source_is_copied():
     assert TEXT.index("COPY service service") > TEXT.rindex("--require-hashes")
     assert not any("COPY service" in body for name, body in STAGES.items() if name.startswith("requirements"))
@@ -70,5 +94,21 @@ def test_the_server_is_process_one_and_the_user_a_number():
 def test_the_version_is_the_projects():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f'image.version="{version}"' in TEXT
-    for path in (ROOT / "docker" / "compose.yaml", ROOT / "docker" / "compose.gpu.yaml", ROOT / "docker" / "verify.py"):
-        assert f"gan-serving:{version}-" in path.read_text()
+
+
+def test_every_file_calls_an_image_by_version_and_target():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    targets = set(re.findall(r"image-(\w+)", (ROOT / "Makefile").read_text().partition("image-%")[0]))
+    assert targets == {"cpu", "gpu", "train"} <= STAGES.keys()
+    folders = [path for name in ("docker", "k8s", "docs") for path in (ROOT / name).rglob("*") if path.is_file()]
+    files = [path for path in folders if path.suffix in ("", ".md", ".py", ".yaml")]
+    named = {path.name: re.findall(r"\bgan-serving(?:-\w+)?:\d[-\w.]*", path.read_text()) for path in files}
+    named["README.md"] += re.findall(r"\bgan-serving(?:-\w+)?:\d[-\w.]*", (ROOT / "README.md").read_text())
+    found = {image for images in named.values() for image in images}
+    assert found == {f"{project['name']}:{project['version']}-{target}" for target in targets}
+    for name in ("Dockerfile", "compose.yaml", "compose.gpu.yaml", "verify.py", "containers.md"):
+        assert named[name], name
+    assert "-t gan-serving:$(VERSION)-$* " in (ROOT / "Makefile").read_text()
+    overlays = [(p.parent.name, p.read_text()) for p in (ROOT / "k8s" / "overlays").glob("*/kustomization.yaml")]
+    tags = {name: re.findall(r"name: (\S+)\n +newTag: (\S+)", text) for name, text in overlays}
+    assert tags == {target: [(project["name"], f"{project['version']}-{target}")] for target in targets}

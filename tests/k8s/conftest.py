@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from functools import cache
 from itertools import chain, combinations
@@ -14,6 +15,7 @@ import yaml
 
 K8S = Path(__file__).resolve().parents[2] / "k8s"
 NAMESPACE = "somewhere"
+VERSION = tomllib.loads((K8S.parent / "pyproject.toml").read_text())["project"]["version"]
 Manifest = dict[str, Any]
 
 

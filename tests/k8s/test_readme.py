@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import K8S, Manifest, kustomize
+from service import tracing
+
+from .conftest import K8S, VERSION, Manifest, kustomize
 from .test_builds import check_fields_and_types
 
 
@@ -28,10 +30,11 @@ def test_the_example_builds_what_it_says(example: list[Manifest], of_kind: Calla
     (deployment,) = of_kind(example, "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["image"] == "registry.example.org/gan-serving-gpu:0.1.0"
+    assert container["image"] == f"registry.example.org/gan-serving:{VERSION}-gpu"
     assert {"name": "models", "mountPath": "/models", "readOnly": True} in container["volumeMounts"]
     assert "models" in [volume["name"] for volume in pod["volumes"]]
     (settings,) = [m["data"] for m in of_kind(example, "ConfigMap") if "GAN_DEVICE" in m["data"]]
+    assert settings[tracing.ENDPOINT] == "http://collector.monitoring:4318"
     assert settings.items() >= {"GAN_QUEUE_SIZE": "128", "GAN_MODELS": "/models/first", "GAN_DEVICE": "cuda"}.items()
     (ingress,) = of_kind(example, "Ingress")
     assert ingress["spec"]["rules"][0]["host"] == ingress["spec"]["tls"][0]["hosts"][0] == "gan.example.com"

@@ -50,14 +50,12 @@ def start(folder: Path) -> Iterator[Callable[[int], list[subprocess.Popen[str]]]
         changed = script
         for old, new in {
             "exec torchrun": f"exec {sys.executable} -m torch.distributed.run",
-            "python -m training": f"{sys.executable} -m training",
             "--nproc-per-node=gpu": "--nproc-per-node=1",
             "--master-addr=gan-train-0.gan-train": "--master-addr=127.0.0.1",
             "--master-port=29500": f"--master-port={free_port()}",
             "--device=cuda": "--device=cpu --threads=1 --crop=32 --resize=36 --tick-images=4",
             "--data=/data": f"--data={folder}/data",
             "=/runs/": f"={folder}/runs/",
-            '"/runs/': f'"{folder}/runs/',
         }.items():
             assert old in changed, old
             changed = changed.replace(old, new)

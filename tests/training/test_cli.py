@@ -1,9 +1,14 @@
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from training import cli
 
@@ -52,6 +57,48 @@ def test_a_folder_that_cannot_be_written_is_a_message(run: Run, tmp_path: Path) 
     status, _, error = run("download", "--data", tmp_path / "file" / "data")
     assert status == 2
     assert "Not a directory" in error
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A data folder whose pair `warm2cold` has one flat picture a part."""
+    for part in ("trainA", "trainB", "testA", "testB"):
+        folder = tmp_path / "data" / "warm2cold" / part
+        folder.mkdir(parents=True)
+        Image.new("RGB", (40, 40), (60, 80, 120)).save(folder / "0.png")
+    return tmp_path / "data"
+
+
+def stop_once_saved(out: Path, number: signal.Signals) -> threading.Thread:
+    """Sends this process a signal as soon as the run folder holds a checkpoint."""
+
+    def watch() -> None:
+        until = time.monotonic() + 120
+        while not list(out.glob("checkpoint-*.pt")) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("length", "reached"), [(("--images", "100000"), ("--images", "1")), (("--minutes", "60"), ("--minutes", "0.0001"))]
+)
+def test_a_fit_that_is_stopped_says_so_to_whoever_started_it(
+    run: Run, pictures: Path, tmp_path: Path, number: signal.Signals, length: tuple[str, str], reached: tuple[str, str]
+) -> None:
+    out = tmp_path / "run"
+    fit = ("cyclegan", "--data", pictures, "--pair", "warm2cold", "--out", out, "--device", "cpu", "--threads", "1")
+    size = ("--crop", "32", "--resize", "36", "--tick-images", "1")
+    stopper = stop_once_saved(out, number)
+    status, said, error = run(*fit, *size, *length)
+    stopper.join()
+    assert (status, "the same command goes on from there" in said) == (cli.STOPPED, True), error
+    assert cli.STOPPED not in (0, 1, 2)
+    assert run(*fit, *size, *reached)[0] == 0
 
 
 @pytest.mark.parametrize("package", ["training", "export"])
