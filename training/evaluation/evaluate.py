@@ -9,11 +9,13 @@ from training.data.errors import DataError
 from training.data.mnist import load_mnist
 from training.digit_classifier import cached_classifier
 from training.evaluation.candidate import Candidate, open_candidates
+from training.evaluation.contact_sheet import draw_contact_sheet
 from training.evaluation.digits import judge_digits
 from training.evaluation.picture import draw_judged
 from training.evaluation.report import Report, Score, write_report
 from training.evaluation.stacked import judge_stacked
 from training.evaluation.translations import judge_translation
+from training.generators import directions
 
 
 class EvaluateConfig(BaseModel):
@@ -24,13 +26,19 @@ class EvaluateConfig(BaseModel):
     model: CliPositionalArg[Path]
     """The .onnx file, such as models/mnist/1/model.onnx; or a checkpoint, or the folder of a run."""
     out: Path = Path("runs/scores")
-    """Folder for <name>.json, which 'gan-export scores' attaches, and of digits <name>.png."""
+    """Folder for <name>.json, which 'gan-export scores' attaches, and what to look at: <name>.png of digits, the
+    contact sheet <name>.jpg of translations."""
     data: Path = Path("data")
     """Folder that holds the data sets."""
     weights: Path | None = None
     """Folder with the Inception and MobileNetV2 weights; without it digits are scored by our own classifier alone."""
+    back: Path | None = None
+    """Of a translation: the other direction's .onnx file, for the cycle error; found by itself in a checkpoint, and
+    beside a published file under the same version."""
+    against: Path | None = None
+    """Of a translation: another .onnx file or checkpoint of the same direction, to tell the difference."""
     cache: Path = Path("runs/cache")
-    """Folder that keeps the digit classifier and the features of real pictures."""
+    """Folder that keeps the digit classifier and the features of real pictures, and Inception as ONNX."""
     samples: int = Field(10_000, ge=100)
     """Digits to draw; of stacked MNIST always 26,000."""
 
@@ -43,8 +51,12 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
     if not config.model.exists():
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
     reports = []
-    for candidate in open_candidates(config.model):
-        scores = _judge_digits(candidate, config) if candidate.latent else _judge_translation(candidate, config)
+    candidates = list(open_candidates(config.model))
+    for candidate in candidates:
+        if candidate.latent:
+            scores = _judge_digits(candidate, config)
+        else:
+            scores = _judge_translation(candidate, candidates, config)
         reports.append(Report(model=candidate.name, graph_sha256=candidate.graph_sha256, scores=scores))
         print(f"written to {write_report(reports[-1], config.out)}")
     return reports
@@ -61,7 +73,34 @@ def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
     return judged.scores
 
 
-def _judge_translation(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
+def _judge_translation(candidate: Candidate, beside: list[Candidate], config: EvaluateConfig) -> list[Score]:
     if config.weights is None:
         raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
-    return judge_translation(candidate, config.data / "horse2zebra", config.weights, config.cache)
+    way, reverse = directions(str(candidate.direction))
+    ways_back = _open(config.back) if config.back else beside + _open(_published(config, reverse))
+    back = _of_direction(reverse, ways_back)
+    against = _of_direction(way, _open(config.against))
+    for option, wanted, path, found in (
+        ("back", reverse, config.back, back),
+        ("against", way, config.against, against),
+    ):
+        if path is not None and found is None:
+            raise DataError(f"--{option} {path} holds no {wanted}, which is what {candidate.name} is to be scored with")
+    judged = judge_translation(candidate, back, against, config.data / "horse2zebra", config.weights, config.cache)
+    draw_contact_sheet(judged.sources, judged.made, config.out / f"{candidate.name}.jpg")
+    return judged.scores
+
+
+def _open(path: Path | None) -> list[Candidate]:
+    return [] if path is None else list(open_candidates(path))
+
+
+def _of_direction(direction: str, candidates: list[Candidate]) -> Candidate | None:
+    return next((c for c in candidates if c.direction == direction), None)
+
+
+def _published(config: EvaluateConfig, name: str) -> Path | None:
+    """models/<name>/<version>/model.onnx of the same version as the model's, if it is there."""
+    version = config.model.resolve().parent
+    path = version.parents[1] / name / version.name / config.model.name
+    return path if path.is_file() else None
