@@ -95,23 +95,23 @@ def imagenet_labels(images: Tensor, weights: Path) -> Tensor:
 
 
 @torch.no_grad()
-def equine_masks(images: Tensor, weights: Path) -> Tensor:
+def equine_maps(images: Tensor, weights: Path) -> Tensor:
     """uint8 (N, 3, H, W) -> where MobileNetV2 sees what makes a sorrel or a zebra, (N, 1, H, W) in [0, 1].
 
     The class activation map (Zhou et al. 2016) of whichever class is stronger at a place, without its negative part,
-    over its largest value; from 14 x 14 cells, so that its edges are soft: 1 on the animal's most telling part,
-    less on its others, 0 where nothing speaks for either class. Raises DataError when the network's file is missing.
+    over its largest value: 1 on the animal's most telling part, less on its others, 0 where nothing speaks for either
+    class. From 14 x 14 cells, so that it is no outline. Raises DataError when the network's file is missing.
     """
     network = _mobilenet(weights)
     last = network.classifier[1]
     weight, bias = last.weight[[SORREL, ZEBRA]], last.bias[[SORREL, ZEBRA]]
-    masks = []
+    maps = []
     for part in images.split(8):
         cells = network.features(_prepared(part, MAP_SIDE))
         evidence = (torch.einsum("nchw,kc->nkhw", cells, weight) + bias[:, None, None]).amax(1, keepdim=True).relu()
-        mask = evidence / evidence.amax((2, 3), keepdim=True).clamp(min=1e-6)
-        masks.append(interpolate(mask, size=part.shape[-2:], mode="bilinear"))
-    return torch.cat(masks)
+        shares = evidence / evidence.amax((2, 3), keepdim=True).clamp(min=1e-6)
+        maps.append(interpolate(shares, size=part.shape[-2:], mode="bilinear"))
+    return torch.cat(maps)
 
 
 def _mobilenet(weights: Path) -> nn.Module:
