@@ -9,7 +9,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torchvision.models import mobilenet_v2
+from torchvision.models import MobileNetV2
 from tqdm import tqdm
 
 from training.data.errors import DataError
@@ -114,8 +114,8 @@ def equine_maps(images: Tensor, weights: Path) -> Tensor:
     return torch.cat(maps)
 
 
-def _mobilenet(weights: Path) -> nn.Module:
-    network = mobilenet_v2()
+def _mobilenet(weights: Path) -> MobileNetV2:
+    network = MobileNetV2()
     network.load_state_dict(torch.load(_existing(weights / MOBILENET_FILE), weights_only=True))
     return network.eval()
 

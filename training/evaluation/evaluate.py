@@ -1,5 +1,6 @@
 """The `gan-train evaluate` command."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,13 +51,16 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
     """
     if not config.model.exists():
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
-    reports = []
     candidates = list(open_candidates(config.model))
+    ways = {c.direction for c in candidates if c.direction}
+    against = _open("against", config.against, ways)
+    back = _open("back", config.back, {directions(way)[1] for way in ways}) or [*candidates, *_beside(config, ways)]
+    reports = []
     for candidate in candidates:
-        if candidate.latent:
-            scores = _judge_digits(candidate, config)
+        if candidate.direction:
+            scores = _judge_translation(candidate, candidate.direction, back, against, config)
         else:
-            scores = _judge_translation(candidate, candidates, config)
+            scores = _judge_digits(candidate, config)
         reports.append(Report(model=candidate.name, graph_sha256=candidate.graph_sha256, scores=scores))
         print(f"written to {write_report(reports[-1], config.out)}")
     return reports
@@ -73,34 +77,39 @@ def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
     return judged.scores
 
 
-def _judge_translation(candidate: Candidate, beside: list[Candidate], config: EvaluateConfig) -> list[Score]:
+def _judge_translation(
+    candidate: Candidate, way: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
+) -> list[Score]:
     if config.weights is None:
         raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
-    way, reverse = directions(str(candidate.direction))
-    ways_back = _open(config.back) if config.back else beside + _open(_published(config, reverse))
-    back = _of_direction(reverse, ways_back)
-    against = _of_direction(way, _open(config.against))
-    for option, wanted, path, found in (
-        ("back", reverse, config.back, back),
-        ("against", way, config.against, against),
-    ):
-        if path is not None and found is None:
-            raise DataError(f"--{option} {path} holds no {wanted}, which is what {candidate.name} is to be scored with")
-    judged = judge_translation(candidate, back, against, config.data / "horse2zebra", config.weights, config.cache)
+    judged = judge_translation(
+        candidate,
+        _of_direction(directions(way)[1], back),
+        _of_direction(way, against),
+        config.data / "horse2zebra",
+        config.weights,
+        config.cache,
+    )
     draw_contact_sheet(judged.sources, judged.made, config.out / f"{candidate.name}.jpg")
     return judged.scores
 
 
-def _open(path: Path | None) -> list[Candidate]:
-    return [] if path is None else list(open_candidates(path))
+def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
+    """The candidates of an option. Raises DataError for a file that goes with no translation of the model."""
+    found = [] if path is None else list(open_candidates(path))
+    if path is not None and not wanted & {c.direction for c in found}:
+        raise DataError(f"--{option} {path} holds no {' or '.join(sorted(wanted)) or 'translation that is wanted'}")
+    return found
+
+
+def _beside(config: EvaluateConfig, ways: set[str]) -> Iterator[Candidate]:
+    """models/<other direction>/<version>/model.onnx of the same version as the model's, where it is there."""
+    version = config.model.resolve().parent
+    for way in ways:
+        path = version.parent.parent / directions(way)[1] / version.name / config.model.name
+        if path.is_file():
+            yield from open_candidates(path)
 
 
 def _of_direction(direction: str, candidates: list[Candidate]) -> Candidate | None:
     return next((c for c in candidates if c.direction == direction), None)
-
-
-def _published(config: EvaluateConfig, name: str) -> Path | None:
-    """models/<name>/<version>/model.onnx of the same version as the model's, if it is there."""
-    version = config.model.resolve().parent
-    path = version.parents[1] / name / version.name / config.model.name
-    return path if path.is_file() else None

@@ -77,12 +77,15 @@ def test_a_checkpoint_is_scored_both_ways_with_its_cycle(
 ) -> None:
     task = cyclegan_task()
     checkpoint.write(tmp_path / "pair", {"task": task.name, "images": 8, **describe(task), **task.state()})
-    published = publish(tmp_path / "models", "horse2zebra"), publish(tmp_path / "models", "zebra2horse")
+    published = publish(tmp_path / "models", "horse2zebra")
     reports = run(tmp_path / "pair")
     assert [r.model for r in reports] == ["horse2zebra", "zebra2horse"]
     for report in reports:
         assert "cycle error" in metrics(report)
-    (report,) = run(published[0], against=tmp_path / "pair")
+    forth, back = run(tmp_path / "pair", against=published)
+    assert "KID x 100 (Inception), difference" in metrics(forth)
+    assert "KID x 100 (Inception), difference" not in metrics(back)
+    (report,) = run(published, against=tmp_path / "pair")
     (said,) = (s for s in report.scores if s.metric == "KID x 100 (Inception), difference")
     assert "horse2zebra of a checkpoint" in said.protocol
 
