@@ -8,7 +8,7 @@ from training.collapse import CollapseWatch
 from training.config import CycleGanConfig, FitConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import load_mnist
-from training.data.unpaired import load_domain
+from training.data.unpaired import load_domain, load_training_domain
 from training.digit_classifier import cached_classifier, classify
 from training.distributed import World, join_world, leave_world
 from training.gan_task import GanTask
@@ -17,8 +17,6 @@ from training.progress import Progress
 from training.task import Task
 from training.training_loop import fit
 
-#: trainA picture that is byte for byte a test picture of horse2zebra.
-CROSSES_INTO_TEST = frozenset({"n02381460_3811.jpg"})
 SHOWN_PAIRS = 4
 
 
@@ -73,8 +71,10 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     world, precision = _prepare(config)
     try:
         root = config.data / config.pair
-        skip = CROSSES_INTO_TEST if config.pair == "horse2zebra" else frozenset()
-        domains = load_domain(root, "trainA", config.resize, skip), load_domain(root, "trainB", config.resize)
+        domains = (
+            load_training_domain(root, "trainA", config.resize),
+            load_training_domain(root, "trainB", config.resize),
+        )
         shown = _shown(config, "testA"), _shown(config, "testB")
         return _fit_whole(CycleGanTask(config, domains, shown, world, precision))
     finally:

@@ -1,6 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 
+from training import run
+from training.config import CycleGanConfig
+from training.cyclegan_task import CycleGanTask
+from training.data.unpaired import CROSSES_INTO_TEST
 from training.run import DeviceError, choose_device, choose_precision
 
 GPU = torch.cuda.is_available()
@@ -44,3 +51,21 @@ def test_auto_is_bf16_on_a_cpu_that_computes_in_it() -> None:
 def test_auto_is_bf16_on_a_gpu_since_ampere() -> None:
     native = torch.cuda.get_device_capability() >= (8, 0)
     assert choose_precision("auto", torch.device("cuda")) is (torch.bfloat16 if native else torch.float32)
+
+
+def test_no_test_picture_of_horse2zebra_is_fitted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (twin,) = CROSSES_INTO_TEST["horse2zebra"]
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / "horse2zebra" / folder).mkdir(parents=True)
+        for name in ("one.png", "two.png"):
+            Image.new("RGB", (32, 32)).save(tmp_path / "horse2zebra" / folder / name)
+    Image.new("RGB", (32, 32)).save(tmp_path / "horse2zebra" / "trainA" / twin)
+    seen: list[int] = []
+
+    def look(task: CycleGanTask) -> int:
+        seen.extend(len(domain.images) for domain in task.domains)
+        return 0
+
+    monkeypatch.setattr(run, "fit", look)
+    run.run_cyclegan(CycleGanConfig(data=tmp_path, out=tmp_path / "run", resize=32, crop=32, device="cpu"))
+    assert seen == [2, 2]

@@ -39,6 +39,11 @@ class Candidate:
     graph_sha256: str | None
     """Of a published file: the hash of its graph and weights, which scores in its metadata do not change."""
 
+    @property
+    def called(self) -> str:
+        """How the scores of another model name it: a file by its graph's hash, which its path would not tell."""
+        return f"{self.name} of a checkpoint" if self.graph_sha256 is None else f"{self.name} {self.graph_sha256[:12]}"
+
     def generate(self, *inputs: Tensor, batch: int) -> Tensor:
         """Runs the inputs in batches, with a progress bar on a terminal."""
         parts = list(zip(*(i.split(batch) for i in inputs), strict=True))

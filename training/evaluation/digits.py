@@ -67,7 +67,7 @@ def judge_digits(
     scores = []
 
     if weights is not None:
-        compute = partial(inception_features, weights=weights)
+        compute = partial(inception_features, weights=weights, cache=cache)
         fakes = compute(samples)
         reals, others = (
             kept_features(cache, weights / INCEPTION_FILE, images, compute)

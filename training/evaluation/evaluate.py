@@ -1,5 +1,6 @@
 """The `gan-train evaluate` command."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,11 +10,13 @@ from training.data.errors import DataError
 from training.data.mnist import load_mnist
 from training.digit_classifier import cached_classifier
 from training.evaluation.candidate import Candidate, open_candidates
+from training.evaluation.contact_sheet import draw_contact_sheet
 from training.evaluation.digits import judge_digits
 from training.evaluation.picture import draw_judged
 from training.evaluation.report import Report, Score, write_report
 from training.evaluation.stacked import judge_stacked
 from training.evaluation.translations import judge_translation
+from training.generators import directions
 
 
 class EvaluateConfig(BaseModel):
@@ -24,13 +27,19 @@ class EvaluateConfig(BaseModel):
     model: CliPositionalArg[Path]
     """The .onnx file, such as models/mnist/1/model.onnx; or a checkpoint, or the folder of a run."""
     out: Path = Path("runs/scores")
-    """Folder for <name>.json, which 'gan-export scores' attaches, and of digits <name>.png."""
+    """Folder for <name>.json, which 'gan-export scores' attaches, and what to look at: <name>.png of digits, the
+    contact sheet <name>.jpg of translations."""
     data: Path = Path("data")
     """Folder that holds the data sets."""
     weights: Path | None = None
     """Folder with the Inception and MobileNetV2 weights; without it digits are scored by our own classifier alone."""
+    back: Path | None = None
+    """Of a translation: the other direction's .onnx file, for the cycle error; found by itself in a checkpoint, and
+    beside a published file under the same version."""
+    against: Path | None = None
+    """Of a translation: another .onnx file or checkpoint of the same direction, to tell the difference."""
     cache: Path = Path("runs/cache")
-    """Folder that keeps the digit classifier and the features of real pictures."""
+    """Folder that keeps the digit classifier and the features of real pictures, and Inception as ONNX."""
     samples: int = Field(10_000, ge=100)
     """Digits to draw; of stacked MNIST always 26,000."""
 
@@ -42,9 +51,16 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
     """
     if not config.model.exists():
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
+    candidates = list(open_candidates(config.model))
+    ways = {c.direction for c in candidates if c.direction}
+    against = _open("against", config.against, ways)
+    back = _open("back", config.back, {directions(way)[1] for way in ways}) or [*candidates, *_beside(config, ways)]
     reports = []
-    for candidate in open_candidates(config.model):
-        scores = _judge_digits(candidate, config) if candidate.latent else _judge_translation(candidate, config)
+    for candidate in candidates:
+        if candidate.direction:
+            scores = _judge_translation(candidate, candidate.direction, back, against, config)
+        else:
+            scores = _judge_digits(candidate, config)
         reports.append(Report(model=candidate.name, graph_sha256=candidate.graph_sha256, scores=scores))
         print(f"written to {write_report(reports[-1], config.out)}")
     return reports
@@ -61,7 +77,39 @@ def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
     return judged.scores
 
 
-def _judge_translation(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
+def _judge_translation(
+    candidate: Candidate, way: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
+) -> list[Score]:
     if config.weights is None:
         raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
-    return judge_translation(candidate, config.data / "horse2zebra", config.weights, config.cache)
+    judged = judge_translation(
+        candidate,
+        _of_direction(directions(way)[1], back),
+        _of_direction(way, against),
+        config.data / "horse2zebra",
+        config.weights,
+        config.cache,
+    )
+    draw_contact_sheet(judged.sources, judged.made, config.out / f"{candidate.name}.jpg")
+    return judged.scores
+
+
+def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
+    """The candidates of an option. Raises DataError for a file that goes with no translation of the model."""
+    found = [] if path is None else list(open_candidates(path))
+    if path is not None and not wanted & {c.direction for c in found}:
+        raise DataError(f"--{option} {path} holds no {' or '.join(sorted(wanted)) or 'translation that is wanted'}")
+    return found
+
+
+def _beside(config: EvaluateConfig, ways: set[str]) -> Iterator[Candidate]:
+    """models/<other direction>/<version>/model.onnx of the same version as the model's, where it is there."""
+    version = config.model.resolve().parent
+    for way in ways:
+        path = version.parent.parent / directions(way)[1] / version.name / config.model.name
+        if path.is_file():
+            yield from open_candidates(path)
+
+
+def _of_direction(direction: str, candidates: list[Candidate]) -> Candidate | None:
+    return next((c for c in candidates if c.direction == direction), None)

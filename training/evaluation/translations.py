@@ -1,45 +1,124 @@
 """Scores of a translation between horses and zebras."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from training.data.unpaired import load_domain
+from training.data.unpaired import load_domain, load_training_domain
 from training.evaluation.candidate import Candidate
-from training.evaluation.distances import distances, yardstick
+from training.evaluation.distances import difference, distances, real_floor, yardstick
 from training.evaluation.features import kept_features
 from training.evaluation.report import Score, score
-from training.feature_networks import INCEPTION_FILE, ZEBRA, imagenet_labels, inception_features
+from training.feature_networks import (
+    INCEPTION_FILE,
+    SORREL,
+    ZEBRA,
+    equine_maps,
+    imagenet_labels,
+    inception_features,
+)
+from training.metrics.change import mean_change
 
+GREY = "grey levels of 255 a pixel"
 SIDE = 256
 BATCH = 4
 SPACE = "Inception"
+ON_ANIMAL, OFF_ANIMAL = 0.5, 0.1
+"""Of the largest value of a picture's map: above the first is animal, below the second background."""
 
 
-def judge_translation(candidate: Candidate, root: Path, weights: Path, cache: Path) -> list[Score]:
-    """Scores all test pictures of the source domain, translated at 256 px, against the target's. `root`: the pair."""
+@dataclass(frozen=True)
+class JudgedTranslation:
+    """All test pictures of the source domain with their translations, uint8 (n, 3, 256, 256), and the scores."""
+
+    sources: Tensor
+    made: Tensor
+    scores: list[Score]
+
+
+def judge_translation(
+    candidate: Candidate,
+    back: Candidate | None,
+    against: Candidate | None,
+    root: Path,
+    weights: Path,
+    cache: Path,
+) -> JudgedTranslation:
+    """Scores all test pictures of the source domain, translated at 256 px, against the target's. `root`: the pair.
+
+    `back` translates the other way, for the cycle; `against` is another model of the same direction to be compared.
+    """
     forth = str(candidate.direction).startswith(root.name.partition("2")[0])
-    source, target = ("testA", "testB") if forth else ("testB", "testA")
-    sources, targets = load_domain(root, source, SIDE).images, load_domain(root, target, SIDE).images
+    source, target = ("A", "B") if forth else ("B", "A")
+    sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
+    trained = load_training_domain(root, f"train{target}", SIDE).images
     made = candidate.generate(sources, batch=BATCH)
 
-    compute = partial(inception_features, weights=weights)
-    fakes, real = compute(made), kept_features(cache, weights / INCEPTION_FILE, targets, compute)
-    untouched = kept_features(cache, weights / INCEPTION_FILE, sources, compute)
-    against = f"{len(made)} translated against {len(targets)} test pictures of the target, {SIDE} px"
-    fid, kid = distances(SPACE, fakes, real, against)
+    look = partial(inception_features, weights=weights, cache=cache)
+    features = partial(kept_features, cache, weights / INCEPTION_FILE, compute=look)
+    fakes, real, untouched, others = map(features, (made, targets, sources, trained))
+    against_real = f"{len(made)} translated against {len(targets)} test pictures of the target, {SIDE} px"
+    instead = f"mean of ten draws of {len(made)} of {len(trained):,} training pictures of the target, interval of one"
+    fid, kid = distances(SPACE, fakes, real, against_real)
+    floor_fid, floor_kid = real_floor(SPACE, others, real, len(made), instead)
     ceiling_fid, ceiling_kid = yardstick(SPACE, "untranslated", untouched, real, "the sources themselves")
+    scores = [kid, floor_kid, ceiling_kid, fid, floor_fid, ceiling_fid]
+    if against is not None:
+        theirs = features(against.generate(sources, batch=BATCH))
+        protocol = f"this less that of {against.called}, interval paired: the same sources drawn for both"
+        scores.insert(1, difference(SPACE, fakes, theirs, real, protocol))
+    scores += _labels(made, sources, targets, weights)
+    scores += _changes(candidate, back, made, sources, targets, weights)
+    return JudgedTranslation(sources, made, scores)
+
+
+def _labels(made: Tensor, sources: Tensor, targets: Tensor, weights: Path) -> list[Score]:
+    """What MobileNetV2 takes the pictures for; of horses it knows the sorrel alone."""
+    sets = (
+        ("", made, f"{len(made)} translations, MobileNetV2 at 224 px"),
+        (", untranslated", sources, "the sources themselves"),
+        (", real target", targets, "the test pictures of the target"),
+    )
+    labels = [imagenet_labels(pictures, weights) for _, pictures, _ in sets]
     return [
-        kid,
-        ceiling_kid,
-        fid,
-        ceiling_fid,
-        score("labelled zebra", _zebras(made, weights), f"{len(made)} translations, MobileNetV2 at 224 px"),
-        score("labelled zebra, untranslated", _zebras(sources, weights), "the sources themselves"),
-        score("mean change", float((made.float() - sources).abs().mean()), "grey levels of 255 a pixel"),
+        score(f"labelled {name}{kind}", float((found == label).double().mean()), protocol)
+        for name, label in (("zebra", ZEBRA), ("sorrel", SORREL))
+        for (kind, _, protocol), found in zip(sets, labels, strict=True)
     ]
 
 
-def _zebras(pictures: Tensor, weights: Path) -> float:
-    return float((imagenet_labels(pictures, weights) == ZEBRA).double().mean())
+def _changes(
+    candidate: Candidate, back: Candidate | None, made: Tensor, sources: Tensor, targets: Tensor, weights: Path
+) -> list[Score]:
+    drift = mean_change(candidate.generate(targets, batch=BATCH), targets)
+    scores = [
+        score("mean change", mean_change(made, sources), GREY),
+        *changes_by_place(made, sources, equine_maps(sources, weights)),
+        score("identity drift", drift, f"{GREY}, of the {len(targets)} test pictures of the target"),
+    ]
+    if back is not None:
+        returned = mean_change(back.generate(made, batch=BATCH), sources)
+        scores.append(score("cycle error", returned, f"{GREY}, there and back through {back.called}"))
+    return scores
+
+
+def changes_by_place(made: Tensor, sources: Tensor, maps: Tensor) -> list[Score]:
+    """How much changed where the maps (n, 1, h, w) of the sources are high, and where they are low.
+
+    Between the two lies the animal's surroundings and those parts of it that tell little about it, counted to neither
+    side: the map's cells are 18 px wide and cannot trace an outline. The background is therefore what is well away
+    from the animal; what a translation spills right around it shows in the mean change only. A second animal that
+    the network overlooks counts as background. A side without a single pixel, as in a set of close-ups, has no score.
+    """
+    scores = []
+    for name, where, place in (
+        ("change on the animal", maps > ON_ANIMAL, f"above {ON_ANIMAL:.0%}"),
+        ("change of the background", maps < OFF_ANIMAL, f"below {OFF_ANIMAL:.0%}"),
+    ):
+        if where.any():
+            protocol = f"{GREY} where MobileNetV2's map of sorrel and zebra is {place} of its peak"
+            share = f"{float(where.double().mean()):.0%} of the pixels"
+            scores.append(score(name, mean_change(made, sources, where), f"{protocol}: {share}"))
+    return scores

@@ -22,13 +22,36 @@ def kernel_interval(a: Tensor, b: Tensor, draws: int = 1000, seed: int = 0) -> t
     unlike a Fréchet distance, this one does not grow by being redrawn. Near 0, where both sets are of one
     distribution, the interval is wider than 95%.
     """
-    a, b = a.double(), b.double()
     dice = torch.Generator().manual_seed(seed)
     wa, wb = _weights(len(a), draws, dice), _weights(len(b), draws, dice)
-    values = _within(a, wa) + _within(b, wb)
-    values = values - 2 * (wa * (_kernel(a, b) @ wb)).sum(0) / (len(a) * len(b))
+    return _middle(_redrawn(a.double(), b.double(), wa, wb))
+
+
+def kernel_difference_interval(
+    a: Tensor, b: Tensor, real: Tensor, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95% interval of kernel_distance(a, real) - kernel_distance(b, real), rows i of a and b having one source.
+
+    Paired: each draw takes the same sources for both and the same rows of `real`, so that what makes both
+    better or worse cancels. Raises ValueError unless a and b have as many rows.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"paired sets have as many rows, got {len(a)} and {len(b)}")
+    dice = torch.Generator().manual_seed(seed)
+    sources, targets = _weights(len(a), draws, dice), _weights(len(real), draws, dice)
+    real = real.double()
+    return _middle(_redrawn(a.double(), real, sources, targets) - _redrawn(b.double(), real, sources, targets))
+
+
+def _middle(values: Tensor) -> tuple[float, float]:
     low, high = torch.quantile(values, torch.tensor([0.025, 0.975], dtype=torch.double))
     return float(low), float(high)
+
+
+def _redrawn(a: Tensor, b: Tensor, wa: Tensor, wb: Tensor) -> Tensor:
+    """The kernel distance under each column of weights, (draws,)."""
+    across = (wa * (_kernel(a, b) @ wb)).sum(0) / (len(a) * len(b))
+    return _within(a, wa) + _within(b, wb) - 2 * across
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:

@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from training.data.download import horse2zebra_manifest
 from training.data.errors import DataError
-from training.data.unpaired import Domain, load_domain
+from training.data.unpaired import CROSSES_INTO_TEST, Domain, load_domain, load_training_domain
 from training.distributed import World
 
 
@@ -61,6 +62,24 @@ def test_skipped_names_are_left_out(tmp_path):
         save(tmp_path / "trainA", f"{number}.png", color=(number, 0, 0))
     loaded = load_domain(tmp_path, "trainA", resize=8, skip=frozenset({"1.png"}))
     assert loaded.images[:, 0, 0, 0].tolist() == [0, 2]
+
+
+def test_what_crosses_from_training_into_test_is_what_the_manifest_says():
+    sides = {part: {} for part in ("train", "test")}
+    for name, sha256 in horse2zebra_manifest().items():
+        folder, file = name.split("/")
+        sides[folder.removesuffix("A").removesuffix("B")].setdefault(sha256, []).append(file)
+    crossing = [file for sha256 in sides["train"].keys() & sides["test"].keys() for file in sides["train"][sha256]]
+    assert sorted(crossing) == sorted(CROSSES_INTO_TEST["horse2zebra"])
+
+
+@pytest.mark.parametrize(("pair", "count"), [("horse2zebra", 1), ("warm2cold", 2)])
+def test_a_training_domain_leaves_out_what_the_test_set_has_too(tmp_path, pair, count):
+    root = tmp_path / pair
+    root.mkdir()
+    for name in ("ours.png", *CROSSES_INTO_TEST["horse2zebra"]):
+        save(root / "trainA", name)
+    assert len(load_training_domain(root, "trainA", resize=8).images) == count
 
 
 def test_the_hash_tells_the_files_apart(tmp_path):

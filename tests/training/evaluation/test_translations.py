@@ -3,18 +3,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor
 
 from training.evaluation.candidate import Candidate
-from training.evaluation.translations import judge_translation
+from training.evaluation.report import Score
+from training.evaluation.translations import changes_by_place, judge_translation
+
+Run = Callable[[Tensor], Tensor]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Red horses and green zebras."""
     dice = np.random.default_rng(0)
-    for name, count, colour in (("testA", 4, 0), ("testB", 5, 1)):
+    for name, count, colour in (("testA", 4, 0), ("testB", 5, 1), ("trainA", 6, 0), ("trainB", 6, 1)):
         (tmp_path / "horse2zebra" / name).mkdir(parents=True)
         for i in range(count):
             pixels = dice.integers(0, 100, (256, 256, 3), dtype=np.uint8)
@@ -24,37 +28,97 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def judge(root: Path, weights: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
-    """`judge(run, direction)`: the scores by name."""
+def judge(root: Path, weights: Path, tmp_path: Path) -> Callable[..., dict[str, Score]]:
+    """`judge(run, direction, back=None, against=None)`: the scores by name."""
 
-    def scores(run: Callable[[Tensor], Tensor], direction: str) -> dict[str, float]:
-        candidate = Candidate(direction, direction, None, False, False, run, None)
-        return {s.metric: s.value for s in judge_translation(candidate, root, weights, tmp_path / "cache")}
+    def scores(run: Run, direction: str, back: Run | None = None, against: Run | None = None) -> dict[str, Score]:
+        made, returned, other = (
+            r and Candidate(direction, direction, None, False, False, r, "ab" * 32) for r in (run, back, against)
+        )
+        assert made
+        judged = judge_translation(made, returned, other, root, weights, tmp_path / "cache")
+        assert torch.equal(judged.made, run(judged.sources))
+        return {s.metric: s for s in judged.scores}
 
     return scores
 
 
 @pytest.mark.parametrize(("direction", "n"), [("horse2zebra", 4), ("zebra2horse", 5)])
 def test_a_copy_scores_what_untranslated_pictures_score(
-    judge: Callable[..., dict[str, float]], direction: str, n: int
+    judge: Callable[..., dict[str, Score]], direction: str, n: int
 ) -> None:
-    seen: list[int] = []
 
     def copy(pictures: Tensor) -> Tensor:
-        seen.append(len(pictures))
         assert pictures.shape[1:] == (3, 256, 256)
         return pictures
 
-    found = judge(copy, direction)
-    assert sum(seen) == n
+    scores = judge(copy, direction, back=copy, against=copy)
+    found = {name: s.value for name, s in scores.items()}
+    assert f"{n} translated" in scores["FID (Inception)"].protocol
     assert found["KID x 100 (Inception)"] == pytest.approx(found["KID x 100 (Inception), untranslated"])
     assert found["FID (Inception)"] == pytest.approx(found["FID (Inception), untranslated"])
-    assert found["labelled zebra"] == found["labelled zebra, untranslated"]
-    assert found["mean change"] == 0
+    for animal in ("zebra", "sorrel"):
+        assert found[f"labelled {animal}"] == found[f"labelled {animal}, untranslated"]
+    for change in ("mean change", "change on the animal", "identity drift", "cycle error"):
+        assert found[change] == 0
+    assert found["KID x 100 (Inception), difference"] == 0
 
 
-def test_a_translation_is_nearer_to_the_target_than_its_source(judge: Callable[..., dict[str, float]]) -> None:
-    found = judge(lambda pictures: pictures[:, [1, 0, 2]], "horse2zebra")
+def swap(pictures: Tensor) -> Tensor:
+    return pictures[:, [1, 0, 2]]
+
+
+def test_a_translation_is_nearer_to_the_target_than_its_source(judge: Callable[..., dict[str, Score]]) -> None:
+    found = {name: s.value for name, s in judge(swap, "horse2zebra", back=swap).items()}
     assert found["mean change"] > 50
     assert found["KID x 100 (Inception)"] <= found["KID x 100 (Inception), untranslated"]
     assert 0 <= found["labelled zebra"] <= 1
+    assert found["cycle error"] == 0
+
+
+def test_drift_and_cycle_are_measured_on_their_own_pictures(judge: Callable[..., dict[str, Score]]) -> None:
+    def brighter(pictures: Tensor) -> Tensor:
+        return (pictures.int() + 5).to(torch.uint8)  # no pixel is brighter than 249
+
+    def darker(pictures: Tensor) -> Tensor:
+        return pictures - 2 * (pictures > 1)
+
+    scores = judge(brighter, "zebra2horse", back=darker)
+    assert scores["mean change"].value == 5
+    assert scores["change on the animal"].value == pytest.approx(5)
+    assert scores["identity drift"].value == 5
+    assert "the 4 test pictures" in scores["identity drift"].protocol
+    assert scores["cycle error"].value == pytest.approx(3)
+    assert "zebra2horse abababababab" in scores["cycle error"].protocol
+
+
+def test_changes_are_told_apart_by_place() -> None:
+    sources = torch.full((2, 3, 4, 10), 100, dtype=torch.uint8)
+    maps = torch.linspace(0, 1, 10).expand(2, 1, 4, 10)  # 0, 0.11, ... 1 from left to right
+    made = sources.clone()
+    made[..., 0], made[..., 1:5], made[..., 5:] = 103, 255, 130
+    on, off = changes_by_place(made, sources, maps)
+    assert (on.metric, on.value) == ("change on the animal", 30)
+    assert (off.metric, off.value) == ("change of the background", 3)
+    assert off.protocol.endswith("below 10% of its peak: 10% of the pixels")
+
+
+def test_close_ups_have_no_background() -> None:
+    pictures = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    assert [s.metric for s in changes_by_place(pictures, pictures, torch.ones(2, 1, 4, 4))] == ["change on the animal"]
+
+
+def test_without_a_way_back_or_another_model_nothing_is_said_of_them(judge: Callable[..., dict[str, Score]]) -> None:
+    assert not {"cycle error", "KID x 100 (Inception), difference"} & set(judge(swap, "horse2zebra"))
+
+
+def test_the_difference_to_a_worse_model_is_below_zero(judge: Callable[..., dict[str, Score]]) -> None:
+    def dark(pictures: Tensor) -> Tensor:
+        return pictures // 2
+
+    scores = judge(swap, "horse2zebra", against=dark)
+    said = scores["KID x 100 (Inception), difference"]
+    theirs = judge(dark, "horse2zebra")["KID x 100 (Inception)"]
+    assert said.value == pytest.approx(scores["KID x 100 (Inception)"].value - theirs.value)
+    assert said.value < 0
+    assert "horse2zebra abababababab" in said.protocol

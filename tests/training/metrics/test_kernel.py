@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.metrics.kernel import kernel_distance, kernel_interval
+from training.metrics.kernel import kernel_difference_interval, kernel_distance, kernel_interval
 
 
 def sets(shift):
@@ -54,3 +54,48 @@ def test_one_draw_is_the_estimate_of_the_redrawn_sets_without_a_row_beside_itsel
     across = sum(k(a[i], b[j]) for i in rows_a.tolist() for j in rows_b.tolist()) / (12 * 9)
     low, high = kernel_interval(a, b, draws=1, seed=7)
     assert low == high == pytest.approx(within(a, rows_a) + within(b, rows_b) - 2 * across)
+
+
+def test_a_paired_draw_takes_the_same_sources_for_both_models():
+    a, real = sets(0.5)
+    b = a + 1
+    dice = torch.Generator().manual_seed(7)
+    weights = [torch.bincount(torch.randint(n, (n,), generator=dice), minlength=n) for n in (12, 9)]
+    rows, targets = (torch.arange(len(w)).repeat_interleave(w) for w in weights)
+
+    def k(x, y):
+        return float((x.double() @ y.double() / 5 + 1) ** 3)
+
+    def within(x):
+        pairs = [(i, j) for i in rows.tolist() for j in rows.tolist() if i != j]
+        return sum(k(x[i], x[j]) for i, j in pairs) / len(pairs)
+
+    def across(x):
+        return sum(k(x[i], real[j]) for i in rows.tolist() for j in targets.tolist()) / (12 * 9)
+
+    low, high = kernel_difference_interval(a, b, real, draws=1, seed=7)
+    assert low == high == pytest.approx(within(a) - 2 * across(a) - within(b) + 2 * across(b))
+
+
+def test_the_paired_interval_sees_what_two_separate_ones_do_not():
+    dice = torch.Generator().manual_seed(3)
+    a, real = torch.randn(120, 16, generator=dice), torch.randn(140, 16, generator=dice) + 0.5
+    b = a + 0.02 + 0.01 * torch.randn(120, 16, generator=dice)  # a trifle nearer to the real ones
+    (low_a, high_a), (low_b, high_b) = (kernel_interval(made, real, draws=300) for made in (a, b))
+    assert low_a < high_b  # taken alone, the two cannot be told apart
+    assert low_b < high_a
+    low, high = kernel_difference_interval(a, b, real, draws=300)
+    assert 0 < low < kernel_distance(a, real) - kernel_distance(b, real) < high
+
+
+def test_a_model_does_not_differ_from_itself_and_the_order_is_a_sign():
+    a, real = sets(1.0)
+    assert kernel_difference_interval(a, a, real, draws=50) == (0, 0)
+    low, high = kernel_difference_interval(a, a + 1, real, draws=50)
+    assert kernel_difference_interval(a + 1, a, real, draws=50) == pytest.approx((-high, -low))
+
+
+def test_models_of_other_sources_are_not_paired():
+    a, real = sets(1.0)
+    with pytest.raises(ValueError, match="as many rows"):
+        kernel_difference_interval(a, a[:-1], real)

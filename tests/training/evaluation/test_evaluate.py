@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from training import checkpoint
+from training.data.errors import DataError
+from training.evaluation.evaluate import EvaluateConfig, evaluate
+from training.evaluation.report import Report
+from training.task import Task
+from training.training_loop import describe
+
+
+def publish(models: Path, direction: str, version: str = "1") -> Path:
+    """models/<direction>/<version>/model.onnx, which copies pictures."""
+    axes = ["N", "H", "W", 3]
+    values = [helper.make_tensor_value_info(name, TensorProto.UINT8, axes) for name in ("image", "translation")]
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Identity", ["image"], ["translation"])], direction, values[:1], values[1:]
+        ),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    helper.set_model_props(model, {"task": "translate", "name": direction, "direction": direction})
+    path = models / direction / version / "model.onnx"
+    path.parent.mkdir(parents=True)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, weights: Path) -> Callable[..., list[Report]]:
+    """`run(model, **options)`: its reports, on two or three noisy pictures a folder."""
+    dice = np.random.default_rng(0)
+    for name, count in (("testA", 2), ("testB", 3), ("trainA", 3), ("trainB", 3)):
+        (tmp_path / "data" / "horse2zebra" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = dice.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / "horse2zebra" / name / f"{i}.png")
+    folders = {"data": tmp_path / "data", "cache": tmp_path / "cache", "out": tmp_path / "out", "weights": weights}
+
+    def call(model: Path, **options: Path | None) -> list[Report]:
+        return evaluate(EvaluateConfig.model_validate({"model": model, **folders, **options}))
+
+    return call
+
+
+def metrics(report: Report) -> set[str]:
+    return {s.metric for s in report.scores}
+
+
+def test_a_published_file_goes_back_through_the_one_of_its_version(
+    run: Callable[..., list[Report]], tmp_path: Path
+) -> None:
+    forth = publish(tmp_path / "models", "horse2zebra")
+    back = publish(tmp_path / "models", "zebra2horse", "2")
+    (report,) = run(forth)
+    assert "cycle error" not in metrics(report)
+    (report,) = run(forth, back=back)
+    assert "cycle error" in metrics(report)
+    publish(tmp_path / "models", "zebra2horse", "1")
+    (report,) = run(forth)
+    assert "cycle error" in metrics(report)
+    written = Report.model_validate_json((tmp_path / "out" / "horse2zebra.json").read_text())
+    assert (written.graph_sha256, metrics(written)) == (report.graph_sha256, metrics(report))
+    with Image.open(tmp_path / "out" / "horse2zebra.jpg") as sheet:
+        assert sheet.size[0] >= 512
+
+
+def test_a_checkpoint_is_scored_both_ways_with_its_cycle(
+    run: Callable[..., list[Report]], cyclegan_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = cyclegan_task()
+    checkpoint.write(tmp_path / "pair", {"task": task.name, "images": 8, **describe(task), **task.state()})
+    published = publish(tmp_path / "models", "horse2zebra")
+    reports = run(tmp_path / "pair")
+    assert [r.model for r in reports] == ["horse2zebra", "zebra2horse"]
+    for report in reports:
+        assert "cycle error" in metrics(report)
+    forth, back = run(tmp_path / "pair", against=published)
+    assert "KID x 100 (Inception), difference" in metrics(forth)
+    assert "KID x 100 (Inception), difference" not in metrics(back)
+    (report,) = run(published, against=tmp_path / "pair")
+    (said,) = (s for s in report.scores if s.metric == "KID x 100 (Inception), difference")
+    assert "horse2zebra of a checkpoint" in said.protocol
+
+
+@pytest.mark.parametrize("option", ["back", "against"])
+def test_a_file_of_the_wrong_direction_is_refused(
+    run: Callable[..., list[Report]], tmp_path: Path, option: str
+) -> None:
+    forth = publish(tmp_path / "models", "horse2zebra")
+    other = publish(tmp_path / "others", {"back": "horse2zebra", "against": "zebra2horse"}[option])
+    with pytest.raises(DataError, match=f"--{option} .* holds no"):
+        run(forth, **{option: other})
+
+
+def test_translations_need_the_feature_networks(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="needs --weights"):
+        run(publish(tmp_path / "models", "horse2zebra"), weights=None)

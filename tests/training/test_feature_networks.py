@@ -1,0 +1,137 @@
+"""The networks with stand-ins; with the real ones where FEATURE_WEIGHTS names their folder."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from training.data.errors import DataError
+from training.data.pixels import to_signed
+from training.feature_networks import (
+    INCEPTION_FILE,
+    MOBILENET_FILE,
+    PARITY,
+    equine_maps,
+    imagenet_labels,
+    inception_features,
+    load_inception,
+)
+
+WEIGHTS = Path(os.environ.get("FEATURE_WEIGHTS", "no-folder"))
+needs_weights = pytest.mark.skipif(
+    not (WEIGHTS / INCEPTION_FILE).is_file(), reason="FEATURE_WEIGHTS names no folder with the feature networks"
+)
+HORSES = Path(__file__).resolve().parents[2] / "docs" / "images" / "nokota-horses.webp"
+
+
+class Convolution(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 5, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).relu().mean((2, 3))
+
+
+class Fourier(nn.Module):
+    """Has no ONNX form in the operator set that is used."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.svdvals(x.mean(1))[:, :8]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[nn.Module], Path]:
+    """`save(network)`: its TorchScript file."""
+
+    def write(network: nn.Module) -> Path:
+        path = tmp_path / INCEPTION_FILE
+        torch.jit.save(torch.jit.trace(network, torch.zeros(1, 3, 299, 299)), str(path))
+        return path
+
+    return write
+
+
+def probe(n: int, seed: int = 1) -> Tensor:
+    return torch.randint(256, (n, 3, 299, 299), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def test_onnx_runtime_gives_the_features_of_the_original(save: Callable[[nn.Module], Path], tmp_path: Path) -> None:
+    file = save(Convolution())
+    network = load_inception(file, tmp_path / "cache")
+    assert not isinstance(network, torch.jit.ScriptModule)
+    pixels = to_signed(probe(5))
+    assert (network(pixels) - torch.jit.load(str(file))(pixels)).abs().max() < PARITY
+    (kept,) = (tmp_path / "cache").iterdir()
+    made = kept.stat().st_mtime_ns
+    assert not isinstance(load_inception(file, tmp_path / "cache"), torch.jit.ScriptModule)
+    assert kept.stat().st_mtime_ns == made  # exported once
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_a_damaged_export_leaves_it_to_pytorch_and_is_named(
+    save: Callable[[nn.Module], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    file = save(Convolution())
+    load_inception(file, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(content)
+    assert isinstance(load_inception(file, tmp_path / "cache"), torch.jit.ScriptModule)
+    assert f"slower: {kept} cannot be made or read" in capsys.readouterr().out
+
+
+def test_an_export_that_differs_is_not_used(
+    save: Callable[[nn.Module], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exports = []
+    for _ in range(2):  # random weights, so that the second network is another one
+        file = save(Convolution())
+        load_inception(file, tmp_path / "cache")
+        exports.append(next(p for p in (tmp_path / "cache").iterdir() if p not in exports))
+    exports[1].write_bytes(exports[0].read_bytes())
+    assert isinstance(load_inception(file, tmp_path / "cache"), torch.jit.ScriptModule)
+    assert "differ by" in capsys.readouterr().out
+
+
+def test_a_network_without_an_onnx_form_runs_in_pytorch(
+    save: Callable[[nn.Module], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = load_inception(save(Fourier()), tmp_path / "cache")
+    assert network(to_signed(probe(2))).shape == (2, 8)
+    assert "Inception runs in PyTorch" in capsys.readouterr().out
+    assert not list((tmp_path / "cache").glob("*.onnx"))
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{INCEPTION_FILE} is not there"):
+        inception_features(probe(1), tmp_path, tmp_path)
+    for look in (imagenet_labels, equine_maps):
+        with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not there"):
+            look(probe(1), tmp_path)
+
+
+@needs_weights
+def test_the_real_inception_is_the_same_in_onnx_runtime(tmp_path: Path) -> None:
+    network = load_inception(WEIGHTS / INCEPTION_FILE, tmp_path)
+    assert not isinstance(network, torch.jit.ScriptModule)
+    pixels = to_signed(probe(3))
+    with torch.no_grad():
+        original = torch.jit.load(str(WEIGHTS / INCEPTION_FILE)).eval()(pixels)
+    assert original.shape == (3, 2048)
+    assert (network(pixels) - original).abs().max() < 1e-4
+
+
+@needs_weights
+def test_the_map_lies_on_the_horses() -> None:
+    with Image.open(HORSES) as photograph:
+        picture = torch.from_numpy(np.array(photograph.convert("RGB").resize((256, 256)))).permute(2, 0, 1)
+    found = equine_maps(picture[None], WEIGHTS)[0, 0]
+    assert found.shape == (256, 256)
+    assert 0 <= found.min() < found.max() <= 1
+    assert found[:48].mean() < 0.1  # the sky
+    assert found[80:210, 32:230].mean() > 0.4  # the herd
