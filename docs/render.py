@@ -60,7 +60,8 @@ LABELS = {
     "version": "of the model, or of the service",
     "task": "`sample` or `translate`",
     "provider": "ONNX Runtime's execution provider that really runs the model",
-    "sha256": "of the model's file",
+    "precision": "`fp32`, or `fp16` where a GPU runs the model's half-precision file",
+    "sha256": "of the file that runs",
     "onnxruntime": "its version",
     "python": "its version",
 }
