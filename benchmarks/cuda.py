@@ -1,7 +1,9 @@
-"""What the CUDA options are worth on this machine: .venv/bin/python benchmarks/cuda.py [--device cpu]
+"""What the CUDA options are worth on this machine: .venv/bin/python benchmarks/cuda.py [--models DIR] [--device cpu]
 
 Prints items a second of batches of every size, bound to their buffers, copies included: as the service runs them by
-default, and with each option changed. --device cpu tries the script itself where there is no GPU.
+default, and with each option changed. Of a model with a half-precision file that is what runs by default, and the last
+column is how many times as fast it is as fp32. --device cpu tries the script itself where there is no GPU; it says
+nothing about half precision, which the CPU has not.
 """
 
 import argparse
@@ -14,9 +16,10 @@ import numpy as np
 import onnxruntime as ort
 
 from service import cuda
-from service.card import MODEL_FILE, read_card
+from service.card import ModelCard, read_card
 from service.cuda_session import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
 from service.memory import HostMemory, Memory
+from service.session import cuda_artefacts
 from service.settings import BUNDLED_MODELS, Settings
 
 SECONDS, ROUNDS = 0.5, 3
@@ -26,11 +29,13 @@ VARIANTS = {
     "no TF32": Settings(cuda_tf32=False),
     "exhaustive search": Settings(cuda_conv_search="exhaustive"),
 }
+FP32 = {"fp32": Settings(cuda_fp16=False)}
+"""Beside the others, of a model with a half-precision file."""
 
 
-def open_lane(folder: Path, settings: Settings, memory: Memory) -> Lane:
+def open_lane(folder: Path, card: ModelCard, settings: Settings, memory: Memory) -> Lane:
     """A model as one slot runs it."""
-    path, card = folder / MODEL_FILE, read_card(folder)
+    path = folder / cuda_artefacts(card, settings)[0].file
     if memory.device == "cuda":
         session = open_session(path, provider_options(settings, memory.device_id))
     else:
@@ -53,15 +58,19 @@ def main() -> None:
     """Measures and prints a Markdown table for each model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    device = parser.parse_args().device
+    parser.add_argument("--models", type=Path, default=BUNDLED_MODELS)
+    chosen = parser.parse_args()
+    device = chosen.device
     if device == "cuda" and (missing := cuda.missing_part()):
         sys.exit(f"no working CUDA here: {missing}")
     memory: Memory = cuda.CudaMemory(0) if device == "cuda" else HostMemory()
-    for folder in sorted(BUNDLED_MODELS.glob("*/*/")):
+    for folder in sorted(chosen.models.glob("*/*/")):
         card = read_card(folder)
-        lanes = {name: open_lane(folder, settings, memory) for name, settings in VARIANTS.items()}
-        print(f"\n{card.name}/{card.version}, items a second on {device}\n\n| batch | {' | '.join(VARIANTS)} |")
-        print("|---" * (1 + len(VARIANTS)) + "|")
+        variants = {**VARIANTS, **(FP32 if card.half else {})}
+        lanes = {name: open_lane(folder, card, settings, memory) for name, settings in variants.items()}
+        heads = ["batch", *variants, *(["fp16 over fp32"] if card.half else [])]
+        print(f"\n{card.name}/{card.version}, items a second on {device}\n\n| {' | '.join(heads)} |")
+        print("|---" * len(heads) + "|")
         sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= PICTURES]
         for size in sizes:
             picture = (USUAL_SIDE, USUAL_SIDE, 3)
@@ -70,7 +79,8 @@ def main() -> None:
                 rows = np.arange(size * (1 + (card.label is not None)), dtype=np.uint64).reshape(size, -1) % 10
             found = [[rate(lane, rows) for lane in lanes.values()] for _ in range(ROUNDS)]
             medians = [statistics.median(column) for column in zip(*found, strict=True)]
-            print(f"| {size} | {' | '.join(f'{value:,.0f}' for value in medians)} |", flush=True)
+            ratios = [f"{medians[0] / medians[-1]:.2f}"] if card.half else []
+            print(f"| {size} | {' | '.join([*(f'{value:,.0f}' for value in medians), *ratios])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import get_args
 from prometheus_client.metrics import MetricWrapperBase
 
 from service import gpu
-from service.card import CARD_FILE, MODEL_FILE, ModelCard, Score, Training, read_card
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
 from service.codecs import MEDIA_TYPES
 from service.failures import Reason
 from service.metrics import Metrics, Outcome
@@ -60,7 +60,8 @@ LABELS = {
     "version": "of the model, or of the service",
     "task": "`sample` or `translate`",
     "provider": "ONNX Runtime's execution provider that really runs the model",
-    "sha256": "of the model's file",
+    "precision": "`fp32`, or `fp16` where a GPU runs the model's half-precision file",
+    "sha256": "of the file that runs",
     "onnxruntime": "its version",
     "python": "its version",
 }
@@ -104,7 +105,10 @@ def models_page(models: Path = BUNDLED_MODELS) -> str:
     """docs/models.md, from the bundled models' cards."""
     lines = ["# The bundled models", "", "Written by `docs/render.py` from the cards in `models/`; a test keeps it so."]
     for folder in sorted(card.parent for card in models.glob(f"*/*/{CARD_FILE}")):
-        lines += ["", *_model_lines(read_card(folder), (folder / MODEL_FILE).stat().st_size)]
+        card = read_card(folder)
+        lines += ["", *_model_lines(card, (folder / MODEL_FILE).stat().st_size)]
+        if card.half:
+            lines += ["", _half_line(card.half.parity, (folder / HALF_FILE).stat().st_size)]
     return "\n".join([*lines, ""])
 
 
@@ -125,6 +129,15 @@ def _model_lines(card: ModelCard, size_bytes: int) -> list[str]:
         "|---|---|---|---|",
         *(f"| {s.metric} | {s.value:.4g} | {_interval(s)} | {s.protocol} |" for s in card.scores),
     ]
+
+
+def _half_line(parity: HalfParity, size_bytes: int) -> str:
+    return (
+        f"`{HALF_FILE}`, {size_bytes / 1e6:.1f} MB, is the same in half precision, for CUDA: it differs from PyTorch "
+        f"by {parity.mean_difference:.2f} grey levels on average and {parity.max_difference} at most (published are "
+        f"{parity.mean_tolerance:g} and {parity.max_tolerance}), computed on the CPU with a GPU's roundings. "
+        "The scores are those of the other file."
+    )
 
 
 def _seen(training: Training) -> str:

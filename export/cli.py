@@ -1,5 +1,6 @@
 """The `gan-export` command."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -23,7 +24,10 @@ MISTAKES = (CheckpointError, ParityError, PublishError, CardError, SettingsError
 
 
 class PublishConfig(BaseModel):
-    """Export a checkpoint's averaged generators to ONNX, check them against PyTorch, and publish them."""
+    """Export a checkpoint's averaged generators to ONNX, check them against PyTorch, and publish them.
+
+    Translations also get a file in half precision, for CUDA, unless it strays too far: then that is said.
+    """
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
@@ -59,6 +63,7 @@ class Export(BaseSettings):
 
 def main() -> None:
     """Entry point of `gan-export` and `python -m export`; exit status 2 for what its user can mend."""
+    logging.basicConfig(format="gan-export: %(message)s")
     try:
         _run()
     except ValidationError as error:

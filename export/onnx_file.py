@@ -46,11 +46,11 @@ def to_onnx(
 
 
 def embed_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Writes the card, without the file's own hash, into the model's metadata_props."""
+    """Writes the card, without the hashes of the files, into the model's metadata_props."""
     onnx.helper.set_model_props(
         model,
         {
-            METADATA_KEY: card.model_dump_json(exclude={"sha256"}),
+            METADATA_KEY: card.model_dump_json(exclude={"sha256": True, "half": {"sha256"}}),
             "name": card.name,
             "version": card.version,
             "task": card.task,

@@ -1,37 +1,97 @@
-"""The gate before publishing: ONNX Runtime must answer what PyTorch answers."""
+"""The gates before publishing: ONNX Runtime must answer what PyTorch answers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.card import Parity
+from export.half import with_roundings
+from service.card import HALF_FILE, HalfParity, Parity
+
+Inputs = Sequence[tuple[Tensor, ...]]
 
 TOLERANCE = 1
 """Grey levels of 255: both sides round the same real number, whose last bits they compute in another order."""
 MAX_DIFFERING_SHARE = 0.01
+
+HALF_MEAN_TOLERANCE = 0.5
+"""Grey levels of 255, on average: half precision has eleven bits, a pixel eight; normalisation enlarges the rest."""
+HALF_MAX_TOLERANCE = 8
+"""Grey levels, of a single pixel: 3% of the range."""
 
 
 class ParityError(Exception):
     """An export that does not answer what PyTorch answers."""
 
 
-@torch.no_grad()
-def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Parity:
+@dataclass(frozen=True)
+class _Difference:
+    """Of all pixels, in grey levels."""
+
+    largest: int
+    mean: float
+    share: float
+    """Of pixels that differ at all."""
+
+
+def check_parity(model: bytes, graph: nn.Module, inputs: Inputs) -> Parity:
     """Compares the serialised model with the PyTorch graph on every input, ONNX Runtime's optimisations on and off.
 
     Raises ParityError beyond one grey level, or when more than 1% of the pixels differ.
     """
-    worst, differing, pixels = 0, 0, 0
+    (found,) = _differences([model], graph, inputs)
+    if found.largest > TOLERANCE or found.share > MAX_DIFFERING_SHARE:
+        raise ParityError(
+            f"ONNX Runtime and PyTorch differ by up to {found.largest} grey levels in {found.share:.2%} of the pixels "
+            f"(at most {TOLERANCE} and {MAX_DIFFERING_SHARE:.0%} are published): not published"
+        )
+    return Parity(
+        max_difference=found.largest, differing_share=found.share, tolerance=TOLERANCE, checked=_shapes(inputs)
+    )
+
+
+def check_half_parity(model: onnx.ModelProto, graph: nn.Module, inputs: Inputs) -> HalfParity:
+    """Compares the half-precision model with the PyTorch graph in fp32, as `check_parity` does.
+
+    Twice, both on the CPU: as it is, and with the roundings of a GPU. Raises ParityError beyond the tolerances.
+    """
+    runs = _differences([m.SerializeToString() for m in (model, with_roundings(model))], graph, inputs)
+    mean, largest = max(found.mean for found in runs), max(found.largest for found in runs)
+    if mean > HALF_MEAN_TOLERANCE or largest > HALF_MAX_TOLERANCE:
+        raise ParityError(
+            f"half precision and PyTorch differ by {mean:.2f} grey levels on average and up to {largest} "
+            f"(at most {HALF_MEAN_TOLERANCE} and {HALF_MAX_TOLERANCE} are published): no {HALF_FILE} published"
+        )
+    return HalfParity(
+        mean_difference=mean,
+        max_difference=largest,
+        mean_tolerance=HALF_MEAN_TOLERANCE,
+        max_tolerance=HALF_MAX_TOLERANCE,
+        checked=_shapes(inputs),
+    )
+
+
+@torch.no_grad()
+def _differences(models: Sequence[bytes], graph: nn.Module, inputs: Inputs) -> list[_Difference]:
+    """Of each model from the graph."""
+    expected = [graph(*batch).numpy() for batch in inputs]
+    return [_difference(model, inputs, expected) for model in models]
+
+
+def _difference(model: bytes, inputs: Inputs, expectations: Sequence[NDArray[Any]]) -> _Difference:
+    largest, total, differing, pixels = 0, 0, 0, 0
     for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
         options = ort.SessionOptions()
         options.graph_optimization_level = level
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = [i.name for i in session.get_inputs()]
-        for batch in inputs:
-            expected = graph(*batch).numpy()
+        for batch, expected in zip(inputs, expectations, strict=True):
             (answer,) = session.run(None, {name: x.numpy() for name, x in zip(names, batch, strict=True)})
             if answer.shape != expected.shape or answer.dtype != expected.dtype:
                 raise ParityError(
@@ -39,18 +99,12 @@ def check_parity(model: bytes, graph: nn.Module, inputs: Sequence[tuple[Tensor, 
                     f"PyTorch {expected.dtype} {expected.shape}: not published"
                 )
             difference = np.abs(answer.astype(np.int16) - expected.astype(np.int16))
-            worst = max(worst, int(difference.max()))
+            largest = max(largest, int(difference.max()))
+            total += int(difference.sum())
             differing += int((difference > 0).sum())
             pixels += difference.size
-    share = differing / pixels
-    if worst > TOLERANCE or share > MAX_DIFFERING_SHARE:
-        raise ParityError(
-            f"ONNX Runtime and PyTorch differ by up to {worst} grey levels in {share:.2%} of the pixels "
-            f"(at most {TOLERANCE} and {MAX_DIFFERING_SHARE:.0%} are published): not published"
-        )
-    return Parity(
-        max_difference=worst,
-        differing_share=share,
-        tolerance=TOLERANCE,
-        checked=tuple("x".join(map(str, batch[0].shape)) for batch in inputs),
-    )
+    return _Difference(largest, total / pixels, differing / pixels)
+
+
+def _shapes(inputs: Inputs) -> tuple[str, ...]:
+    return tuple("x".join(map(str, batch[0].shape)) for batch in inputs)

@@ -1,28 +1,47 @@
 """Exports, checks and publishes the generators of a checkpoint as models/<name>/<version>/."""
 
+import logging
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.generators import Exportable, exportables
+from export.half import to_half
 from export.onnx_file import embed_card, to_onnx
-from export.parity import check_parity
-from service.card import CARD_FILE, MODEL_FILE, ModelCard, Score, SizeRule, TensorSpec, Training, read_card, sha256_of
+from export.parity import Inputs, ParityError, check_half_parity, check_parity
+from service.card import (
+    CARD_FILE,
+    HALF_FILE,
+    MODEL_FILE,
+    HalfPrecision,
+    ModelCard,
+    Score,
+    SizeRule,
+    TensorSpec,
+    Training,
+    read_card,
+    sha256_of,
+)
 from training import checkpoint, provenance
 from training.data.mnist import CLASSES
 from training.evaluation.candidate import graph_sha256
 from training.generators import FinishedGenerator
 
+log = logging.getLogger("export")
+
 SIZES = SizeRule(multiple=4, minimum=16)
 BATCHES = (1, 3, 8)
 SIDES = ((256, 256), (128, 96), (64, 64))
 """Height and width beside each batch: the default served shape first."""
+SMOOTH = 32
+"""Pixels from one colour to the next in smooth pictures."""
 
 
 class PublishError(Exception):
@@ -34,10 +53,21 @@ class _Report(BaseModel):
     scores: tuple[Score, ...]
 
 
+@dataclass(frozen=True)
+class _Export:
+    """What becomes the files of one folder."""
+
+    card: ModelCard
+    model: onnx.ModelProto
+    half: onnx.ModelProto | None
+    """The same in half precision, when the card has it."""
+
+
 def publish(source: Path, models: Path, version: str | None = None, suffix: str = "") -> list[Path]:
     """Publishes every generator of the checkpoint (or newest checkpoint of a run folder) `source`.
 
-    `version` defaults to one more than the highest number there. Returns the new folders. Raises CheckpointError,
+    `version` defaults to one more than the highest number there. Returns the new folders. Translations have a second
+    file in half precision; when its check fails it is left out, and a warning logged. Raises CheckpointError,
     ParityError or PublishError, and then leaves no folder behind.
     """
     provenance.git_commit()  # before anything that takes time
@@ -57,16 +87,16 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
         target = models / exportable.name / chosen
         if target.exists():
             raise PublishError(f"{target} is already published: choose another --version, or delete that folder")
-        ready.append((*_export(exportable, chosen, state), target))
-    for model, card, target in ready:  # all or none
-        _write(model, card, target)
-    return [target for _, _, target in ready]
+        ready.append((_export(exportable, chosen, state), target))
+    for export, target in ready:  # all or none
+        _write(export, target)
+    return [target for _, target in ready]
 
 
 def attach_scores(folder: Path, report: Path) -> ModelCard:
-    """Replaces the scores of a published model by those of 'gan-train evaluate', in the card and inside the file.
+    """Replaces the scores of a published model by those of 'gan-train evaluate', in the card and inside the files.
 
-    The graph and its weights stay. Raises PublishError when the report is unreadable or was made of another file.
+    The graphs and their weights stay. Raises PublishError when the report is unreadable or was made of another file.
     """
     try:
         found = _Report.model_validate_json(report.read_bytes())
@@ -78,14 +108,19 @@ def attach_scores(folder: Path, report: Path) -> ModelCard:
     model = onnx.load(str(folder / MODEL_FILE))
     if found.graph_sha256 != graph_sha256(model):
         raise PublishError(f"{report} was made of a checkpoint or of another file: evaluate {folder / MODEL_FILE}")
-    _write(model, card.model_copy(update={"scores": found.scores}), folder)
+    half = onnx.load(str(folder / HALF_FILE)) if card.half else None
+    _write(_Export(card.model_copy(update={"scores": found.scores}), model, half), folder)
     return read_card(folder)
 
 
-def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> tuple[onnx.ModelProto, ModelCard]:
+def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> _Export:
     examples, details = _describe(exportable.source)
     inputs = tuple(spec for spec in (details["input"], details.get("label")) if spec is not None)
     model = to_onnx(exportable.graph, examples[1], inputs, details["output"])
+    parity = check_parity(model.SerializeToString(), exportable.graph, examples)
+    half, about_half = None, None
+    if exportable.source.latent is None:  # digits are too small to gain from it
+        half, about_half = _in_half(model, exportable, examples)
     card = ModelCard(
         name=exportable.name,
         version=version,
@@ -99,11 +134,24 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> tupl
             git_commit=state["provenance"]["git_commit"],
             torch=state["provenance"]["torch"],
         ),
-        parity=check_parity(model.SerializeToString(), exportable.graph, examples),
+        parity=parity,
+        half=about_half,
         export_git_commit=provenance.git_commit(),
         **details,
     )
-    return model, card
+    return _Export(card, model, half)
+
+
+def _in_half(
+    model: onnx.ModelProto, exportable: Exportable, examples: Inputs
+) -> tuple[onnx.ModelProto, HalfPrecision] | tuple[None, None]:
+    """The model in half precision and what the card says of it; nothing, said in the log, when its check fails."""
+    half = to_half(model)
+    try:
+        return half, HalfPrecision(parity=check_half_parity(half, exportable.graph, examples))
+    except ParityError as error:
+        log.warning("%s: %s", exportable.name, error)
+        return None, None
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +174,7 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
             details["label"] = TensorSpec(name="label", type="int64", shape=("N",), range="the digit, 0 to 9")
         return examples, details
     images: list[tuple[Tensor, ...]] = [
-        (torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice),)
-        for n, (height, width) in zip(BATCHES, SIDES, strict=True)
+        (_pictures(n, height, width, dice),) for n, (height, width) in zip(BATCHES, SIDES, strict=True)
     ]
     return images, {
         "task": "translate",
@@ -137,14 +184,29 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
     }
 
 
-def _write(model: onnx.ModelProto, card: ModelCard, target: Path) -> None:
-    """Puts both files in place at once: they are written beside the target, which is then swapped."""
+def _pictures(n: int, height: int, width: int, dice: torch.Generator) -> Tensor:
+    """uint8 (n, height, width, 3): by turns smooth, as photographs are and networks answer strongly to, and noise."""
+    pictures = torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice)
+    coarse = 255 * torch.rand(n, 3, height // SMOOTH, width // SMOOTH, generator=dice)
+    smooth = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear").to(torch.uint8)
+    pictures[::2] = smooth.permute(0, 2, 3, 1)[::2]
+    return pictures
+
+
+def _write(export: _Export, target: Path) -> None:
+    """Puts all files in place at once: they are written beside the target, which is then swapped."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publishing-") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
-        embed_card(model, card)
-        onnx.save(model, str(fresh / MODEL_FILE))
+        card = export.card
+        embed_card(export.model, card)
+        onnx.save(export.model, str(fresh / MODEL_FILE))
+        if card.half and export.half:
+            embed_card(export.half, card)
+            onnx.save(export.half, str(fresh / HALF_FILE))
+            half = card.half.model_copy(update={"sha256": sha256_of(fresh / HALF_FILE)})
+            card = card.model_copy(update={"half": half})
         card = card.model_copy(update={"sha256": sha256_of(fresh / MODEL_FILE)})
         (fresh / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
         if target.exists():

@@ -33,9 +33,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     registry = Registry(settings, metrics)
     for model in registry.models:
-        log.info("serving %s on %s", model.id, model.provider)
-        if model.fallback_reason:
+        log.info("serving %s on %s in %s", model.id, model.provider, model.artefact.precision)
+        if model.fell_back_to_cpu:
             log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.fallback_reason)
+        elif model.fallback_reason:
+            log.warning("%s runs in fp32, because of its half-precision file: %s", model.id, model.fallback_reason)
     threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="codec")
 
     @asynccontextmanager

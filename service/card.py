@@ -4,16 +4,19 @@ It lives with the reader, because the reader decides what it accepts.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
+HALF_FILE: Final = "model.fp16.onnx"
 METADATA_KEY = "model_card"
 
 Task = Literal["sample", "translate"]
+Precision = Literal["fp32", "fp16"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 
 
@@ -75,6 +78,50 @@ class Parity(_Part):
     """Input shapes, each run with ONNX Runtime's optimisations on and off."""
 
 
+class HalfParity(_Part):
+    """How far the half-precision file's answer is from PyTorch's in fp32, computed on the CPU.
+
+    ONNX Runtime's CPU provider has no half-precision arithmetic: it widens every operand and keeps what it gets. So the
+    file was run as it is, and again with every result rounded to half precision, which is what a GPU stores.
+    """
+
+    mean_difference: float
+    """Difference of a pixel on average, in grey levels of 255; of the worse of both runs, as all figures here."""
+    max_difference: int
+    """Largest difference of a pixel."""
+    mean_tolerance: float
+    """Average difference that is published."""
+    max_tolerance: int
+    """Largest difference that is published."""
+    checked: tuple[str, ...]
+    """Input shapes, each run with ONNX Runtime's optimisations on and off."""
+
+
+class HalfPrecision(_Part):
+    """The same network in half precision, for CUDA."""
+
+    file: Literal["model.fp16.onnx"] = HALF_FILE
+    """Name of the file, beside the card."""
+    precision: Literal["fp16"] = "fp16"
+    """In which it computes; normalisation and the scaling of pixels stay in fp32."""
+    parity: HalfParity
+    """Agreement with PyTorch."""
+    sha256: str | None = None
+    """Hash of the file; absent inside the files themselves."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file of a model that can be loaded."""
+
+    file: str
+    """Its name in the model's folder."""
+    precision: Precision
+    """In which it computes."""
+    sha256: str
+    """Its hash."""
+
+
 class Training(_Part):
     """Where the weights come from."""
 
@@ -93,7 +140,7 @@ class Training(_Part):
 
 
 class ModelCard(_Part):
-    """Everything a reader of the model needs; sha256 is absent inside the file itself."""
+    """Everything a reader of the model needs; hashes are absent inside the files themselves."""
 
     name: str = Field(pattern=NAME_PATTERN)
     """Model name, the first folder under models/."""
@@ -119,6 +166,8 @@ class ModelCard(_Part):
     """Where the weights come from."""
     parity: Parity
     """Agreement with PyTorch."""
+    half: HalfPrecision | None = None
+    """Of a translation whose half-precision file passed its check: that file."""
     export_git_commit: str
     """Commit of this repository that exported the file."""
     scores: tuple[Score, ...] = ()
@@ -134,13 +183,22 @@ class ModelCard(_Part):
             raise ValueError("a translation's card needs direction and size")
         return self
 
+    @property
+    def full_artefact(self) -> Artefact:
+        """The file in fp32, which every model has."""
+        return Artefact(MODEL_FILE, "fp32", str(self.sha256))
+
+    @property
+    def half_artefact(self) -> Artefact | None:
+        """The file in half precision, where there is one."""
+        half = self.half
+        return Artefact(half.file, half.precision, str(half.sha256)) if half else None
+
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder, its file checked against the hash. Raises CardError with the reason."""
-    path, model = folder / CARD_FILE, folder / MODEL_FILE
-    for file in (path, model):
-        if not file.is_file():
-            raise CardError(f"{folder} has no {file.name}: export the model again with gan-export")
+    """The card of a model folder, its files checked against their hashes. Raises CardError with the reason."""
+    path = folder / CARD_FILE
+    _require(path)
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -150,12 +208,20 @@ def read_card(folder: Path) -> ModelCard:
         raise CardError(
             f"{path} is the card of {card.name}/{card.version}: a model's folder carries its name and version"
         )
-    found = sha256_of(model)
-    if card.sha256 != found:
-        raise CardError(
-            f"{model} has sha256 {found[:12]}..., its card says {str(card.sha256)[:12]}...: export it again"
-        )
+    for artefact in filter(None, (card.full_artefact, card.half_artefact)):
+        model = folder / artefact.file
+        _require(model)
+        found = sha256_of(model)
+        if artefact.sha256 != found:
+            raise CardError(
+                f"{model} has sha256 {found[:12]}..., its card says {artefact.sha256[:12]}...: export it again"
+            )
     return card
+
+
+def _require(file: Path) -> None:
+    if not file.is_file():
+        raise CardError(f"{file.parent} has no {file.name}: export the model again with gan-export")
 
 
 def sha256_of(path: Path) -> str:

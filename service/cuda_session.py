@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service import cuda
 from service.batch_size import batch_size, padded
-from service.card import MODEL_FILE, ModelCard
+from service.card import ModelCard
 from service.inputs import Feed, feeder, probe_rows
 from service.io_binding import NO_GRAPH, Binding
 from service.memory import Memory
@@ -52,14 +52,17 @@ class CudaSession:
 
     provider, inline_rows = cuda.PROVIDER, 0
 
-    def __init__(self, folder: Path, card: ModelCard, slots: Slots, settings: Settings) -> None:
-        """Raises whatever ONNX Runtime does where CUDA does not work, also when a node would run on the CPU."""
+    def __init__(self, path: Path, card: ModelCard, slots: Slots, settings: Settings) -> None:
+        """`path`: the file to run, one of the card's.
+
+        Raises whatever ONNX Runtime does where CUDA does not work, also when a node would run on the CPU.
+        """
         memories = [cuda.CudaMemory(i) for i in range(cuda.device_count())]
         pictures, sizes = settings.batch_pictures or PICTURES, tuple(sorted(settings.batch_sizes))
         self._lanes = []
         for slot in slots.all:
             memory = memories[slot.index % len(memories)]
-            session = open_session(folder / MODEL_FILE, provider_options(settings, memory.device_id))
+            session = open_session(path, provider_options(settings, memory.device_id))
             lane = Lane(session, card, memory, sizes, pictures, graphs=settings.cuda_graphs)
             slot.thread.submit(lane.prepare).result()
             self._lanes.append(lane)

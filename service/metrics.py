@@ -91,7 +91,7 @@ class Metrics:
         self.model_info = Gauge(
             "gan_model_info",
             "Models that are served; always 1.",
-            ["model", "version", "task", "provider", "sha256"],
+            ["model", "version", "task", "provider", "precision", "sha256"],
             registry=registry,
         )
         self.device_fallback = Gauge(

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.batcher import Batcher
-from service.card import CARD_FILE, CardError, ModelCard, Task, read_card
+from service.card import CARD_FILE, Artefact, CardError, ModelCard, Task, read_card
+from service.cpu_session import PROVIDER as CPU
 from service.metrics import Metrics
 from service.problems import Problem
 from service.session import Devices
@@ -22,14 +23,21 @@ class Model:
     folder: Path
     provider: str
     """ONNX Runtime's name of what runs it."""
+    artefact: Artefact
+    """Which of its files that is."""
     fallback_reason: str | None
-    """With device=auto: why it runs on the CPU."""
+    """Why it runs on the CPU with device=auto, or on CUDA in fp32 though it has a half-precision file."""
     batcher: Batcher
 
     @property
     def id(self) -> str:
         """<name>/<version>, what `model=` takes."""
         return f"{self.card.name}/{self.card.version}"
+
+    @property
+    def fell_back_to_cpu(self) -> bool:
+        """Whether a GPU was to run it if one could."""
+        return self.fallback_reason is not None and self.provider == CPU
 
 
 class Registry:
@@ -44,7 +52,7 @@ class Registry:
         self._devices = Devices(settings)
         self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
         self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
-        metrics.device_fallback.set(any(model.fallback_reason for model in self.models))
+        metrics.device_fallback.set(any(model.fell_back_to_cpu for model in self.models))
 
     async def stop(self) -> None:
         """Finishes what the models have accepted."""
@@ -74,8 +82,8 @@ class Registry:
         return _default(matching) if wanted is None else matching[-1]
 
     def relative_file(self, model: Model) -> str:
-        """The model's file, relative to the models folder."""
-        return (model.folder / "model.onnx").relative_to(self._root).as_posix()
+        """The file that runs, relative to the models folder."""
+        return (model.folder / model.artefact.file).relative_to(self._root).as_posix()
 
     def _not_found(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Problem:
         """Why `find` finds nothing, with what there is instead."""
@@ -112,11 +120,12 @@ def _default(candidates: list[Model]) -> Model:
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:
     card = read_card(folder)
     loaded = devices.load(folder, card)
-    session, name = loaded.session, f"{card.name}/{card.version}"
-    metrics.model_info.labels(name, card.version, card.task, session.provider, str(card.sha256)).set(1)
+    session, artefact, name = loaded.session, loaded.artefact, f"{card.name}/{card.version}"
+    info = name, card.version, card.task, session.provider, artefact.precision, artefact.sha256
+    metrics.model_info.labels(*info).set(1)
     metrics.expect_model(name)
     batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics, session.inline_rows)
-    return Model(card, folder, session.provider, loaded.fallback_reason, batcher)
+    return Model(card, folder, session.provider, artefact, loaded.fallback_reason, batcher)
 
 
 def _version_order(version: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import cuda
-from service.card import MODEL_FILE, CardError, ModelCard
+from service.card import MODEL_FILE, Artefact, CardError, ModelCard
 from service.cores import usable_cores
 from service.cpu_session import CpuSession
 from service.cuda_session import CudaSession
@@ -43,12 +43,13 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A session, and the slots in which it runs."""
+    """A session, the slots in which it runs, and the file that it runs."""
 
     session: Session
     slots: Slots
+    artefact: Artefact
     fallback_reason: str | None = None
-    """With device=auto: why the model runs on the CPU."""
+    """Why the model runs on the CPU with device=auto, or on CUDA in fp32 though it has a half-precision file."""
 
 
 class Devices:
@@ -67,24 +68,41 @@ class Devices:
         """
         settings, reason = self._settings, None
         if settings.device != "cpu":
-            try:
-                if self._missing:
-                    raise DeviceError(self._missing)
-                return Loaded(CudaSession(folder, card, self._cuda, settings), self._cuda)
-            except Exception as error:  # ONNX Runtime raises many kinds; each means the GPU does not work here
-                reason = _first_line(error)
-                if settings.device == "cuda":
-                    raise DeviceError(f"device=cuda, but {card.name} cannot run on CUDA: {reason}") from error
+            loaded, reason = self._load_on_cuda(folder, card)
+            if loaded:
+                return loaded
+            if settings.device == "cuda":
+                raise DeviceError(f"device=cuda, but {card.name} cannot run on CUDA: {reason}")
         threads, digits, pictures = len(self._cpu.all), max(settings.batch_sizes), settings.batch_pictures or 1
         try:
-            return Loaded(CpuSession(folder, card, threads, digits, pictures), self._cpu, reason)
+            session = CpuSession(folder, card, threads, digits, pictures)
+            return Loaded(session, self._cpu, card.full_artefact, reason)
         except Exception as error:  # likewise: a file that is no model, or not the card's
             raise CardError(f"{folder / MODEL_FILE} does not run as its card says: {_first_line(error)}") from error
+
+    def _load_on_cuda(self, folder: Path, card: ModelCard) -> tuple[Loaded | None, str | None]:
+        """The model on CUDA, in half precision if it can be; None with the reason where it does not run there."""
+        if self._missing:
+            return None, self._missing
+        reasons: list[str] = []
+        for artefact in cuda_artefacts(card, self._settings):
+            try:
+                session = CudaSession(folder / artefact.file, card, self._cuda, self._settings)
+                return Loaded(session, self._cuda, artefact, "; ".join(reasons) or None), None
+            except Exception as error:  # ONNX Runtime raises many kinds; each means that the GPU does not run the file
+                reasons.append(f"{artefact.file}: {_first_line(error)}")
+        return None, "; ".join(reasons)
 
     def close(self) -> None:
         """Ends the threads, once what they run is done."""
         self._cpu.close()
         self._cuda.close()
+
+
+def cuda_artefacts(card: ModelCard, settings: Settings) -> list[Artefact]:
+    """The files that a GPU may run, the one to prefer first."""
+    half = card.half_artefact if settings.cuda_fp16 else None
+    return [half, card.full_artefact] if half else [card.full_artefact]
 
 
 @cache

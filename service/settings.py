@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Replay a batch of usual size as one CUDA graph."""
     cuda_tf32: bool = True
     """Let a GPU multiply in TF32: faster, still within one grey level."""
+    cuda_fp16: bool = True
+    """Let a GPU run a model's half-precision file where it has one; the CPU never does."""
     cuda_conv_search: Literal["heuristic", "exhaustive", "default"] = "heuristic"
     """How cuDNN finds its convolutions; 'exhaustive' times them all, at every new shape."""
     cuda_memory_bytes: int = Field(0, ge=0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -116,6 +117,24 @@ def published(tmp_path_factory: pytest.TempPathFactory, gan_checkpoint: Path, cy
     publishing.publish(gan_checkpoint, models)
     publishing.publish(cyclegan_checkpoint, models)
     return models
+
+
+@pytest.fixture
+def overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on exports have weights that put one layer beyond half precision's range.
+
+    In fp32 nothing changes: the normalisation behind it divides by whatever the weights are multiplied with.
+    """
+    trace = publishing.to_onnx
+
+    def enlarge(*arguments: Any) -> onnx.ModelProto:
+        model = trace(*arguments)
+        (weights,) = (w for w in model.graph.initializer if w.name.endswith("residual.1.weight"))
+        values = onnx.numpy_helper.to_array(weights)
+        weights.CopyFrom(onnx.numpy_helper.from_array(values * (60_000 / np.abs(values).max()), weights.name))
+        return model
+
+    monkeypatch.setattr(publishing, "to_onnx", enlarge)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from export.parity import ParityError, check_parity
+from export.parity import ParityError, check_half_parity, check_parity
 
 PIXELS = 1000
 
@@ -101,3 +101,53 @@ def test_another_type_or_shape_is_refused(
 ) -> None:
     with pytest.raises(ParityError, match=what):
         check_parity(off_by(0, 0), graph, inputs)
+
+
+# half precision
+
+
+@pytest.mark.parametrize(("levels", "pixels", "mean"), [(8, 10, 0.08), (1, 500, 0.5)])
+def test_half_precision_may_differ_by_more_and_says_so(
+    off_by: Callable[..., bytes], inputs: list[tuple[Tensor]], levels: int, pixels: int, mean: float
+) -> None:
+    parity = check_half_parity(onnx.load_from_string(off_by(levels, pixels)), Copy(), inputs)
+    assert (parity.mean_difference, parity.max_difference) == (mean, levels)
+    assert (parity.mean_tolerance, parity.max_tolerance) == (0.5, 8)
+    assert parity.checked == ("1x1000", "3x1000")
+
+
+@pytest.mark.parametrize(
+    ("levels", "pixels", "figures"), [(9, 1, r"0\.01 .* up to 9 "), (1, 510, r"0\.51 .* up to 1 ")]
+)
+def test_half_precision_that_differs_by_too_much_is_refused_with_figures(
+    off_by: Callable[..., bytes], inputs: list[tuple[Tensor]], levels: int, pixels: int, figures: str
+) -> None:
+    with pytest.raises(ParityError, match=figures):
+        check_half_parity(onnx.load_from_string(off_by(levels, pixels)), Copy(), inputs)
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(200, True), (400, False)])
+def test_results_beyond_half_precision_are_found_though_the_cpu_does_not_round(factor: float, fits: bool) -> None:
+    values = {
+        name: helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", PIXELS]) for name in ("image", "answer")
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT16),
+            helper.make_node("Mul", ["real", "factor"], ["large"], name="multiply"),
+            helper.make_node("Div", ["large", "factor"], ["again"], name="divide"),
+            helper.make_node("Cast", ["again"], ["answer"], to=TensorProto.UINT8),
+        ],
+        "there and back",
+        [values["image"]],
+        [values["answer"]],
+        [numpy_helper.from_array(np.array(factor, np.float16), "factor")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    inputs = [(torch.arange(PIXELS, dtype=torch.uint8)[None],)]
+    assert check_parity(model.SerializeToString(), Copy(), inputs).max_difference <= 1
+    if fits:
+        assert check_half_parity(model, Copy(), inputs).max_difference <= 1
+    else:
+        with pytest.raises(ParityError, match=r"up to \d{2,3} .* no model\.fp16\.onnx published"):
+            check_half_parity(model, Copy(), inputs)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from export.parity import ParityError
 from export.publish import PublishError, attach_scores, publish
 from service.card import (
     CARD_FILE,
+    HALF_FILE,
     METADATA_KEY,
     MODEL_FILE,
     CardError,
@@ -39,9 +42,14 @@ def folder(tmp_path: Path, published: Path) -> Path:
     return shutil.copytree(published / "mnist" / "1", tmp_path / "mnist" / "1")
 
 
-def embedded_card(folder: Path) -> ModelCard:
-    properties = {prop.key: prop.value for prop in onnx.load(folder / MODEL_FILE).metadata_props}
+def embedded_card(folder: Path, file: str = MODEL_FILE) -> ModelCard:
+    properties = {prop.key: prop.value for prop in onnx.load(folder / file).metadata_props}
     return ModelCard.model_validate_json(properties[METADATA_KEY])
+
+
+def without_hashes(card: ModelCard) -> ModelCard:
+    half = card.half and card.half.model_copy(update={"sha256": None})
+    return card.model_copy(update={"sha256": None, "half": half})
 
 
 def answers(folder: Path, rows: np.ndarray) -> np.ndarray:
@@ -52,10 +60,11 @@ def answers(folder: Path, rows: np.ndarray) -> np.ndarray:
 # what is published
 
 
-def test_a_version_is_a_model_and_its_card(published: Path) -> None:
+def test_a_version_is_a_model_and_its_card_and_of_a_translation_the_same_in_half_precision(published: Path) -> None:
     files = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
     names = ("mnist", "horse2zebra", "zebra2horse")
-    assert files == {f"{name}/1/{file}" for name in names for file in (MODEL_FILE, CARD_FILE)}
+    halves = {f"{name}/1/{HALF_FILE}" for name in names[1:]}
+    assert files == {f"{name}/1/{file}" for name in names for file in (MODEL_FILE, CARD_FILE)} | halves
 
 
 def test_the_card_of_a_sampler_tells_where_it_comes_from(published: Path) -> None:
@@ -89,7 +98,10 @@ def test_the_card_has_the_hash_of_the_file_and_the_file_the_rest_of_the_card(pub
     folder = published / name / "1"
     card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
     assert card.sha256 == sha256_of(folder / MODEL_FILE)
-    assert embedded_card(folder) == card.model_copy(update={"sha256": None})
+    assert embedded_card(folder) == without_hashes(card)
+    if card.half:
+        assert card.half.sha256 == sha256_of(folder / HALF_FILE)
+        assert embedded_card(folder, HALF_FILE) == without_hashes(card)
 
 
 def test_the_service_gets_pytorchs_digits(published: Path, gan_state: dict[str, Any]) -> None:
@@ -119,6 +131,52 @@ def test_a_run_folder_stands_for_its_newest_checkpoint(
     checkpoint.write(run, {**gan_state, "images": 200})
     (folder,) = publish(run, tmp_path / "models")
     assert read_card(folder).training.images == 200
+
+
+# half precision
+
+
+def test_the_card_tells_how_far_half_precision_strays_on_which_inputs(published: Path) -> None:
+    half = read_card(published / "horse2zebra" / "1").half
+    assert half is not None
+    assert (half.file, half.precision, half.parity.checked) == (
+        HALF_FILE,
+        "fp16",
+        ("1x256x256x3", "3x128x96x3", "8x64x64x3"),
+    )
+    assert 0 < half.parity.mean_difference <= half.parity.mean_tolerance == 0.5
+    assert 0 < half.parity.max_difference <= half.parity.max_tolerance == 8
+
+
+def test_half_precision_answers_almost_what_pytorch_does(published: Path, cyclegan_state: dict[str, Any]) -> None:
+    session = ort.InferenceSession(published / "horse2zebra" / "1" / HALF_FILE, providers=["CPUExecutionProvider"])
+    dice = torch.Generator().manual_seed(9)
+    image = torch.randint(0, 256, (2, 32, 96, 3), dtype=torch.uint8, generator=dice)
+    (answer,) = session.run(None, {"image": image.numpy()})
+    expected = exportables(cyclegan_state)[0].graph(image).numpy()
+    assert answer.dtype == np.uint8
+    assert np.abs(answer.astype(int) - expected).max() <= 2
+    assert expected.std() > 0
+
+
+def test_a_sampler_has_no_half_precision(published: Path) -> None:
+    assert read_card(published / "mnist" / "1").half is None
+
+
+@pytest.mark.usefixtures("published", "overflow")
+def test_half_precision_that_fails_its_check_is_left_out_and_said(
+    tmp_path: Path, cyclegan_checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = publish(cyclegan_checkpoint, tmp_path)
+    for folder in folders:
+        assert {path.name for path in folder.iterdir()} == {MODEL_FILE, CARD_FILE}
+        assert read_card(folder).half is None
+        assert embedded_card(folder).half is None
+    said = [record.getMessage() for record in caplog.records if record.name == "export"]
+    assert [text.partition(":")[0] for text in said] == ["horse2zebra", "zebra2horse"]
+    for text in said:
+        assert re.search(r"differ by [\d.]+ grey levels on average and up to \d+ \(at most 0.5 and 8", text)
+        assert text.endswith("no model.fp16.onnx published")
 
 
 # names and versions
@@ -311,6 +369,20 @@ def test_attached_scores_do_not_make_it_another_file(folder: Path, report: Calla
     ours = report()
     attach_scores(folder, ours)
     assert attach_scores(folder, ours).scores == SCORES
+
+
+def test_scores_reach_the_half_precision_file_too(published: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(published / "horse2zebra" / "1", tmp_path / "horse2zebra" / "1")
+    graphs = [onnx.load(folder / file).graph.SerializeToString(deterministic=True) for file in (MODEL_FILE, HALF_FILE)]
+    content = {"graph_sha256": graph_sha256(onnx.load(folder / MODEL_FILE)), "scores": [SCORES[0].model_dump()]}
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    card = attach_scores(folder, tmp_path / "report.json")
+    assert card == read_card(folder)
+    assert embedded_card(folder, HALF_FILE) == without_hashes(card)
+    assert embedded_card(folder, HALF_FILE).scores == SCORES
+    assert graphs == [
+        onnx.load(folder / file).graph.SerializeToString(deterministic=True) for file in (MODEL_FILE, HALF_FILE)
+    ]
 
 
 # labels

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
@@ -20,8 +22,19 @@ from PIL import Image
 
 from service import logs
 from service.app import create_app
-from service.card import CARD_FILE, MODEL_FILE, ModelCard, Parity, SizeRule, TensorSpec, Training, sha256_of
+from service.card import (
+    CARD_FILE,
+    HALF_FILE,
+    MODEL_FILE,
+    ModelCard,
+    Parity,
+    SizeRule,
+    TensorSpec,
+    Training,
+    sha256_of,
+)
 from service.cpu_session import CpuSession
+from service.memory import HostMemory
 from service.problems import MEDIA_TYPE
 from service.settings import Settings
 from service.slots import Slot
@@ -121,19 +134,19 @@ def labelled_sampler_model() -> onnx.ModelProto:
     )
 
 
-def translator_model(slope: float, offset: float) -> onnx.ModelProto:
-    """Images x -> slope * x + offset."""
+def translator_model(slope: float, offset: float, dtype: type = np.float32) -> onnx.ModelProto:
+    """Images x -> slope * x + offset, computed in `dtype`."""
     axes = ["N", "H", "W", 3]
     return _model(
         [
-            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["image"], ["real"], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype))),
             helper.make_node("Mul", ["real", "slope"], ["sloped"]),
             helper.make_node("Add", ["sloped", "offset"], ["moved"]),
             helper.make_node("Cast", ["moved"], ["translation"], to=TensorProto.UINT8),
         ],
         [helper.make_tensor_value_info("image", TensorProto.UINT8, axes)],
         helper.make_tensor_value_info("translation", TensorProto.UINT8, axes),
-        {"slope": np.array(slope, np.float32), "offset": np.array(offset, np.float32)},
+        {"slope": np.array(slope, dtype), "offset": np.array(offset, dtype)},
     )
 
 
@@ -191,6 +204,41 @@ def publish() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def add_half() -> Callable[[Path], Path]:
+    """`add_half(folder)`: gives a translation a half-precision file, one grey level darker than an inversion."""
+
+    def add(folder: Path) -> Path:
+        onnx.save(translator_model(-1, 254, np.float16), folder / HALF_FILE)
+        parity = {"mean_difference": 1, "max_difference": 1, "mean_tolerance": 1, "max_tolerance": 1, "checked": []}
+        card = json.loads((folder / CARD_FILE).read_text())
+        card["half"] = {"parity": parity, "sha256": sha256_of(folder / HALF_FILE)}
+        (folder / CARD_FILE).write_text(json.dumps(card))
+        return folder
+
+    return add
+
+
+@pytest.fixture
+def seeming_cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
+    """CUDA sessions are made as on a machine with one GPU, but compute on the CPU.
+
+    Of the files named in what the fixture gives, they raise instead.
+    """
+    failing: dict[str, Exception] = {}
+
+    def open_session(path: Path, options: dict[str, str]) -> ort.InferenceSession:
+        if path.name in failing:
+            raise failing[path.name]
+        return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr("service.session._missing_part", lambda: None)
+    monkeypatch.setattr("service.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("service.cuda.CudaMemory", lambda device_id: HostMemory())
+    monkeypatch.setattr("service.cuda_session.open_session", open_session)
+    return failing
 
 
 @pytest.fixture(scope="session")

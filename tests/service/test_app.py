@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from service import cuda
 from service.app import create_app
-from service.card import CardError
+from service.card import HALF_FILE, CardError
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +98,21 @@ def test_a_fallback_to_the_cpu_is_logged_with_its_reason(make_app: MakeApp, capl
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == (0 if missing is None else 3)
     assert all(str(missing) in warning for warning in warnings)
+
+
+def test_a_fallback_to_fp32_is_logged_with_its_reason(
+    make_app: MakeApp,
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    add_half: Callable[[Path], Path],
+    seeming_cuda: dict[str, Exception],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    add_half(publish(tmp_path, "horse2zebra"))
+    seeming_cuda[HALF_FILE] = RuntimeError("no kernel")
+    with caplog.at_level(logging.INFO, "service"):
+        make_app(models=tmp_path, device="auto")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "service"] == [
+        ("INFO", "serving horse2zebra/1 on CUDAExecutionProvider in fp32"),
+        ("WARNING", "horse2zebra/1 runs in fp32, because of its half-precision file: model.fp16.onnx: no kernel"),
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.card import CARD_FILE, MODEL_FILE, CardError, ModelCard, Score, read_card, sha256_of
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, CardError, ModelCard, Score, read_card, sha256_of
 
 
 @pytest.fixture
@@ -112,3 +112,51 @@ def test_a_translations_card_without_its_direction_or_size_is_refused(
     (folder / CARD_FILE).write_text(json.dumps({**card_of(folder), missing: None}))
     with pytest.raises(CardError, match="needs direction and size"):
         read_card(folder)
+
+
+# half precision
+
+
+@pytest.fixture
+def halved(tmp_path: Path, publish: Callable[..., Path], add_half: Callable[[Path], Path]) -> Path:
+    """Folder of a model with a half-precision file."""
+    return add_half(publish(tmp_path, "horse2zebra"))
+
+
+def test_a_card_from_before_half_precision_has_one_artefact(folder: Path) -> None:
+    (folder / CARD_FILE).write_text(json.dumps({k: v for k, v in card_of(folder).items() if k != "half"}))
+    card = read_card(folder)
+    assert card.half_artefact is None
+    assert (card.full_artefact.file, card.full_artefact.precision) == (MODEL_FILE, "fp32")
+
+
+def test_a_card_with_half_precision_has_two_artefacts(halved: Path) -> None:
+    card = read_card(halved)
+    assert card.half_artefact is not None
+    assert (card.half_artefact.file, card.half_artefact.precision) == (HALF_FILE, "fp16")
+    assert card.half_artefact.sha256 == sha256_of(halved / HALF_FILE)
+    assert card.full_artefact.sha256 == sha256_of(halved / MODEL_FILE)
+
+
+def test_an_altered_half_precision_file_is_refused(halved: Path) -> None:
+    with (halved / HALF_FILE).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(CardError, match=r"model\.fp16\.onnx has sha256"):
+        read_card(halved)
+
+
+def test_a_missing_half_precision_file_is_named(halved: Path) -> None:
+    (halved / HALF_FILE).unlink()
+    with pytest.raises(CardError, match=r"has no model\.fp16\.onnx"):
+        read_card(halved)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("file", "../model.onnx"), ("precision", "int8"), ("sha256", None), ("parity", None)]
+)
+def test_another_account_of_the_half_precision_file_is_refused(halved: Path, field: str, value: object) -> None:
+    card = card_of(halved)
+    card["half"][field] = value
+    (halved / CARD_FILE).write_text(json.dumps(card))
+    with pytest.raises(CardError, match=f"half.{field}|sha256"):
+        read_card(halved)

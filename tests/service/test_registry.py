@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from service.card import CardError
+from service import cuda
+from service.card import HALF_FILE, CardError
 from service.metrics import Metrics
 from service.problems import Problem
 from service.registry import Registry
@@ -150,3 +151,68 @@ def test_without_a_sampler_with_labels_a_digit_is_a_404(tmp_path: Path, publish:
     with pytest.raises(Problem, match="leave out digit") as caught:
         load().find("sample", None, None, labelled=True)
     assert (caught.value.status, caught.value.kind) == (404, "no-labels")
+
+
+# half precision
+
+
+@pytest.fixture
+def load_on_cuda(tmp_path: Path, make_settings: Callable[..., Settings]) -> tuple[Metrics, Load]:
+    """Metrics, and `load()` with device=auto."""
+    metrics = Metrics()
+    return metrics, lambda: Registry(make_settings(models=tmp_path, device="auto"), metrics)
+
+
+def info_of(metrics: Metrics) -> dict[str, str]:
+    """Labels of the one model."""
+    (family,) = (family for family in metrics.registry.collect() if family.name == "gan_model_info")
+    (sample,) = family.samples
+    assert sample.value == 1
+    return sample.labels
+
+
+@pytest.mark.usefixtures("seeming_cuda")
+def test_the_half_precision_file_that_runs_is_told(
+    tmp_path: Path, publish: Publish, add_half: Publish, load_on_cuda: tuple[Metrics, Load]
+) -> None:
+    add_half(publish(tmp_path, "horse2zebra"))
+    metrics, load = load_on_cuda
+    registry = load()
+    (model,) = registry.models
+    assert registry.relative_file(model) == "horse2zebra/1/model.fp16.onnx"
+    assert model.artefact == model.card.half_artefact
+    assert info_of(metrics) == {
+        "model": "horse2zebra/1",
+        "version": "1",
+        "task": "translate",
+        "provider": cuda.PROVIDER,
+        "precision": "fp16",
+        "sha256": model.card.half.sha256,
+    }
+
+
+def test_a_fallback_to_fp32_is_none_to_the_cpu(
+    tmp_path: Path,
+    publish: Publish,
+    add_half: Publish,
+    load_on_cuda: tuple[Metrics, Load],
+    seeming_cuda: dict[str, Exception],
+) -> None:
+    add_half(publish(tmp_path, "horse2zebra"))
+    seeming_cuda[HALF_FILE] = RuntimeError("no kernel")
+    metrics, load = load_on_cuda
+    (model,) = load().models
+    assert (model.provider, model.artefact.precision) == (cuda.PROVIDER, "fp32")
+    assert model.fallback_reason == "model.fp16.onnx: no kernel"
+    assert not model.fell_back_to_cpu
+    assert metrics.registry.get_sample_value("gan_device_fallback") == 0
+    assert info_of(metrics)["precision"] == "fp32"
+
+
+def test_a_tampered_half_precision_file_stops_all(
+    tmp_path: Path, publish: Publish, add_half: Publish, load: Load
+) -> None:
+    folder = add_half(publish(tmp_path, "horse2zebra"))
+    (folder / HALF_FILE).write_bytes((folder / HALF_FILE).read_bytes() + b"\0")
+    with pytest.raises(CardError, match=r"model\.fp16\.onnx has sha256"):
+        load()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.card import MODEL_FILE, Score, sha256_of
+from service.card import HALF_FILE, MODEL_FILE, Score, sha256_of
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +32,7 @@ async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, model
         "file": "horse2zebra/1/model.onnx",
         "sha256": sha256_of(models / "horse2zebra" / "1" / MODEL_FILE),
         "provider": "CPUExecutionProvider",
+        "precision": "fp32",
         "fallback_reason": None,
         "default": True,
         "trained_images": 1234,
@@ -69,3 +70,32 @@ async def test_one_model_a_task_and_direction_is_the_default(
     defaults = [model["id"] for model in served if model["default"]]
     assert defaults == ["horse2zebra/1", "mnist/10", "zebra2horse-reference/1"]
     assert len(served) == 6
+
+
+@pytest.mark.usefixtures("seeming_cuda")
+async def test_a_half_precision_file_that_runs_is_named_with_its_hash(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    add_half: Callable[[Path], Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    folder = add_half(publish(tmp_path, "horse2zebra"))
+    (model,) = await listing(await serve(make_app(models=tmp_path, device="cuda")))
+    assert (model["provider"], model["precision"]) == ("CUDAExecutionProvider", "fp16")
+    assert (model["file"], model["sha256"]) == ("horse2zebra/1/model.fp16.onnx", sha256_of(folder / HALF_FILE))
+
+
+async def test_a_half_precision_file_that_cuda_does_not_run_is_told(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    add_half: Callable[[Path], Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    seeming_cuda: dict[str, Exception],
+) -> None:
+    add_half(publish(tmp_path, "horse2zebra"))
+    seeming_cuda[HALF_FILE] = RuntimeError("no kernel")
+    (model,) = await listing(await serve(make_app(models=tmp_path, device="cuda")))
+    assert (model["precision"], model["file"]) == ("fp32", "horse2zebra/1/model.onnx")
+    assert model["fallback_reason"] == "model.fp16.onnx: no kernel"

@@ -169,9 +169,16 @@ async def test_queue_depth_counts_those_that_wait(
     assert (await samples(client, "gan_queue_depth"))[labels(model="mnist/1")] == 0
 
 
-async def test_model_info_names_version_provider_and_hash(client: httpx.AsyncClient, models: Path) -> None:
+async def test_model_info_names_version_provider_precision_and_hash(client: httpx.AsyncClient, models: Path) -> None:
     digest = sha256_of(models / "mnist" / "1" / MODEL_FILE)
-    key = labels(model="mnist/1", version="1", task="sample", provider="CPUExecutionProvider", sha256=digest)
+    key = labels(
+        model="mnist/1",
+        version="1",
+        task="sample",
+        provider="CPUExecutionProvider",
+        precision="fp32",
+        sha256=digest,
+    )
     info = await samples(client, "gan_model_info")
     assert info[key] == 1
     assert len(info) == 3
