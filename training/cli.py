@@ -59,7 +59,8 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
         action()
     except ValidationError as error:
         for detail in error.errors():
-            option = str(detail["loc"][-1]).replace("_", "-") if detail["loc"] else "settings"
+            names = [part for part in detail["loc"] if isinstance(part, str)]  # not the places within a list
+            option = names[-1].replace("_", "-") if names else "settings"
             print(f"{program}: --{option}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         return 2
     except MISTAKES as error:

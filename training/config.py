@@ -1,10 +1,12 @@
 """What can be set on a fit, one class a task; every field's docstring is its help text."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic_core import to_jsonable_python
 
+from training.augmentation import Policy
 from training.losses.cyclegan import Adversarial
 from training.losses.gan import GeneratorLoss
 from training.networks.cyclegan import Preset
@@ -63,8 +65,15 @@ class FitConfig(BaseModel):
     init: Path | None = None
     """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """What a checkpoint holds of settings left alone, and means by settings that are newer than it."""
+        fields = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: to_jsonable_python(f.get_default(call_default_factory=True)) for name, f in fields.items()}
+
 
 Regulariser = Literal["r1", "spectral", "none"]
+Antialias = Literal["none", "discriminators", "all"]
 
 
 class GanConfig(FitConfig):
@@ -129,6 +138,12 @@ class CycleGanConfig(FitConfig):
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     preset: Preset = "compact"
     """'reference' is the paper's network, 'compact' one that a CPU can serve."""
+    filters: PositiveInt | None = None
+    """Generator channels at full resolution, in place of the preset's."""
+    blocks: PositiveInt | None = None
+    """The generators' residual blocks, in place of the preset's."""
+    antialias: Antialias = "none"
+    """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -153,6 +168,8 @@ class CycleGanConfig(FitConfig):
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
     pool: int = Field(50, ge=0)
     """Generated images kept to show the discriminators again; 0 shows only new ones."""
+    augment: list[Policy] = []
+    """What the discriminators' pictures are varied by, real and generated alike: any of colour,translation,cutout."""
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training import ema, randomness
+from training import augmentation, ema, randomness
 from training.config import CycleGanConfig
 from training.data.pixels import to_signed, to_uint8
 from training.data.unpaired import Domain
@@ -11,7 +11,7 @@ from training.distributed import World
 from training.grid import tile
 from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
-from training.networks.cyclegan import PRESETS, Discriminator, Generator
+from training.networks.cyclegan import PRESETS, Discriminator, generator_of
 from training.task import Task
 
 
@@ -32,10 +32,10 @@ class CycleGanTask(Task):
         super().__init__(config, world, precision)
         self.settings, self.domains, self.shown = config, domains, shown
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
-        filters, blocks, discriminator_filters = PRESETS[config.preset]
+        shape, antialias = (config.preset, config.filters, config.blocks), config.antialias
         with randomness.seeded(config.seed, "weights"):
-            g, f = (self.adopt(Generator(filters, blocks)) for _ in "GF")
-            d_x, d_y = (self.adopt(Discriminator(discriminator_filters)) for _ in "XY")
+            g, f = (self.adopt(generator_of(*shape, antialias)) for _ in "GF")
+            d_x, d_y = (self.adopt(Discriminator(PRESETS[config.preset][2], antialias != "none")) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
         self.add_optimiser("generators", g, f, rate=config.rate)
@@ -60,7 +60,8 @@ class CycleGanTask(Task):
             else:
                 fake_y, fake_x = self.g(x), self.f(y)
             again_x, again_y = self.f(fake_y), self.g(fake_x)
-            judged_y, judged_x = self.d_y(fake_y), self.d_x(fake_x)
+            judged_y = self.d_y(self._varied(fake_y, "judged Y", first))
+            judged_x = self.d_x(self._varied(fake_x, "judged X", first))
         parts = {
             "adversarial_G": losses.adversarial_loss(judged_y.float(), kind),
             "adversarial_F": losses.adversarial_loss(judged_x.float(), kind),
@@ -80,13 +81,21 @@ class CycleGanTask(Task):
 
         # Discriminators, on a history of fakes
         old_y, old_x = self.pools["Y"].query(fake_y.detach(), first), self.pools["X"].query(fake_x.detach(), first)
+        shown_y = torch.cat([self._varied(y, "real Y", first), self._varied(old_y, "fake Y", first)])
+        shown_x = torch.cat([self._varied(x, "real X", first), self._varied(old_x, "fake X", first)])
         with self.autocast():
-            real_y, faked_y = self.d_y(torch.cat([y, old_y])).float().chunk(2)
-            real_x, faked_x = self.d_x(torch.cat([x, old_x])).float().chunk(2)
+            real_y, faked_y = self.d_y(shown_y).float().chunk(2)
+            real_x, faked_x = self.d_x(shown_x).float().chunk(2)
         parts["discriminator_Y"] = losses.discriminator_loss(real_y, faked_y, kind)
         parts["discriminator_X"] = losses.discriminator_loss(real_x, faked_x, kind)
         self.descend("discriminators", parts["discriminator_Y"] + parts["discriminator_X"])
         return {name: value.detach() for name, value in parts.items()}
+
+    def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:
+        """This process's images of the global batch that starts at `first`, as a discriminator sees them."""
+        config = self.settings
+        numbers = (first + i for i in self.world.share(config.batch))
+        return augmentation.augment(images, config.augment, augmentation.draw(config.seed, f"vary {purpose}", numbers))
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:

@@ -96,10 +96,10 @@ def _resume(task: Task) -> tuple[int, float]:
         return 0, 0.0
     state = checkpoint.read(config.out)
     _check_task(task, state)
-    ours, theirs = config.model_dump(mode="json"), state["config"]
-    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs.get(k)]
+    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
+    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
     if different:
-        changes = ", ".join(f"{k}: {theirs.get(k)} there, {ours[k]} asked for" for k in different)
+        changes = ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )

@@ -28,14 +28,14 @@ BATCH = 4
 STEPS = 3
 
 
-def cyclegan(world: World, pool: int) -> CycleGanTask:
+def cyclegan(world: World, pool: int, **settings: Any) -> CycleGanTask:
     random = torch.Generator().manual_seed(0)
     domains = [
         Domain(name, torch.randint(256, (5, 3, 36, 36), generator=random, dtype=torch.uint8), name)
         for name in ("trainA", "trainB")
     ]
     shown = domains[0].images[:1, :, :32, :32], domains[1].images[:1, :, :32, :32]
-    config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000)
+    config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000, **settings)
     return CycleGanTask(config, (domains[0], domains[1]), shown, world, torch.float32)
 
 
@@ -79,6 +79,7 @@ def fits(world: World) -> dict[str, dict[str, Any]]:
     return {
         "cyclegan with a pool": run(cyclegan(world, pool=4)),
         "cyclegan without a pool": run(cyclegan(world, pool=0)),
+        "cyclegan with augmentation": run(cyclegan(world, pool=4, augment=["colour", "translation", "cutout"])),
         "gan": run(without_batch_norm(gan(world))),
     }
 

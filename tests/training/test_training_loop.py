@@ -87,12 +87,16 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
 
 
-def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
-    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "uncut", images=8))
-    cut = cyclegan_task(torch.bfloat16, out=tmp_path / "cut", images=8)
+@pytest.mark.parametrize("augment", [[], ["colour", "translation", "cutout"]], ids=["plain", "augmented"])
+def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(
+    cyclegan_task: BuildCycleGan, tmp_path: Path, augment: list[str]
+) -> None:
+    settings = {"images": 8, "augment": augment}
+    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "uncut", **settings))
+    cut = cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings)
     before_step(cut, 2, send(signal.SIGTERM))
     fit(cut)
-    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "cut", images=8))
+    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings))
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
 
 
@@ -295,6 +299,23 @@ def test_where_and_how_fast_may_change_on_resuming(gan_task: BuildGan, tmp_path:
     fit(gan_task(images=8))
     free = {"images": 24, "tick_images": 20, "data": tmp_path / "elsewhere", "threads": 3, "device": "cpu"}
     assert fit(gan_task(**free)) == 24
+
+
+def forget_settings(folder: Path, *names: str) -> None:
+    """Makes a checkpoint look older than these settings."""
+    state = checkpoint.read(folder)
+    state["config"] = {name: value for name, value in state["config"].items() if name not in names}
+    checkpoint.write(folder, state)
+
+
+def test_settings_that_a_checkpoint_lacks_are_their_defaults(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    out = tmp_path / "cyclegan"
+    fit(cyclegan_task(images=4))
+    forget_settings(out, "augment", "filters", "antialias")
+    with pytest.raises(ResumeError, match=r"augment: \[\] there, \['cutout'\] asked for"):
+        fit(cyclegan_task(augment=["cutout"]))
+    assert fit(cyclegan_task()) == 12
+    assert checkpoint.read(out)["config"]["augment"] == []
 
 
 def test_resuming_the_other_task_is_refused(gan_task: BuildGan, cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
