@@ -7,12 +7,12 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, GanConfig
 from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
-from training.run import DeviceError, run_cyclegan, run_gan
+from training.run import DeviceError, run_cyclegan, run_distil, run_gan
 from training.training_loop import DivergedError, ResumeError
 
 MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError, OSError)
@@ -22,7 +22,7 @@ class Train(BaseSettings):
     """Fit GANs: fetch the data, fit the digits' GAN or a CycleGAN, and look at the run folder while it goes.
 
     A first run: gan-train download, then gan-train gan. Each command explains its options with --help.
-    Under torchrun, gan and cyclegan share every batch among its processes.
+    Under torchrun, gan, cyclegan and distil share every batch among its processes.
     """
 
     model_config = SettingsConfigDict(cli_prog_name="gan-train", cli_kebab_case=True, cli_implicit_flags=True)
@@ -30,6 +30,7 @@ class Train(BaseSettings):
     download: CliSubCommand[DownloadConfig] = Field(description="Fetch MNIST and horse2zebra, checked and resumable.")
     gan: CliSubCommand[GanConfig] = Field(description="Fit the vanilla GAN on MNIST.")
     cyclegan: CliSubCommand[CycleGanConfig] = Field(description="Fit CycleGAN on two folders of unpaired images.")
+    distil: CliSubCommand[DistilConfig] = Field(description="Fit small generators to a fitted CycleGAN's translations.")
     evaluate: CliSubCommand[EvaluateConfig] = Field(
         description="Score a published .onnx file or a checkpoint on the test set."
     )
@@ -49,6 +50,8 @@ def _run() -> None:
             run_gan(command)
         case CycleGanConfig():
             run_cyclegan(command)
+        case DistilConfig():
+            run_distil(command)
         case EvaluateConfig():
             evaluate(command)
 

@@ -129,13 +129,11 @@ class GanConfig(FitConfig):
         return self
 
 
-class CycleGanConfig(FitConfig):
-    """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
+class PairConfig(FitConfig):
+    """What fits of two generators between two folders of unpaired images share."""
 
     pair: str = "horse2zebra"
     """Folder under the data folder with trainA, trainB, testA and testB; its two words name the domains."""
-    out: Path = Path("runs/horse2zebra")
-    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     preset: Preset = "compact"
     """'reference' is the paper's network, 'compact' one that a CPU can serve."""
     filters: PositiveInt | None = None
@@ -160,12 +158,6 @@ class CycleGanConfig(FitConfig):
     """Side of the random crops that are learnt from; a multiple of 4, at most the resized side."""
     adversarial: Adversarial = "least_squares"
     """Adversarial loss: least squares as in the paper, or the lecture's cross-entropy."""
-    cycle_weight: float = Field(10.0, ge=0)
-    """Weight of each cycle loss (lambda in the paper)."""
-    identity_weight: float = Field(5.0, ge=0)
-    """Weight of each identity loss."""
-    identity_every: PositiveInt = 1
-    """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
     pool: int = Field(50, ge=0)
     """Generated images kept to show the discriminators again; 0 shows only new ones."""
     augment: list[Policy] = []
@@ -175,4 +167,36 @@ class CycleGanConfig(FitConfig):
     def _crop_fits(self) -> Self:
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+        return self
+
+
+class CycleGanConfig(PairConfig):
+    """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
+
+    out: Path = Path("runs/horse2zebra")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    cycle_weight: float = Field(10.0, ge=0)
+    """Weight of each cycle loss (lambda in the paper)."""
+    identity_weight: float = Field(5.0, ge=0)
+    """Weight of each identity loss."""
+    identity_every: PositiveInt = 1
+    """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
+
+
+class DistilConfig(PairConfig):
+    """Fit small CycleGAN generators to what a teacher's make of the training images (Li et al. 2020)."""
+
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = FitConfig.FREE_ON_RESUME | {"teacher"}
+
+    teacher: Path
+    """Checkpoint, or run folder, of 'gan-train cyclegan'; its discriminators go on beside the new generators."""
+    out: Path = Path("runs/distilled")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    teacher_weight: float = Field(10.0, ge=0)
+    """Weight of each distance from the teacher's picture."""
+
+    @model_validator(mode="after")
+    def _judged_by_the_teachers(self) -> Self:
+        if self.antialias == "discriminators":
+            raise ValueError("--antialias discriminators has no effect here, they are the teacher's: none or all")
         return self

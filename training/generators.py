@@ -44,7 +44,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
             digits.load_state_dict(averages["generator"])
             name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
             return [FinishedGenerator(name, _frozen(digits), latent=latent, conditional=conditional, stacked=stacked)]
-        if task == "cyclegan":
+        if task in {"cyclegan", "distil"}:
             found = []
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
                 # Settings that came later: absent from older checkpoints
@@ -60,7 +60,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
         raise CheckpointError(
             f"the checkpoint's weights do not fit the network its settings describe: {reason}"
         ) from error
-    raise CheckpointError(f"the checkpoint is of task {task!r}: only gan and cyclegan make generators")
+    raise CheckpointError(f"the checkpoint is of task {task!r}: only gan, cyclegan and distil make generators")
 
 
 def directions(pair: str) -> tuple[str, str]:

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
-from training import provenance
+from training import checkpoint, provenance
 from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, FitConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig, PairConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import load_mnist
-from training.data.unpaired import load_domain
+from training.data.unpaired import Domain, load_domain
 from training.digit_classifier import cached_classifier, classify
+from training.distil_task import DistilTask
 from training.distributed import World, join_world, leave_world
 from training.gan_task import GanTask
 from training.metrics.modes import histogram
@@ -66,18 +67,29 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     """Fits CycleGAN; returns the pairs seen."""
     world, precision = _prepare(config)
     try:
-        root = config.data / config.pair
-        skip = CROSSES_INTO_TEST if config.pair == "horse2zebra" else frozenset()
-        domains = load_domain(root, "trainA", config.resize, skip), load_domain(root, "trainB", config.resize)
-        shown = _shown(config, "testA"), _shown(config, "testB")
-        return fit(CycleGanTask(config, domains, shown, world, precision))
+        return fit(CycleGanTask(config, *_pictures(config), world, precision))
     finally:
         leave_world(world)
 
 
-def _shown(config: CycleGanConfig, name: str) -> Tensor:
-    """The first test pictures of a domain, whole, at the size that is learnt from."""
-    return load_domain(config.data / config.pair, name, config.crop).images[:SHOWN_PAIRS]
+def run_distil(config: DistilConfig) -> int:
+    """Fits a teacher's pupils; returns the pairs seen."""
+    world, precision = _prepare(config)
+    try:
+        source = checkpoint.newest(config.teacher)
+        teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
+        return fit(DistilTask(config, *_pictures(config), world, precision, teacher, sha256))
+    finally:
+        leave_world(world)
+
+
+def _pictures(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
+    """Both training sets, and the first test pictures of each, whole, at the size that is learnt from."""
+    root = config.data / config.pair
+    skip = CROSSES_INTO_TEST if config.pair == "horse2zebra" else frozenset()
+    domains = load_domain(root, "trainA", config.resize, skip), load_domain(root, "trainB", config.resize)
+    a, b = (load_domain(root, name, config.crop).images[:SHOWN_PAIRS] for name in ("testA", "testB"))
+    return domains, (a, b)
 
 
 def _prepare(config: FitConfig) -> tuple[World, torch.dtype]:

@@ -122,6 +122,20 @@ def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cy
     assert (card.training.config["filters"], card.training.config["blocks"]) == (6, 2)
 
 
+def test_a_distilled_generator_is_published_with_its_teachers_hash(
+    tmp_path: Path, cyclegan_state: dict[str, Any]
+) -> None:
+    taught = {
+        "task": "distil",
+        "config": {**cyclegan_state["config"], "teacher": "/home/me/runs/teacher"},
+        "dataset": {**cyclegan_state["dataset"], "teacher": {"sha256": "e" * 64}},
+    }
+    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, **taught})
+    training = read_card(publish(source, tmp_path / "models")[0]).training
+    assert training.dataset["teacher"] == {"sha256": "e" * 64}
+    assert "/home/me" not in training.model_dump_json()
+
+
 def test_a_run_folder_stands_for_its_newest_checkpoint(
     tmp_path: Path, gan_checkpoint: Path, gan_state: dict[str, Any]
 ) -> None:

@@ -13,30 +13,41 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.config import CycleGanConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
+from training.distil_task import DistilTask
 from training.distributed import CPU, World, join_world, leave_world
 from training.gan_task import GanTask
 from training.networks.cyclegan import PRESETS
 from training.task import Task
-from training.training_loop import fit
+from training.training_loop import describe, fit
 
 TINY = (4, 1, 4)
 BATCH = 4
 STEPS = 3
 
 
-def cyclegan(world: World, pool: int, **settings: Any) -> CycleGanTask:
+def pictures() -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
     random = torch.Generator().manual_seed(0)
-    domains = [
+    x, y = (
         Domain(name, torch.randint(256, (5, 3, 36, 36), generator=random, dtype=torch.uint8), name)
         for name in ("trainA", "trainB")
-    ]
-    shown = domains[0].images[:1, :, :32, :32], domains[1].images[:1, :, :32, :32]
+    )
+    return (x, y), (x.images[:1, :, :32, :32], y.images[:1, :, :32, :32])
+
+
+def cyclegan(world: World, pool: int, **settings: Any) -> CycleGanTask:
     config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000, **settings)
-    return CycleGanTask(config, (domains[0], domains[1]), shown, world, torch.float32)
+    return CycleGanTask(config, *pictures(), world, torch.float32)
+
+
+def distil(world: World) -> DistilTask:
+    taught_by = cyclegan(World(), pool=0, seed=1)
+    teacher = {"task": taught_by.name, "images": 0, **describe(taught_by), **taught_by.state()}
+    config = DistilConfig(teacher=Path(), batch=BATCH, resize=36, crop=32, pool=4, images=1000, filters=3)
+    return DistilTask(config, *pictures(), world, torch.float32, teacher, "f" * 64)
 
 
 def gan(world: World, **settings: Any) -> GanTask:
@@ -80,6 +91,7 @@ def fits(world: World) -> dict[str, dict[str, Any]]:
         "cyclegan with a pool": run(cyclegan(world, pool=4)),
         "cyclegan without a pool": run(cyclegan(world, pool=0)),
         "cyclegan with augmentation": run(cyclegan(world, pool=4, augment=["colour", "translation", "cutout"])),
+        "distillation": run(distil(world)),
         "gan": run(without_batch_norm(gan(world))),
     }
 

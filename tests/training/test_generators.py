@@ -101,7 +101,7 @@ def test_networks_are_frozen(gan_state: State) -> None:
 
 @pytest.mark.parametrize("task", ["classifier", "", None])
 def test_another_task_is_refused_by_name(gan_state: State, task: object) -> None:
-    with pytest.raises(CheckpointError, match=f"task {task!r}: only gan and cyclegan"):
+    with pytest.raises(CheckpointError, match=f"task {task!r}: only gan, cyclegan and distil"):
         finished_generators({**gan_state, "task": task})
 
 

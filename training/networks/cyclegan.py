@@ -149,6 +149,11 @@ class Discriminator(nn.Module):
         return torch.sigmoid(self.logits(x).float())
 
 
+def discriminator_of(preset: Preset, antialias: str) -> Discriminator:
+    """The discriminator of these settings."""
+    return Discriminator(PRESETS[preset][2], antialias != "none")
+
+
 def _initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02), as in the paper's appendix."""
     if isinstance(module, nn.Conv2d):
