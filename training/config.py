@@ -34,6 +34,9 @@ class FitConfig(BaseModel):
         }
     )
 
+    #: What progress is counted in.
+    UNIT: ClassVar[str] = "images"
+
     data: Path = Path("data")
     """Folder that holds the data sets (see 'gan-train download')."""
     out: Path
@@ -64,6 +67,11 @@ class FitConfig(BaseModel):
     """Images between status lines, sample grids and checkpoints."""
     init: Path | None = None
     """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
+
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat."""
+        return 1
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -118,6 +126,11 @@ class GanConfig(FitConfig):
     collapse_warmup_images: int = Field(60_000, ge=0)
     """Images before the watch for mode collapse begins."""
 
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat: one in so many pays R1."""
+        return self.r1_every if self.regulariser == "r1" else 1
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if self.conditional and self.stacked:
@@ -131,6 +144,8 @@ class GanConfig(FitConfig):
 
 class PairConfig(FitConfig):
     """What fits of two generators between two folders of unpaired images share."""
+
+    UNIT: ClassVar[str] = "pairs"
 
     pair: str = "horse2zebra"
     """Folder under the data folder with trainA, trainB, testA and testB; its two words name the domains."""
@@ -181,6 +196,11 @@ class CycleGanConfig(PairConfig):
     """Weight of each identity loss."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
+
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat: one in so many has the identity losses."""
+        return self.identity_every if self.identity_weight else 1
 
 
 class DistilConfig(PairConfig):
