@@ -155,7 +155,7 @@ def _in_half(
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in {"data", "out", "cache", "init"}}
+    return {name: value for name, value in config.items() if name not in {"data", "out", "cache", "init", "teacher"}}
 
 
 def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict[str, Any]]:

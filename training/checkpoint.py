@@ -29,7 +29,7 @@ def write(folder: Path, state: dict[str, Any]) -> Path:
         torch.save({"format": FORMAT, **state}, file)
         _to_disk(file)
     with _hash_file(path).open("w") as file:
-        file.write(f"{_sha256(partial)}  {path.name}\n")
+        file.write(f"{sha256(partial)}  {path.name}\n")
         _to_disk(file)
     partial.replace(path)
     for old in list_checkpoints(folder)[:-KEEP]:
@@ -43,21 +43,25 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(p.name))
 
 
+def newest(path: Path) -> Path:
+    """The newest checkpoint of a run folder; the path of a checkpoint is its own. Raises CheckpointError for none."""
+    if not path.is_dir():
+        return path
+    found = list_checkpoints(path)
+    if not found:
+        raise CheckpointError(f"{path} holds no checkpoint-*.pt: give the folder of a run, or fit one with 'gan-train'")
+    return found[-1]
+
+
 def read(path: Path) -> dict[str, Any]:
     """Reads a checkpoint, or the newest of a run folder. Raises CheckpointError with the reason."""
-    if path.is_dir():
-        found = list_checkpoints(path)
-        if not found:
-            raise CheckpointError(
-                f"{path} holds no checkpoint-*.pt: give the folder of a run, or fit one with 'gan-train'"
-            )
-        path = found[-1]
+    path = newest(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     expected = _hash_file(path)
     if not expected.is_file():
         raise CheckpointError(f"{path} has no {expected.name} beside it: copy both files of the checkpoint")
-    if expected.read_text().split()[:1] != [_sha256(path)]:
+    if expected.read_text().split()[:1] != [sha256(path)]:
         raise CheckpointError(
             f"{path} does not match its sha256: it is truncated or altered; delete it to go on from the one before"
         )
@@ -81,6 +85,7 @@ def _hash_file(path: Path) -> Path:
     return path.with_suffix(".pt.sha256")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """A file's hash."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

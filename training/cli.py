@@ -7,13 +7,13 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, GanConfig
 from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
-from training.run import DeviceError, StoppedError, run_cyclegan, run_gan
-from training.training_loop import DivergedError, ResumeError
+from training.run import DeviceError, run_cyclegan, run_distil, run_gan
+from training.training_loop import DivergedError, ResumeError, StoppedError
 
 STOPPED = 75
 """Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, come again. A Kubernetes Job does."""
@@ -26,7 +26,7 @@ class Train(BaseSettings):
 
     A first run: gan-train download, then gan-train gan. Each command explains its options with --help.
     Ctrl-C or SIGTERM stops a fit: it saves and ends with status 75, and the same command goes on from there.
-    Under torchrun, gan and cyclegan share every batch among its processes.
+    Under torchrun, gan, cyclegan and distil share every batch among its processes.
     """
 
     model_config = SettingsConfigDict(cli_prog_name="gan-train", cli_kebab_case=True, cli_implicit_flags=True)
@@ -34,6 +34,7 @@ class Train(BaseSettings):
     download: CliSubCommand[DownloadConfig] = Field(description="Fetch MNIST and horse2zebra, checked and resumable.")
     gan: CliSubCommand[GanConfig] = Field(description="Fit the vanilla GAN on MNIST.")
     cyclegan: CliSubCommand[CycleGanConfig] = Field(description="Fit CycleGAN on two folders of unpaired images.")
+    distil: CliSubCommand[DistilConfig] = Field(description="Fit small generators to a fitted CycleGAN's translations.")
     evaluate: CliSubCommand[EvaluateConfig] = Field(
         description="Score a published .onnx file or a checkpoint on the test set."
     )
@@ -53,6 +54,8 @@ def _run() -> None:
             run_gan(command)
         case CycleGanConfig():
             run_cyclegan(command)
+        case DistilConfig():
+            run_distil(command)
         case EvaluateConfig():
             evaluate(command)
 
@@ -63,7 +66,8 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
         action()
     except ValidationError as error:
         for detail in error.errors():
-            option = str(detail["loc"][-1]).replace("_", "-") if detail["loc"] else "settings"
+            names = [part for part in detail["loc"] if isinstance(part, str)]  # not the places within a list
+            option = names[-1].replace("_", "-") if names else "settings"
             print(f"{program}: --{option}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         return 2
     except MISTAKES as error:

@@ -1,10 +1,12 @@
 """What can be set on a fit, one class a task; every field's docstring is its help text."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic_core import to_jsonable_python
 
+from training.augmentation import Policy
 from training.losses.cyclegan import Adversarial
 from training.losses.gan import GeneratorLoss
 from training.networks.cyclegan import Preset
@@ -31,6 +33,9 @@ class FitConfig(BaseModel):
             "init",
         }
     )
+
+    #: What progress is counted in.
+    UNIT: ClassVar[str] = "images"
 
     data: Path = Path("data")
     """Folder that holds the data sets (see 'gan-train download')."""
@@ -63,8 +68,20 @@ class FitConfig(BaseModel):
     init: Path | None = None
     """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
 
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat."""
+        return 1
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """What a checkpoint holds of settings left alone, and means by settings that are newer than it."""
+        fields = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: to_jsonable_python(f.get_default(call_default_factory=True)) for name, f in fields.items()}
+
 
 Regulariser = Literal["r1", "spectral", "none"]
+Antialias = Literal["none", "discriminators", "all"]
 
 
 class GanConfig(FitConfig):
@@ -109,6 +126,11 @@ class GanConfig(FitConfig):
     collapse_warmup_images: int = Field(60_000, ge=0)
     """Images before the watch for mode collapse begins."""
 
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat: one in so many pays R1."""
+        return self.r1_every if self.regulariser == "r1" else 1
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if self.conditional and self.stacked:
@@ -120,15 +142,21 @@ class GanConfig(FitConfig):
         return self
 
 
-class CycleGanConfig(FitConfig):
-    """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
+class PairConfig(FitConfig):
+    """What fits of two generators between two folders of unpaired images share."""
+
+    UNIT: ClassVar[str] = "pairs"
 
     pair: str = "horse2zebra"
     """Folder under the data folder with trainA, trainB, testA and testB; its two words name the domains."""
-    out: Path = Path("runs/horse2zebra")
-    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     preset: Preset = "compact"
     """'reference' is the paper's network, 'compact' one that a CPU can serve."""
+    filters: PositiveInt | None = None
+    """Generator channels at full resolution, in place of the preset's."""
+    blocks: PositiveInt | None = None
+    """The generators' residual blocks, in place of the preset's."""
+    antialias: Antialias = "none"
+    """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -145,17 +173,50 @@ class CycleGanConfig(FitConfig):
     """Side of the random crops that are learnt from; a multiple of 4, at most the resized side."""
     adversarial: Adversarial = "least_squares"
     """Adversarial loss: least squares as in the paper, or the lecture's cross-entropy."""
+    pool: int = Field(50, ge=0)
+    """Generated images kept to show the discriminators again; 0 shows only new ones."""
+    augment: list[Policy] = []
+    """What the discriminators' pictures are varied by, real and generated alike: any of colour,translation,cutout."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+        return self
+
+
+class CycleGanConfig(PairConfig):
+    """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
+
+    out: Path = Path("runs/horse2zebra")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     cycle_weight: float = Field(10.0, ge=0)
     """Weight of each cycle loss (lambda in the paper)."""
     identity_weight: float = Field(5.0, ge=0)
     """Weight of each identity loss."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
-    pool: int = Field(50, ge=0)
-    """Generated images kept to show the discriminators again; 0 shows only new ones."""
+
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat: one in so many has the identity losses."""
+        return self.identity_every if self.identity_weight else 1
+
+
+class DistilConfig(PairConfig):
+    """Fit small CycleGAN generators to what a teacher's make of the training images (Li et al. 2020)."""
+
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = FitConfig.FREE_ON_RESUME | {"teacher"}
+
+    teacher: Path
+    """Checkpoint, or run folder, of 'gan-train cyclegan'; its discriminators go on beside the new generators."""
+    out: Path = Path("runs/distilled")
+    """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    teacher_weight: float = Field(10.0, ge=0)
+    """Weight of each distance from the teacher's picture."""
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> Self:
-        if self.crop > self.resize:
-            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+    def _judged_by_the_teachers(self) -> Self:
+        if self.antialias == "discriminators":
+            raise ValueError("--antialias discriminators has no effect here, they are the teacher's: none or all")
         return self

@@ -1,21 +1,19 @@
-"""CycleGAN as a task: G: X -> Y and F: Y -> X against D_Y and D_X (Zhu et al. 2017)."""
+"""CycleGAN as a task: both generators against both discriminators, and against each other (Zhu et al. 2017)."""
+
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from training import ema, randomness
 from training.config import CycleGanConfig
-from training.data.pixels import to_signed, to_uint8
 from training.data.unpaired import Domain
 from training.distributed import World
-from training.grid import tile
-from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
-from training.networks.cyclegan import PRESETS, Discriminator, Generator
-from training.task import Task
+from training.networks.cyclegan import discriminator_of
+from training.pair_task import PairTask
 
 
-class CycleGanTask(Task):
+class CycleGanTask(PairTask):
     """The full objective: adversarial, cycle and identity losses of both directions, each reported by itself."""
 
     name = "cyclegan"
@@ -29,30 +27,17 @@ class CycleGanTask(Task):
         precision: torch.dtype,
     ) -> None:
         """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
-        super().__init__(config, world, precision)
-        self.settings, self.domains, self.shown = config, domains, shown
-        self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
-        filters, blocks, discriminator_filters = PRESETS[config.preset]
-        with randomness.seeded(config.seed, "weights"):
-            g, f = (self.adopt(Generator(filters, blocks)) for _ in "GF")
-            d_x, d_y = (self.adopt(Discriminator(discriminator_filters)) for _ in "XY")
-        self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
-        self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
-        self.add_optimiser("generators", g, f, rate=config.rate)
-        self.add_optimiser("discriminators", d_x, d_y, rate=config.discriminator_rate)
-        self.pools = {name: ImagePool(config.pool, config.seed, f"pool {name}", world) for name in ("X", "Y")}
-        self.g, self.f = self.compiled(g), self.compiled(f)
-        self.d_x, self.d_y = self.compiled(d_x.logits), self.compiled(d_y.logits)
+        judge = partial(discriminator_of, config.preset, config.antialias)
+        super().__init__(config, domains, shown, world, precision, judge)
+        self.settings = config
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One update of both generators, then one of both discriminators."""
-        config, kind = self.settings, self.settings.adversarial
-        x, y = (d.batch(first, config.batch, config.crop, config.seed, self.world) for d in self.domains)
+        config = self.settings
+        x, y = self.pictures(first)
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 
         # Generators; the identity inputs ride along, instance normalisation keeps them apart
-        self.networks["D_X"].requires_grad_(False)
-        self.networks["D_Y"].requires_grad_(False)
         with self.autocast():
             if with_identity:
                 fake_y, same_y = self.g(torch.cat([x, y])).chunk(2)
@@ -60,13 +45,9 @@ class CycleGanTask(Task):
             else:
                 fake_y, fake_x = self.g(x), self.f(y)
             again_x, again_y = self.f(fake_y), self.g(fake_x)
-            judged_y, judged_x = self.d_y(fake_y), self.d_x(fake_x)
-        parts = {
-            "adversarial_G": losses.adversarial_loss(judged_y.float(), kind),
-            "adversarial_F": losses.adversarial_loss(judged_x.float(), kind),
-            "cycle_X": losses.cycle_loss(x, again_x.float()),
-            "cycle_Y": losses.cycle_loss(y, again_y.float()),
-        }
+        parts = self.adversarial(fake_y, fake_x, first)
+        parts["cycle_X"] = losses.cycle_loss(x, again_x.float())
+        parts["cycle_Y"] = losses.cycle_loss(y, again_y.float())
         total = parts["adversarial_G"] + parts["adversarial_F"]
         total = total + config.cycle_weight * (parts["cycle_X"] + parts["cycle_Y"])
         if with_identity:
@@ -75,26 +56,7 @@ class CycleGanTask(Task):
             weight = config.identity_weight * config.identity_every
             total = total + weight * (parts["identity_G"] + parts["identity_F"])
         self.descend("generators", total)
-        self.networks["D_X"].requires_grad_(True)
-        self.networks["D_Y"].requires_grad_(True)
 
-        # Discriminators, on a history of fakes
-        old_y, old_x = self.pools["Y"].query(fake_y.detach(), first), self.pools["X"].query(fake_x.detach(), first)
-        with self.autocast():
-            real_y, faked_y = self.d_y(torch.cat([y, old_y])).float().chunk(2)
-            real_x, faked_x = self.d_x(torch.cat([x, old_x])).float().chunk(2)
-        parts["discriminator_Y"] = losses.discriminator_loss(real_y, faked_y, kind)
-        parts["discriminator_X"] = losses.discriminator_loss(real_x, faked_x, kind)
-        self.descend("discriminators", parts["discriminator_Y"] + parts["discriminator_X"])
+        # Discriminators
+        parts |= self.improve_discriminators(x, y, fake_y, fake_x, first)
         return {name: value.detach() for name, value in parts.items()}
-
-    @torch.no_grad()
-    def sample_grid(self) -> Tensor:
-        """A row for every shown picture: x, G(x), F(G(x)), then y, F(y), G(F(y))."""
-        g, f = self.averages["G"], self.averages["F"]
-        rows = []
-        for x, y in zip(*(to_signed(s).to(self.world.device) for s in self.shown), strict=True):
-            x, y = x[None], y[None]
-            fake_y, fake_x = g(x), f(y)
-            rows += [x, fake_y, f(fake_y), y, fake_x, g(fake_x)]
-        return tile(to_uint8(torch.cat(rows)).cpu(), columns=6)

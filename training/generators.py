@@ -44,10 +44,12 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
             digits.load_state_dict(averages["generator"])
             name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
             return [FinishedGenerator(name, _frozen(digits), latent=latent, conditional=conditional, stacked=stacked)]
-        if task == "cyclegan":
+        if task in {"cyclegan", "distil"}:
             found = []
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
-                network = cyclegan.Generator(*cyclegan.PRESETS[config["preset"]][:2])
+                # Settings that came later: absent from older checkpoints
+                shape = (config.get("filters"), config.get("blocks"), config.get("antialias", "none"))
+                network = cyclegan.generator_of(config["preset"], *shape)
                 network.load_state_dict(averages[key])
                 found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
             return found
@@ -58,7 +60,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
         raise CheckpointError(
             f"the checkpoint's weights do not fit the network its settings describe: {reason}"
         ) from error
-    raise CheckpointError(f"the checkpoint is of task {task!r}: only gan and cyclegan make generators")
+    raise CheckpointError(f"the checkpoint is of task {task!r}: only gan, cyclegan and distil make generators")
 
 
 def directions(pair: str) -> tuple[str, str]:

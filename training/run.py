@@ -5,16 +5,15 @@ from torch import Tensor
 
 from training import checkpoint, provenance
 from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, FitConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig, PairConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import load_mnist
-from training.data.unpaired import load_domain, load_training_domain
+from training.data.unpaired import Domain, load_domain, load_training_domain
 from training.digit_classifier import cached_classifier, classify
+from training.distil_task import DistilTask
 from training.distributed import World, join_world, leave_world
 from training.gan_task import GanTask
 from training.metrics.modes import histogram
-from training.progress import Progress
-from training.task import Task
 from training.training_loop import fit
 
 SHOWN_PAIRS = 4
@@ -22,10 +21,6 @@ SHOWN_PAIRS = 4
 
 class DeviceError(Exception):
     """A device or precision that was asked for and is not there."""
-
-
-class StoppedError(Exception):
-    """A fit that a signal ended before its length; it is saved, and the same command goes on from there."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -61,7 +56,7 @@ def run_gan(config: GanConfig) -> int:
         world.barrier()
         if not world.is_main:
             digits = load_mnist(config.data)
-        return _fit_whole(GanTask(config, digits, world, precision, watch))
+        return fit(GanTask(config, digits, world, precision, watch))
     finally:
         leave_world(world)
 
@@ -70,31 +65,28 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     """Fits CycleGAN; returns the pairs seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
-        root = config.data / config.pair
-        domains = (
-            load_training_domain(root, "trainA", config.resize),
-            load_training_domain(root, "trainB", config.resize),
-        )
-        shown = _shown(config, "testA"), _shown(config, "testB")
-        return _fit_whole(CycleGanTask(config, domains, shown, world, precision))
+        return fit(CycleGanTask(config, *_pictures(config), world, precision))
     finally:
         leave_world(world)
 
 
-def _fit_whole(task: Task) -> int:
-    """`fit`, to the end: raises StoppedError, in every process, when it was left before."""
-    images = fit(task)
-    config = task.config
-    by_clock = config.minutes is not None and images  # without images nothing was saved
-    seconds = float(checkpoint.read(config.out)["seconds"]) if by_clock else 0.0
-    if Progress(config, task.world, seconds).done(images) < 1:
-        raise StoppedError(f"stopped at image {images:,}")
-    return images
+def run_distil(config: DistilConfig) -> int:
+    """Fits a teacher's pupils; returns the pairs seen. Raises StoppedError."""
+    world, precision = _prepare(config)
+    try:
+        source = checkpoint.newest(config.teacher)
+        teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
+        return fit(DistilTask(config, *_pictures(config), world, precision, teacher, sha256))
+    finally:
+        leave_world(world)
 
 
-def _shown(config: CycleGanConfig, name: str) -> Tensor:
-    """The first test pictures of a domain, whole, at the size that is learnt from."""
-    return load_domain(config.data / config.pair, name, config.crop).images[:SHOWN_PAIRS]
+def _pictures(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
+    """Both training sets, and the first test pictures of each, whole, at the size that is learnt from."""
+    root = config.data / config.pair
+    x, y = (load_training_domain(root, name, config.resize) for name in ("trainA", "trainB"))
+    a, b = (load_domain(root, name, config.crop).images[:SHOWN_PAIRS] for name in ("testA", "testB"))
+    return (x, y), (a, b)
 
 
 def _prepare(config: FitConfig) -> tuple[World, torch.dtype]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+_SPEED = {"images_per_second", "utilisation"}
+
 
 class Averages:
     """Running means of scalar tensors since the last tick, kept on their device so that no step waits for a copy."""
@@ -69,12 +71,13 @@ def read_stats(folder: Path) -> list[dict[str, float]]:
     return lines
 
 
-def status_line(images: int, total: int, figures: dict[str, float], seconds_left: float) -> str:
-    """One line for a log: progress, rate, time left, figures."""
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "images_per_second")
+def status_line(images: int, total: int, figures: dict[str, float], seconds_left: float, unit: str) -> str:
+    """One line for a log: progress, rate, share of the hardware's peak, time left, figures."""
+    shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if name not in _SPEED)
     hours, minutes = divmod(int(seconds_left) // 60, 60)
     rate = figures["images_per_second"]
-    return f"images {images:>9,} / {total:,}  {rate:7.1f} images/s  {hours:d}:{minutes:02d} h left  {shown}"
+    share = f"  {figures['utilisation']:.0%} of peak" if "utilisation" in figures else ""
+    return f"{unit} {images:>9,} / {total:,}  {rate:7.1f} {unit}/s{share}  {hours:d}:{minutes:02d} h left  {shown}"
 
 
 def all_finite(tensors: list[Tensor]) -> bool:

@@ -59,14 +59,14 @@ class Task(ABC):
         return network if dense else network.to(memory_format=torch.channels_last)
 
     def compiled(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """What runs a network, compiled when the settings ask for it."""
-        return torch.compile(forward) if self.config.compile else forward
+        """What runs a network, compiled when the settings ask for it: for each of the few shapes that occur."""
+        return torch.compile(forward, dynamic=False) if self.config.compile else forward
 
     def add_optimiser(self, name: str, *networks: nn.Module, rate: float) -> None:
-        """Adam with DCGAN's betas over the networks' parameters, in its fused form on GPUs."""
+        """Adam with DCGAN's betas over the networks' parameters, in its fused form."""
         parameters = [p for network in networks for p in network.parameters()]
         self.rates[name] = rate
-        self.optimisers[name] = Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=self.world.device.type == "cuda")
+        self.optimisers[name] = Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""

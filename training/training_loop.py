@@ -15,10 +15,15 @@ from training.grid import save_png
 from training.progress import Progress
 from training.stats import Averages, Record, all_finite, status_line
 from training.task import Task
+from training.utilisation import CountedSteps, peak_flops, utilisation
 
 
 class DivergedError(Exception):
     """A loss or weight that is not finite; the message names the last good checkpoint."""
+
+
+class StoppedError(Exception):
+    """A fit that a signal ended before its length; it is saved, and the same command goes on from there."""
 
 
 class ResumeError(Exception):
@@ -26,9 +31,10 @@ class ResumeError(Exception):
 
 
 def fit(task: Task) -> int:
-    """Fits `task` for its configured length, or until a SIGTERM or a Ctrl-C; resumes what its run folder holds.
+    """Fits `task` for its configured length; resumes what its run folder holds.
 
-    Returns the number of images the run has seen. Raises DivergedError, ResumeError or CheckpointError.
+    Returns the number of images the run has seen. Raises StoppedError after a SIGTERM or a Ctrl-C, in every process
+    and with all that was learnt saved; DivergedError, ResumeError or CheckpointError.
     """
     config, world = task.config, task.world
 
@@ -43,10 +49,13 @@ def fit(task: Task) -> int:
 
     # Prepare the record
     record = Record(config.out, images) if world.is_main else None
-    averages = Averages()
+    averages, steps = Averages(), CountedSteps(task)
+    peak = peak_flops(world.device, task.precision) if world.is_main else 0.0
     tick_start, tick_images, run_start, run_done = time.monotonic(), images, time.monotonic(), done
     total = config.images if config.minutes is None else None
-    bar = tqdm(total=total, initial=images, unit="img", unit_scale=True, disable=None if world.is_main else True)
+    bar = tqdm(
+        total=total, initial=images, unit=config.UNIT[:-1], unit_scale=True, disable=None if world.is_main else True
+    )
 
     # Train
     with ExitStack() as stack:
@@ -56,7 +65,7 @@ def fit(task: Task) -> int:
         stop = stack.enter_context(_stop_on_signals())
         while done < 1 and not world.any(stop.requested):
             task.set_rate(done)
-            averages.add(task.step(images))
+            averages.add(steps.step(images))
             images += config.batch
             task.update_averages(images)
             bar.update(config.batch)
@@ -67,9 +76,11 @@ def fit(task: Task) -> int:
             if not crossed and done < 1:
                 continue
             now = time.monotonic()
-            rate = (images - tick_images) / (now - tick_start)
+            speed = {"images_per_second": (images - tick_images) / (now - tick_start)}
+            if steps.flops_per_image and peak:
+                speed["utilisation"] = utilisation(steps.flops_per_image, speed["images_per_second"], peak)
             left = (1 - done) * (now - run_start) / (done - run_done)
-            _tick(task, record, averages, images, progress.seconds, rate, left, bar)
+            _tick(task, record, averages, images, progress.seconds, speed, left, bar)
             averages, tick_start, tick_images = Averages(), time.monotonic(), images
 
         # Save what came after the last tick
@@ -79,6 +90,8 @@ def fit(task: Task) -> int:
         plots.plot_curves(config.out)
         if done < 1:
             print(f"stopped at image {images:,}; the same command goes on from there", flush=True)
+    if done < 1:
+        raise StoppedError
     return images
 
 
@@ -96,10 +109,10 @@ def _resume(task: Task) -> tuple[int, float]:
         return 0, 0.0
     state = checkpoint.read(config.out)
     _check_task(task, state)
-    ours, theirs = config.model_dump(mode="json"), state["config"]
-    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs.get(k)]
+    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
+    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
     if different:
-        changes = ", ".join(f"{k}: {theirs.get(k)} there, {ours[k]} asked for" for k in different)
+        changes = ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
@@ -120,7 +133,7 @@ def _tick(
     averages: Averages,
     images: int,
     seconds: float,
-    rate: float,
+    speed: dict[str, float],
     left: float,
     bar: "tqdm[Any]",
 ) -> None:
@@ -129,14 +142,15 @@ def _tick(
     if record is None:
         return
     measured, warning = task.inspect(images)
-    figures = {**figures, **measured, "images_per_second": rate}
+    figures = {**figures, **measured, **speed}
     record.write(images, figures)
     picture = task.sample_grid()
     save_png(picture, task.config.out / "samples" / f"{images:09d}.png")
     record.picture("samples", picture, images)
     if bar.disable:
-        total = task.config.images if task.config.minutes is None else images + round(left * rate)
-        print(status_line(images, total, figures, left), flush=True)
+        ahead = round(left * speed["images_per_second"])
+        total = task.config.images if task.config.minutes is None else images + ahead
+        print(status_line(images, total, figures, left, task.config.UNIT), flush=True)
     else:
         bar.set_postfix_str("  ".join(f"{name} {value:.2f}" for name, value in list(figures.items())[:4]))
     if warning:

@@ -32,6 +32,7 @@ from service.slots import Slot
 from training import checkpoint, provenance
 from training.checkpoint import CheckpointError
 from training.evaluation.candidate import graph_sha256
+from training.networks import cyclegan
 
 SCORES = (Score(metric="FID (Inception)", value=60.5, low=58.0, high=63.0, protocol="140 test pictures"),)
 
@@ -121,6 +122,30 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
     expected = exportables(cyclegan_state)[0].graph(image).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert expected.std() > 0
+
+
+def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
+    network = cyclegan.Generator(6, 2, antialias=True)
+    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all"}
+    averages = {name: network.state_dict() for name in "GF"}
+    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
+    card = read_card(publish(source, tmp_path / "models")[0])
+    assert card.parity.max_difference <= 1
+    assert (card.training.config["filters"], card.training.config["blocks"]) == (6, 2)
+
+
+def test_a_distilled_generator_is_published_with_its_teachers_hash(
+    tmp_path: Path, cyclegan_state: dict[str, Any]
+) -> None:
+    taught = {
+        "task": "distil",
+        "config": {**cyclegan_state["config"], "teacher": "/home/me/runs/teacher"},
+        "dataset": {**cyclegan_state["dataset"], "teacher": {"sha256": "e" * 64}},
+    }
+    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, **taught})
+    training = read_card(publish(source, tmp_path / "models")[0]).training
+    assert training.dataset["teacher"] == {"sha256": "e" * 64}
+    assert "/home/me" not in training.model_dump_json()
 
 
 def test_a_run_folder_stands_for_its_newest_checkpoint(

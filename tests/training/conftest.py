@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, GanConfig
+from training.config import CycleGanConfig, DistilConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
+from training.distil_task import DistilTask
 from training.distributed import World
 from training.gan_task import GanTask
 from training.networks.cyclegan import PRESETS
+from training.training_loop import describe
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,17 +69,22 @@ def gan_task(tmp_path: Path, draw_digits: Callable[..., Digits]) -> Callable[...
     return build
 
 
-@pytest.fixture
-def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
-    """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
-    monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
+def drawn_pair() -> tuple[tuple[Domain, Domain], tuple[torch.Tensor, torch.Tensor]]:
+    """Noise, the same every time: 5 and 7 pictures to learn from, 2 of each to show."""
     random = torch.Generator().manual_seed(0)
 
     def pictures(n: int, side: int) -> torch.Tensor:
         return torch.randint(256, (n, 3, side, side), generator=random, dtype=torch.uint8)
 
     domains = Domain("trainA", pictures(5, 36), "a" * 64), Domain("trainB", pictures(7, 36), "b" * 64)
-    shown = pictures(2, 32), pictures(2, 32)
+    return domains, (pictures(2, 32), pictures(2, 32))
+
+
+@pytest.fixture
+def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
+    """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
+    monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
+    domains, shown = drawn_pair()
 
     def build(precision: torch.dtype = torch.float32, **settings: object) -> CycleGanTask:
         chosen = {
@@ -90,5 +98,28 @@ def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
             **settings,
         }
         return CycleGanTask(CycleGanConfig.model_validate(chosen), domains, shown, World(), precision)
+
+    return build
+
+
+@pytest.fixture
+def teacher(cyclegan_task: Callable[..., CycleGanTask]) -> dict[str, Any]:
+    """What the loop saves of a CycleGAN after a step."""
+    task = cyclegan_task(seed=5)
+    task.step(0)
+    task.update_averages(2)
+    return {"task": task.name, "images": 2, **describe(task), **task.state()}
+
+
+@pytest.fixture
+def distil_task(tmp_path: Path, teacher: dict[str, Any]) -> Callable[..., DistilTask]:
+    """`distil_task(teacher=..., sha256=..., **settings)`: 3 filters taught by 4, else as `cyclegan_task`."""
+    domains, shown = drawn_pair()
+
+    def build(teacher: dict[str, Any] = teacher, sha256: str = "f" * 64, **settings: object) -> DistilTask:
+        small = {"images": 12, "batch": 2, "tick_images": 8, "resize": 36, "crop": 32, "pool": 3, "filters": 3}
+        chosen = {"out": tmp_path / "distilled", "teacher": tmp_path / "teacher", **small, **settings}
+        config = DistilConfig.model_validate(chosen)
+        return DistilTask(config, domains, shown, World(), torch.float32, teacher, sha256)
 
     return build

@@ -3,6 +3,7 @@
 Writes FOLDER/rank-0.pt and rank-1.pt; MASTER_ADDR and MASTER_PORT as torchrun sets them.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -13,30 +14,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.config import CycleGanConfig, GanConfig
+from training import checkpoint
+from training.config import CycleGanConfig, DistilConfig, GanConfig
 from training.cyclegan_task import CycleGanTask
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
+from training.distil_task import DistilTask
 from training.distributed import CPU, World, join_world, leave_world
 from training.gan_task import GanTask
 from training.networks.cyclegan import PRESETS
 from training.task import Task
-from training.training_loop import fit
+from training.training_loop import StoppedError, describe, fit
 
 TINY = (4, 1, 4)
 BATCH = 4
 STEPS = 3
 
 
-def cyclegan(world: World, pool: int) -> CycleGanTask:
+def pictures() -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
     random = torch.Generator().manual_seed(0)
-    domains = [
+    x, y = (
         Domain(name, torch.randint(256, (5, 3, 36, 36), generator=random, dtype=torch.uint8), name)
         for name in ("trainA", "trainB")
-    ]
-    shown = domains[0].images[:1, :, :32, :32], domains[1].images[:1, :, :32, :32]
-    config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000)
-    return CycleGanTask(config, (domains[0], domains[1]), shown, world, torch.float32)
+    )
+    return (x, y), (x.images[:1, :, :32, :32], y.images[:1, :, :32, :32])
+
+
+def cyclegan(world: World, pool: int, **settings: Any) -> CycleGanTask:
+    config = CycleGanConfig(batch=BATCH, resize=36, crop=32, pool=pool, images=1000, **settings)
+    return CycleGanTask(config, *pictures(), world, torch.float32)
+
+
+def distil(world: World) -> DistilTask:
+    taught_by = cyclegan(World(), pool=0, seed=1)
+    teacher = {"task": taught_by.name, "images": 0, **describe(taught_by), **taught_by.state()}
+    config = DistilConfig(teacher=Path(), batch=BATCH, resize=36, crop=32, pool=4, images=1000, filters=3)
+    return DistilTask(config, *pictures(), world, torch.float32, teacher, "f" * 64)
 
 
 def gan(world: World, **settings: Any) -> GanTask:
@@ -79,6 +92,8 @@ def fits(world: World) -> dict[str, dict[str, Any]]:
     return {
         "cyclegan with a pool": run(cyclegan(world, pool=4)),
         "cyclegan without a pool": run(cyclegan(world, pool=0)),
+        "cyclegan with augmentation": run(cyclegan(world, pool=4, augment=["colour", "translation", "cutout"])),
+        "distillation": run(distil(world)),
         "gan": run(without_batch_norm(gan(world))),
     }
 
@@ -105,7 +120,11 @@ def stopped_and_resumed(world: World, folder: Path) -> list[int]:
         return step(first)
 
     cut.step = signalled  # type: ignore[method-assign]
-    return [*images, fit(cut), fit(gan(world, out=folder / "cut"))]
+    with contextlib.suppress(StoppedError):
+        fit(cut)
+        return images
+    images.append(checkpoint.read(folder / "cut")["images"])
+    return [*images, fit(gan(world, out=folder / "cut"))]
 
 
 def process(rank: int, size: int, folder: Path) -> None:

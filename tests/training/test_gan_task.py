@@ -249,7 +249,7 @@ def test_the_penalty_moves_the_discriminator(gan_task: Build) -> None:
 def test_the_penalty_is_not_run_through_torch_compile(gan_task: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
 
-    def count(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def count(function: Callable[..., Tensor], **_: object) -> Callable[..., Tensor]:
         def run(*inputs: Tensor) -> Tensor:
             compiled.append(function)
             return function(*inputs)

@@ -62,6 +62,22 @@ def test_a_cyclegan_has_a_translation_each_way(cyclegan_task: Callable[..., Task
         assert torch.equal(one.network(x), task.averages[key](x))
 
 
+@pytest.mark.parametrize(
+    "settings", [{"filters": 6, "blocks": 2}, {"antialias": "all"}, {"antialias": "discriminators"}]
+)
+def test_the_sizes_of_a_translation_are_read_from_its_settings(
+    cyclegan_task: Callable[..., Task], settings: State
+) -> None:
+    task, x = cyclegan_task(**settings), torch.randn(1, 3, 32, 32)
+    for one, key in zip(finished_generators(state_of(task)), "GF", strict=True):
+        assert torch.equal(one.network(x), task.averages[key](x))
+
+
+def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State) -> None:
+    config = {k: v for k, v in cyclegan_state["config"].items() if k not in {"filters", "blocks", "antialias"}}
+    assert len(finished_generators({**cyclegan_state, "config": config})) == 2
+
+
 def test_the_pair_names_the_directions(cyclegan_state: State) -> None:
     config = {**cyclegan_state["config"], "pair": "apple2orange"}
     found = finished_generators({**cyclegan_state, "config": config})
@@ -85,7 +101,7 @@ def test_networks_are_frozen(gan_state: State) -> None:
 
 @pytest.mark.parametrize("task", ["classifier", "", None])
 def test_another_task_is_refused_by_name(gan_state: State, task: object) -> None:
-    with pytest.raises(CheckpointError, match=f"task {task!r}: only gan and cyclegan"):
+    with pytest.raises(CheckpointError, match=f"task {task!r}: only gan, cyclegan and distil"):
         finished_generators({**gan_state, "task": task})
 
 

@@ -85,7 +85,8 @@ def test_figures_and_pictures_reach_tensorboard(tmp_path: Path) -> None:
 
 
 def test_the_status_line_says_how_far_how_fast_and_how_long() -> None:
-    line = status_line(19_200, 600_000, {"loss": 0.69314, "images_per_second": 1234.56}, seconds_left=3 * 3600 + 7 * 60)
+    figures = {"loss": 0.69314, "images_per_second": 1234.56, "utilisation": 0.418}
+    line = status_line(19_200, 600_000, figures, seconds_left=3 * 3600 + 7 * 60, unit="images")
     assert line.split() == [
         "images",
         "19,200",
@@ -93,6 +94,9 @@ def test_the_status_line_says_how_far_how_fast_and_how_long() -> None:
         "600,000",
         "1234.6",
         "images/s",
+        "42%",
+        "of",
+        "peak",
         "3:07",
         "h",
         "left",

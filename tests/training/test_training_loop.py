@@ -15,7 +15,7 @@ from training.cyclegan_task import CycleGanTask
 from training.gan_task import GanTask
 from training.stats import read_stats
 from training.task import Task
-from training.training_loop import DivergedError, ResumeError, fit
+from training.training_loop import DivergedError, ResumeError, StoppedError, fit
 
 BuildGan = Callable[..., GanTask]
 BuildCycleGan = Callable[..., CycleGanTask]
@@ -80,19 +80,25 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(
 
     cut = build(out=tmp_path / "cut")
     before_step(cut, (step - 1) * batch, send(signal.SIGTERM))
-    assert fit(cut) == step * batch
+    with pytest.raises(StoppedError):
+        fit(cut)
     assert checkpoint.read(tmp_path / "cut")["images"] == step * batch
 
     assert fit(build(out=tmp_path / "cut")) == total
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
 
 
-def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
-    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "uncut", images=8))
-    cut = cyclegan_task(torch.bfloat16, out=tmp_path / "cut", images=8)
+@pytest.mark.parametrize("augment", [[], ["colour", "translation", "cutout"]], ids=["plain", "augmented"])
+def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(
+    cyclegan_task: BuildCycleGan, tmp_path: Path, augment: list[str]
+) -> None:
+    settings = {"images": 8, "augment": augment}
+    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "uncut", **settings))
+    cut = cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings)
     before_step(cut, 2, send(signal.SIGTERM))
-    fit(cut)
-    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "cut", images=8))
+    with pytest.raises(StoppedError):
+        fit(cut)
+    fit(cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings))
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
 
 
@@ -116,7 +122,8 @@ def test_a_signal_saves_and_leaves(
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     task = gan_task()
     before_step(task, 8, send(number))
-    assert fit(task) == 12
+    with pytest.raises(StoppedError):
+        fit(task)
     assert checkpoint.read(tmp_path / "gan")["images"] == 12
     assert "stopped at image 12; the same command goes on from there" in capsys.readouterr().out
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
@@ -297,6 +304,23 @@ def test_where_and_how_fast_may_change_on_resuming(gan_task: BuildGan, tmp_path:
     assert fit(gan_task(**free)) == 24
 
 
+def forget_settings(folder: Path, *names: str) -> None:
+    """Makes a checkpoint look older than these settings."""
+    state = checkpoint.read(folder)
+    state["config"] = {name: value for name, value in state["config"].items() if name not in names}
+    checkpoint.write(folder, state)
+
+
+def test_settings_that_a_checkpoint_lacks_are_their_defaults(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    out = tmp_path / "cyclegan"
+    fit(cyclegan_task(images=4))
+    forget_settings(out, "augment", "filters", "antialias")
+    with pytest.raises(ResumeError, match=r"augment: \[\] there, \['cutout'\] asked for"):
+        fit(cyclegan_task(augment=["cutout"]))
+    assert fit(cyclegan_task()) == 12
+    assert checkpoint.read(out)["config"]["augment"] == []
+
+
 def test_resuming_the_other_task_is_refused(gan_task: BuildGan, cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     fit(gan_task(images=4, out=tmp_path / "run"))
     with pytest.raises(ResumeError, match="of task gan, not cyclegan"):
@@ -354,7 +378,8 @@ def test_init_is_ignored_when_the_run_resumes(gan_task: BuildGan, tmp_path: Path
     fit(gan_task(out=tmp_path / "plain"))
     task = gan_task(out=tmp_path / "cut")
     before_step(task, 12, send(signal.SIGTERM))
-    fit(task)
+    with pytest.raises(StoppedError):
+        fit(task)
     fit(gan_task(out=tmp_path / "cut", init=tmp_path / "other"))
     assert_same_run(tmp_path / "cut", tmp_path / "plain")
 

@@ -39,3 +39,8 @@ def cycle_loss(x: Tensor, reconstruction: Tensor) -> Tensor:
 def identity_loss(y: Tensor, mapped: Tensor) -> Tensor:
     """E[|G(y) - y|] for y already in G's target domain (section 5.2). Images in [-1, 1] -> scalar in [0, 2]."""
     return (mapped - y).abs().mean()
+
+
+def distillation_loss(taught: Tensor, made: Tensor) -> Tensor:
+    """E[|G'(x) - G(x)|] of a student G' and its teacher G. Images of one shape in [-1, 1] -> scalar in [0, 2]."""
+    return (made - taught).abs().mean()

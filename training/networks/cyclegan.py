@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Preset = Literal["reference", "compact"]
 
@@ -12,6 +13,24 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
     "reference": (64, 9, 64),
     "compact": (16, 6, 48),
 }
+
+
+class Blur(nn.Module):
+    """The binomial filter [1, 2, 1] along both sides: what is sampled after it holds no aliases (Zhang 2019)."""
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        """`stride`: 2 keeps every second pixel."""
+        super().__init__()
+        row = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(row, row).repeat(channels, 1, 1, 1), persistent=False)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, channels, H, W), of stride 2 half of either side, rounded up."""
+        x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return functional.conv2d(x, self.kernel, stride=self.stride, groups=len(self.kernel))
 
 
 class ResidualBlock(nn.Module):
@@ -51,17 +70,28 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int) -> None:
-        """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks."""
+    def __init__(self, filters: int, blocks: int, antialias: bool = False) -> None:
+        """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
+
+        `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
+        """
         super().__init__()
+
+        def blur(channels: int) -> list[nn.Module]:
+            return [Blur(channels)] if antialias else []
+
         self.layers = nn.Sequential(
             *_convolution(3, filters, 7),
+            *blur(filters),
             *_convolution(filters, 2 * filters, 3, stride=2),
+            *blur(2 * filters),
             *_convolution(2 * filters, 4 * filters, 3, stride=2),
             *(ResidualBlock(4 * filters) for _ in range(blocks)),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
+            *blur(4 * filters),
             *_convolution(4 * filters, 2 * filters, 3),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
+            *blur(2 * filters),
             *_convolution(2 * filters, filters, 3),
             nn.ReflectionPad2d(3),
             nn.Conv2d(filters, 3, 7),
@@ -74,23 +104,35 @@ class Generator(nn.Module):
         return self.layers(x)
 
 
+def generator_of(preset: Preset, filters: int | None, blocks: int | None, antialias: str) -> Generator:
+    """The generator of these settings: the preset's where a size is not given."""
+    usual_filters, usual_blocks, _ = PRESETS[preset]
+    return Generator(filters or usual_filters, blocks or usual_blocks, antialias == "all")
+
+
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64) -> None:
-        """`filters`: channels after the first layer, eight times as many at the end."""
+    def __init__(self, filters: int = 64, antialias: bool = False) -> None:
+        """`filters`: channels after the first layer, eight times as many at the end.
+
+        `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
+        the finest patterns would be blurred away before anything has seen them.
+        """
         super().__init__()
 
         def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
             return [
+                *([Blur(inputs)] if antialias and stride > 1 else []),
                 nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=False),
                 nn.InstanceNorm2d(outputs),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
 
         self.score = nn.Sequential(
-            nn.Conv2d(3, filters, 4, stride=2, padding=1),
+            nn.Conv2d(3, filters, 4, stride=1 if antialias else 2, padding=1),
             nn.LeakyReLU(0.2, inplace=True),
+            *([Blur(filters, stride=2)] if antialias else []),
             *layer(filters, 2 * filters, 2),
             *layer(2 * filters, 4 * filters, 2),
             *layer(4 * filters, 8 * filters, 1),
@@ -105,6 +147,11 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, 1, h, w)."""
         return torch.sigmoid(self.logits(x).float())
+
+
+def discriminator_of(preset: Preset, antialias: str) -> Discriminator:
+    """The discriminator of these settings."""
+    return Discriminator(PRESETS[preset][2], antialias != "none")
 
 
 def _initialise(module: nn.Module) -> None:

@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from training.losses.cyclegan import Adversarial, adversarial_loss, cycle_loss, discriminator_loss, identity_loss
+from training.losses.cyclegan import (
+    Adversarial,
+    adversarial_loss,
+    cycle_loss,
+    discriminator_loss,
+    distillation_loss,
+    identity_loss,
+)
 
 LN3 = log(3)  # the logit of likelihood 3/4
 KINDS: tuple[Adversarial, ...] = ("least_squares", "cross_entropy")
@@ -43,13 +50,13 @@ def test_least_squares_discriminator_loss_vanishes_at_its_targets() -> None:
     assert discriminator_loss(patches(1, 1), patches(0, 0), "least_squares").item() == 0
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_between_images_by_hand(loss) -> None:
     x, y = torch.tensor([[[[-1.0, 0.5], [0.0, 1.0]]]]), torch.tensor([[[[1.0, 0.25], [0.0, 0.25]]]])
     assert loss(x, y).item() == 0.75  # (2 + 1/4 + 0 + 3/4) / 4
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_between_images_is_two_at_most_and_zero_at_equality(loss) -> None:
     white = torch.ones(2, 3, 4, 4)
     assert loss(white, -white).item() == 2
@@ -92,7 +99,7 @@ def test_gradients_agree_with_finite_differences(kind: Adversarial) -> None:
     assert gradcheck(lambda real, fake: discriminator_loss(real, fake, kind), (patches(-6, 0, 2), patches(-1, 0.5, 7)))
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_gradients_agree_with_finite_differences(loss) -> None:
     assert gradcheck(loss, (patches(0.5, -1, 0.25), patches(-0.5, 1, 0.75)))
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from training.networks.cyclegan import PRESETS, Discriminator, Generator, ResidualBlock
+from training.networks.cyclegan import PRESETS, Blur, Discriminator, Generator, ResidualBlock, generator_of
 
 
 def count(network: nn.Module) -> int:
@@ -13,6 +14,7 @@ def count(network: nn.Module) -> int:
 def test_generator_keeps_the_size_of_a_picture(size: tuple[int, int]) -> None:
     x = torch.zeros(2, 3, *size)
     assert Generator(4, 1)(x).shape == x.shape
+    assert Generator(4, 1, antialias=True)(x).shape == x.shape
 
 
 def test_generated_pixels_lie_between_minus_one_and_one() -> None:
@@ -40,9 +42,10 @@ def test_pictures_of_a_batch_do_not_influence_each_other() -> None:
 
 @pytest.mark.parametrize(("side", "patches"), [(32, 2), (64, 6), (256, 30)])
 def test_discriminator_gives_a_grid_of_likelihoods(side: int, patches: int) -> None:
-    likelihood = Discriminator(2)(torch.rand(1, 3, side, side) * 2 - 1)
-    assert likelihood.shape == (1, 1, patches, patches)
-    assert ((likelihood > 0) & (likelihood < 1)).all()
+    for antialias in (False, True):
+        likelihood = Discriminator(2, antialias)(torch.rand(1, 3, side, side) * 2 - 1)
+        assert likelihood.shape == (1, 1, patches, patches)
+        assert ((likelihood > 0) & (likelihood < 1)).all()
 
 
 def test_likelihood_is_the_sigmoid_of_the_logits() -> None:
@@ -88,3 +91,59 @@ def test_convolutions_start_at_a_fiftieth() -> None:
     weights = torch.cat([m.weight.flatten() for m in Generator(16, 2).modules() if isinstance(m, nn.Conv2d)])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert weights.mean().item() == pytest.approx(0, abs=5e-4)
+
+
+def test_a_blur_keeps_what_is_even_and_drops_the_finest_stripes() -> None:
+    even, stripes = torch.full((1, 2, 8, 8), 0.7), torch.tensor([1.0, -1.0]).repeat(1, 2, 8, 4)
+    torch.testing.assert_close(Blur(2)(even), even)
+    assert Blur(2)(stripes).abs().max() < 1e-6
+    assert Blur(2, stride=2)(even).shape == (1, 2, 4, 4)
+    assert not Blur(2).state_dict()
+
+
+def test_a_blur_after_repeated_pixels_is_bilinear_inside() -> None:
+    x = torch.rand(1, 2, 8, 8)
+    ours = Blur(2)(functional.interpolate(x, scale_factor=2, mode="nearest"))
+    bilinear = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(ours[..., 1:-1, 1:-1], bilinear[..., 1:-1, 1:-1])
+
+
+def shift_error(network: nn.Module) -> float:
+    """How much a shift by the pixels of one patch's step, of a picture that goes round, is not one of the output."""
+    with torch.no_grad():
+        x = torch.rand(1, 3, 64, 64) * 2 - 1
+        whole, half = (network(torch.roll(x, pixels, dims=3)) for pixels in (0, 1))
+        inside = slice(16, -16)
+        moved = torch.roll(whole, 1, dims=3)
+        return float((half - moved)[..., inside, inside].abs().mean() / whole[..., inside, inside].std())
+
+
+def test_an_antialiased_generator_follows_a_shift_by_a_pixel_better() -> None:
+    torch.manual_seed(0)
+    plain, smooth = Generator(8, 1), Generator(8, 1, antialias=True)
+    for ours, theirs in zip(smooth.parameters(), plain.parameters(), strict=True):
+        ours.data.copy_(theirs)
+    assert shift_error(smooth) < 0.7 * shift_error(plain)
+
+
+def test_an_antialiased_discriminator_still_sees_the_finest_stripes() -> None:
+    network, grey = Discriminator(4, antialias=True), torch.zeros(1, 3, 64, 64)
+    stripes = torch.tensor([1.0, -1.0]).repeat(1, 3, 64, 32)
+    first = network.score[:3]
+    assert (first(stripes) - first(grey)).abs().max() > 1e-2
+
+
+def test_antialiasing_has_no_weights() -> None:
+    for network in (Generator(4, 1), Discriminator(4)):
+        smooth = type(network)(4, *([1] if isinstance(network, Generator) else []), antialias=True)
+        assert count(smooth) == count(network)
+
+
+def test_sizes_replace_those_of_the_preset() -> None:
+    with torch.device("meta"):
+        assert count(generator_of("compact", None, None, "none")) == count(Generator(16, 6))
+        assert count(generator_of("compact", 8, None, "none")) == count(Generator(8, 6))
+        assert count(generator_of("reference", None, 3, "none")) == count(Generator(64, 3))
+        smooth = generator_of("compact", None, None, "all")
+        assert sum(isinstance(m, Blur) for m in smooth.modules()) == 4
+        assert not any(isinstance(m, Blur) for m in generator_of("compact", None, None, "discriminators").modules())

@@ -1,0 +1,72 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.curve import BLOCKS, FILTERS, SIZES, draw, export, open_session, read_cards, scores, size_of, table
+from service.card import ModelCard, Score
+from service.settings import BUNDLED_MODELS
+
+
+def card(direction: str, kid: float, **settings: Any) -> ModelCard:
+    """A bundled translator's, with other settings and one score."""
+    given = next(c for c in read_cards([BUNDLED_MODELS]) if c.direction == direction)
+    training = given.training.model_copy(update={"config": {**given.training.config, **settings}})
+    score = Score(metric="KID x 100 (Inception)", value=kid, protocol="made up")
+    return given.model_copy(update={"training": training, "scores": (score,)})
+
+
+def rows() -> list[dict[str, Any]]:
+    return [
+        {"filters": f, "blocks": b, "antialias": a, "megabytes": f / 10, "cpu_ms": f * b, "ms": {"1": f, "2": f / 2}}
+        for f, b, a in SIZES
+    ]
+
+
+def test_a_size_is_the_presets_unless_it_is_set() -> None:
+    assert size_of(card("horse2zebra", 1, preset="compact")) == (16, 6, False)
+    assert size_of(card("horse2zebra", 1, preset="reference", blocks=3, antialias="all")) == (64, 3, True)
+    assert size_of(card("horse2zebra", 1, filters=24, antialias="discriminators")) == (24, 6, False)
+
+
+def test_the_best_score_of_a_size_and_direction_counts() -> None:
+    cards = [card("horse2zebra", 3), card("horse2zebra", 2), card("zebra2horse", 4), card("horse2zebra", 1, filters=32)]
+    assert scores(cards) == {
+        (16, 6, False): {"horse2zebra": 2, "zebra2horse": 4},
+        (32, 6, False): {"horse2zebra": 1},
+    }
+
+
+def test_bundled_translators_have_a_place_on_the_curve() -> None:
+    found = scores(read_cards([BUNDLED_MODELS]))
+    assert found
+    assert found.keys() <= set(SIZES)
+
+
+def test_the_table_is_sorted_by_time_and_shows_scores_where_there_are_some() -> None:
+    lines = table(rows(), {(16, 6, False): {"horse2zebra": 2.345}}).splitlines()
+    assert len(lines) == 2 + len(SIZES)
+    assert len({line.count("|") for line in lines}) == 1
+    times = [int(line.split("|")[4]) for line in lines[2:]]
+    assert times == sorted(times)
+    (scored,) = (line for line in lines if "2.35" in line or "2.34" in line)
+    assert scored.startswith("| 16 | 6 |")
+
+
+@pytest.mark.parametrize("kids", [{}, {(16, 6, False): {"horse2zebra": 2.0}}], ids=["no scores", "scores"])
+def test_the_curve_is_drawn(tmp_path: Path, kids: dict[Any, Any]) -> None:
+    draw(rows(), kids, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_exported_size_runs(tmp_path: Path) -> None:
+    megabytes = export((4, 1, True), tmp_path / "model.onnx")
+    assert 0 < megabytes < 1
+    picture = np.zeros((1, 32, 48, 3), dtype=np.uint8)
+    (answer,) = open_session(tmp_path / "model.onnx", 2).run(None, {"image": picture})
+    assert (answer.shape, answer.dtype) == (picture.shape, np.uint8)
+
+
+def test_every_width_is_timed_with_every_depth() -> None:
+    assert {(f, b, False) for f in FILTERS for b in BLOCKS} <= set(SIZES)

@@ -1,0 +1,140 @@
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from training import checkpoint
+from training.checkpoint import CheckpointError
+from training.config import DistilConfig
+from training.distil_task import DistilTask
+from training.generators import finished_generators
+from training.networks.cyclegan import Blur
+from training.training_loop import ResumeError, StoppedError, fit
+
+Build = Callable[..., DistilTask]
+PARTS = {"adversarial_G", "adversarial_F", "teacher_G", "teacher_F", "discriminator_X", "discriminator_Y"}
+
+
+def test_a_step_moves_every_weight_and_reports_every_part(distil_task: Build) -> None:
+    task = distil_task()
+    before = {n: p.detach().clone() for net in task.networks.values() for n, p in net.named_parameters()}
+    parts = task.step(0)
+    assert set(parts) == PARTS
+    assert all(value.isfinite() and not value.requires_grad for value in parts.values())
+    after = {n: p for net in task.networks.values() for n, p in net.named_parameters()}
+    assert not any(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_the_teacher_stays_as_it_is(distil_task: Build, teacher: dict[str, Any]) -> None:
+    task = distil_task()
+    for first in (0, 2, 4):
+        task.step(first)
+    g, f = finished_generators(teacher)
+    for ours, theirs in ((task.teacher_g, g), (task.teacher_f, f)):
+        assert not any(p.requires_grad for p in ours.parameters())
+        for one, other in zip(ours.parameters(), theirs.network.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_parts_by_hand_at_the_start(distil_task: Build, teacher: dict[str, Any]) -> None:
+    task = distil_task()
+    x, y = task.pictures(0)
+    g, f = (finished.network for finished in finished_generators(teacher))
+    with torch.no_grad():
+        fake_y, fake_x = task.networks["G"](x), task.networks["F"](y)
+        expected = {
+            "teacher_G": (fake_y - g(x)).abs().mean(),
+            "teacher_F": (fake_x - f(y)).abs().mean(),
+            "adversarial_G": (task.networks["D_Y"].logits(fake_y) - 1).square().mean(),
+            "adversarial_F": (task.networks["D_X"].logits(fake_x) - 1).square().mean(),
+        }
+    parts = task.step(0)
+    for name, value in expected.items():
+        assert parts[name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_a_pupil_comes_nearer_to_its_teacher_than_one_that_is_not_taught(distil_task: Build) -> None:
+    def distance(weight: float) -> float:
+        task = distil_task(images=80, rate=2e-3, teacher_weight=weight)
+        return [float(task.step(first)["teacher_G"]) for first in range(0, 80, 2)][-1]
+
+    assert distance(100) < 0.8 * distance(0)
+
+
+def test_the_discriminators_begin_as_the_teachers(distil_task: Build, teacher: dict[str, Any]) -> None:
+    task = distil_task()
+    for name in ("D_X", "D_Y"):
+        ours = task.networks[name].state_dict()
+        assert all(torch.equal(ours[key], value) for key, value in teacher["networks"][name].items())
+
+
+def test_an_antialiased_teacher_brings_such_discriminators(
+    cyclegan_task: Callable[..., Any], distil_task: Build
+) -> None:
+    smooth = cyclegan_task(antialias="all")
+    smooth.step(0)
+    taught = distil_task(teacher={**checkpoint_of(smooth), "images": 2})
+    assert any(isinstance(m, Blur) for m in taught.networks["D_X"].modules())
+    assert not any(isinstance(m, Blur) for m in taught.networks["G"].modules())
+
+
+def checkpoint_of(task: Any) -> dict[str, Any]:
+    config = task.config.model_dump(mode="json")
+    return {"task": task.name, "config": config, "provenance": {"git_commit": "c"}, **task.state()}
+
+
+def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(distil_task: Build, tmp_path: Path) -> None:
+    fit(distil_task(out=tmp_path / "uncut"))
+    cut = distil_task(out=tmp_path / "cut")
+    step = cut.step
+
+    def stopped(first: int) -> dict[str, Any]:
+        if first == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return step(first)
+
+    cut.step = stopped  # type: ignore[method-assign]
+    with pytest.raises(StoppedError):
+        fit(cut)
+    assert fit(distil_task(out=tmp_path / "cut", teacher_weight=10)) == 12
+    one, other = checkpoint.read(tmp_path / "cut"), checkpoint.read(tmp_path / "uncut")
+    for part in ("networks", "averages"):
+        for name in one[part]:
+            for key, value in one[part][name].items():
+                assert torch.equal(value, other[part][name][key]), (part, name, key)
+
+
+def test_the_checkpoint_remembers_its_teacher_and_is_finished_generators(distil_task: Build, tmp_path: Path) -> None:
+    task = distil_task()
+    fit(task)
+    state = checkpoint.read(tmp_path / "distilled")
+    assert state["dataset"]["teacher"]["sha256"] == "f" * 64
+    assert state["dataset"]["teacher"]["images"] == 2
+    x = torch.randn(1, 3, 32, 32)
+    for one, key in zip(finished_generators(state), "GF", strict=True):
+        assert torch.equal(one.network(x), task.averages[key](x))
+
+
+def test_resuming_with_another_teacher_is_refused(distil_task: Build) -> None:
+    fit(distil_task(images=4))
+    with pytest.raises(ResumeError, match="--teacher is another one"):
+        fit(distil_task(sha256="0" * 64))
+
+
+def test_only_a_cyclegan_teaches(distil_task: Build, teacher: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="--teacher is of task 'gan'"):
+        distil_task(teacher={**teacher, "task": "gan"})
+
+
+def test_a_teacher_of_another_pair_is_refused(distil_task: Build) -> None:
+    with pytest.raises(CheckpointError, match="--teacher translates horse2zebra, --pair is apple2orange"):
+        distil_task(pair="apple2orange")
+
+
+def test_discriminators_that_are_the_teachers_are_not_set(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="they are the teacher's"):
+        DistilConfig(teacher=tmp_path, antialias="discriminators")
