@@ -6,6 +6,7 @@ SIGTERM begins the drain: ready answers 503 and new connections are refused at o
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from service.corked import CorkedProtocol
 from service.management import create_management_app
 from service.settings import Settings
 
@@ -57,7 +59,9 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     _listen(ports.public, "GAN_PORT")
     _listen(ports.management, "GAN_MANAGEMENT_PORT")
     common: dict[str, Any] = {"log_config": None, "log_level": settings.log_level, "access_log": False}
-    config = uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common)
+    config = uvicorn.Config(
+        app, http=CorkedProtocol, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common
+    )
     public = _Server(config)
     watcher = _Server(uvicorn.Config(create_management_app(app), lifespan="off", timeout_graceful_shutdown=1, **common))
 
@@ -74,6 +78,8 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
             await public.serve(ports.public)
             watcher.should_exit = True
 
+    gc.collect()
+    gc.freeze()  # what was loaded stays: to search it for garbage again and again would stop the event loop meanwhile
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner, _signals(on_signal):
         runner.run(serve())
 
