@@ -1,5 +1,6 @@
 """A model on the CPU."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from service.slots import Slot
 
 PROVIDER = "CPUExecutionProvider"
 
-INLINE_DIGITS = 16
-"""About a millisecond; to hand a batch to a thread and back takes as long where the event loop is busy."""
+INLINE_SECONDS = 0.0015
+"""To hand a batch to a thread and back takes as long where the event loop is busy."""
 
 
 class CpuSession:
@@ -32,12 +33,12 @@ class CpuSession:
         Raises whatever ONNX Runtime does for a file that is no model or not the card's.
         """
         self._feed, self._sampler, self._batch, self._pictures = feeder(card), card.latent is not None, batch, pictures
-        self.inline_rows = INLINE_DIGITS if self._sampler else 0
         path = str(folder / MODEL_FILE)
         self._narrow = _open(path, 1)
         self._wide = _open(path, threads) if threads > 1 and not self._sampler else self._narrow
         for session in (self._narrow, self._wide):
             session.run(None, self._feed(probe_rows(card)))
+        self.inline_rows = self._rows_within(INLINE_SECONDS, probe_rows(card)) if self._sampler else 0
 
     def take(self, shape: tuple[int, ...], waiting: int) -> int:
         """How many of `waiting` items of `shape` run together: no size costs more to begin with than another."""
@@ -49,6 +50,22 @@ class CpuSession:
         """Answers of `rows`; releases the GIL while it computes. ONNX Runtime lets sessions be shared by threads."""
         (answer,) = (self._wide if alone else self._narrow).run(None, self._feed(rows))
         return answer
+
+    def _rows_within(self, seconds: float, probe: NDArray[Any]) -> int:
+        """The largest power of two of rows that run together in so much time here, up to a whole batch; 0 if none."""
+        fitting, size = 0, 1
+        while size <= self._batch and self._quickest(np.repeat(probe, size, axis=0)) <= seconds:
+            fitting, size = size, 2 * size
+        return fitting
+
+    def _quickest(self, rows: NDArray[Any]) -> float:
+        """Seconds of one of a few runs: what else the machine does only adds to it."""
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            self._narrow.run(None, self._feed(rows))
+            times.append(time.perf_counter() - start)
+        return min(times)
 
 
 def _open(path: str, threads: int) -> ort.InferenceSession:

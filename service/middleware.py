@@ -10,13 +10,13 @@ import time
 from collections.abc import Container, Iterable
 from typing import cast
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.lifecycle import Lifecycle
 from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
+from service.parameters import header
 from service.problems import Problem, unexpected
 from service.trace_context import trace_id_of
 from service.tracing import span_ids
@@ -58,10 +58,11 @@ class RequestContext:
             nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = ids.request_id
+                headers = [*message["headers"], (b"x-request-id", ids.request_id.encode())]
                 if self._lifecycle.draining:
-                    headers["Connection"] = "close"
+                    headers = [(name, value) for name, value in headers if name != b"connection"]
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             else:
                 sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -128,11 +129,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
         received = 0
 
         async def bounded() -> Message:
             nonlocal received
+            announced = header(scope, b"content-length") or "0"
             if announced.isdigit() and int(announced) > self._limit_bytes:
                 raise self._problem()
             message = await receive()

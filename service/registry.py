@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.batcher import Batcher
 from service.card import CARD_FILE, CardError, ModelCard, Task, read_card
+from service.inputs import probe_rows
 from service.metrics import Metrics
 from service.problems import Problem
 from service.session import Devices
@@ -115,7 +116,16 @@ def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) 
     session, name = loaded.session, f"{card.name}/{card.version}"
     metrics.model_info.labels(name, card.version, card.task, session.provider, str(card.sha256)).set(1)
     metrics.expect_model(name)
-    batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics, session.inline_rows)
+    batcher = Batcher(
+        name,
+        session.run,
+        session.take,
+        loaded.slots,
+        settings.queue_size,
+        metrics,
+        session.inline_rows,
+        probe_rows(card),
+    )
     return Model(card, folder, session.provider, loaded.fallback_reason, batcher)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import FAILURES_IN_A_ROW, Batcher, DeadlineError, InferenceError, QueueFullError
+from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
+from service.health import FAILURES_IN_A_ROW
 from service.metrics import Metrics
 from service.slots import Slot, Slots
 
