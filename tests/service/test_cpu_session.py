@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service import cpu_session
 from service.card import read_card
 from service.cpu_session import CpuSession
 from service.slots import Slot
@@ -68,3 +69,18 @@ def test_pictures_run_together_up_to_so_many_pixels(
     open_model: Callable[..., CpuSession], pictures: int, side: int, taken: int
 ) -> None:
     assert open_model("horse2zebra", pictures=pictures).take((side, side, 3), 100) == taken
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_row", "batch", "rows"), [(0.0001, 64, 8), (0.0001, 4, 4), (0.01, 64, 0), (0.0, 64, 64)]
+)
+def test_what_runs_on_the_event_loop_is_timed_at_load(
+    open_model: Callable[..., CpuSession], monkeypatch: pytest.MonkeyPatch, seconds_a_row: float, batch: int, rows: int
+) -> None:
+    monkeypatch.setattr(cpu_session, "INLINE_SECONDS", 0.001)
+    monkeypatch.setattr(CpuSession, "_quickest", lambda session, probe: seconds_a_row * len(probe))
+    assert open_model("mnist", batch=batch).inline_rows == rows
+
+
+def test_pictures_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
+    assert open_model("horse2zebra").inline_rows == 0
