@@ -54,7 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.management_port is None:
         app.include_router(status.router)
     app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
-    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
+    all_bytes = settings.queue_size * settings.body_bytes
+    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=status.PATHS)
     return app

@@ -17,7 +17,7 @@ from service.lifecycle import Lifecycle
 from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
 from service.parameters import header
-from service.problems import Problem, unexpected
+from service.problems import Problem, cut_off, unexpected
 from service.trace_context import trace_id_of
 from service.tracing import span_ids
 
@@ -77,9 +77,10 @@ class RequestContext:
                 outcome = "failed"
                 raise
             await unexpected(ids.request_id)(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the drain took too long
-            status, outcome = status or 500, "failed"
-            raise
+        except asyncio.CancelledError:  # the drain took too long; the server waits for nothing more
+            outcome = "failed"
+            if not status:  # else the answer had begun: the server closes it
+                await cut_off(ids.request_id)(scope, receive, send_with_id)
         finally:
             if measured:
                 status = status or GONE
@@ -119,10 +120,13 @@ def outcome_of(status: int) -> Outcome:
 
 
 class BodyLimit:
-    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced."""
+    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
-        self._app, self._limit_bytes = app, limit_bytes
+    Bodies of all requests together have at most `all_bytes`: those that arrive have no place in a queue yet.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, all_bytes: int) -> None:
+        self._app, self._limit_bytes, self._all_bytes, self._held_bytes = app, limit_bytes, all_bytes, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
@@ -133,25 +137,30 @@ class BodyLimit:
 
         async def bounded() -> Message:
             nonlocal received
-            announced = header(scope, b"content-length") or "0"
-            if announced.isdigit() and int(announced) > self._limit_bytes:
-                raise self._problem()
+            if not received:
+                announced = header(scope, b"content-length") or ""
+                self._check(0, int(announced) if announced.isdigit() else 0)
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit_bytes:
-                raise self._problem()
+            more = len(message.get("body", b""))
+            self._check(received, more)
+            received += more
+            self._held_bytes += more
             return message
 
-        await self._app(scope, bounded, send)
+        try:
+            await self._app(scope, bounded, send)
+        finally:
+            self._held_bytes -= received
 
-    def _problem(self) -> Problem:
-        # what is left of the body would otherwise be read as the next request
-        return Problem(
-            413,
-            "body-too-large",
-            f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture",
-            headers={"Connection": "close"},
-        )
+    def _check(self, received: int, more: int) -> None:
+        """Raises Problem; what is left of the body would otherwise be read as the next request."""
+        close = {"Connection": "close"}
+        if received + more > self._limit_bytes:
+            detail = f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture"
+            raise Problem(413, "body-too-large", detail, headers=close)
+        if self._held_bytes + more > self._all_bytes:
+            detail = "the bodies of other requests take all the memory set aside for them: try again in 1 s"
+            raise Problem(503, "too-many-bodies", detail, headers={"Retry-After": "1", **close})
 
 
 class CancelWhenGone:

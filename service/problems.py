@@ -62,6 +62,13 @@ def install(app: FastAPI) -> None:
         return problem_response(Problem(error.status_code, kind, detail, headers=headers), request.state.request_id)
 
 
+def cut_off(request_id: str) -> JSONResponse:
+    """The answer to a request that the end of the service does not wait for."""
+    detail = "the service is stopping and could not finish this in time: send it again"
+    headers = {"Retry-After": "1", "Connection": "close"}
+    return problem_response(Problem(503, "draining", detail, headers=headers), request_id)
+
+
 def unexpected(request_id: str) -> JSONResponse:
     """The answer to a bug: it goes to the log, the client gets the id to quote."""
     log.exception("request %s failed", request_id)
