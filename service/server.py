@@ -28,6 +28,8 @@ log = logging.getLogger("service")
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may idle: longer than load balancers keep theirs, or they would write into a closed one."""
 
 SETTLE_SECONDS = 0.5
 """How long a connection that is open when SIGTERM comes may take to send its request."""
@@ -58,7 +60,12 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     """Serves `app` until a signal, and through the drain. Raises PortError before anything is served."""
     _listen(ports.public, "GAN_PORT")
     _listen(ports.management, "GAN_MANAGEMENT_PORT")
-    common: dict[str, Any] = {"log_config": None, "log_level": settings.log_level, "access_log": False}
+    common: dict[str, Any] = {
+        "log_config": None,
+        "log_level": settings.log_level,
+        "access_log": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+    }
     config = uvicorn.Config(
         app, http=CorkedProtocol, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common
     )

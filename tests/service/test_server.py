@@ -78,6 +78,17 @@ def test_the_management_port_takes_metrics_and_probes_off_the_public_one(started
     assert 'route="/mnist/sample"' in process.get(process.management, "/metrics").text
 
 
+def test_a_connection_may_idle_for_longer_than_a_few_seconds(started: Callable[..., Process]) -> None:
+    process = started()
+    host, port = process.public.removeprefix("http://").split(":")
+    request = f"GET /mnist/sample HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+        for pause in (0, 6):
+            time.sleep(pause)
+            connection.sendall(request)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_one_port_serves_everything_unless_told(started: Callable[..., Process]) -> None:
     process = started()
     assert [process.get(process.public, path).status_code for path in (*PROBES, "/metrics")] == [200] * 4
