@@ -4,7 +4,7 @@ Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
 
 import asyncio
-import os
+import random
 import re
 import time
 from collections.abc import Container, Iterable
@@ -100,7 +100,7 @@ def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:
             request_id = value
         elif name == b"traceparent":
             traceparents.append(value)
-    fresh = os.urandom(40).hex()
+    fresh = f"{random.getrandbits(320):080x}"  # to tell requests apart, no secret
     kept = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else fresh[:32]
     trace_id, span_id = span_ids() or (trace_id_of(traceparents) or fresh[32:64], fresh[64:])
     return RequestIds(kept, trace_id, span_id)

@@ -3,8 +3,9 @@
 FastAPI's own way (a parameter of the function each) takes longer than a digit does in the network.
 """
 
+import functools
 import time
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -25,6 +26,15 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+Q = TypeVar("Q", bound=BaseModel)
+
+
+@functools.lru_cache(64)
+def _parsed(query: type[Q], text: bytes) -> Q:
+    """The model of a query string, or of one like it before: they cannot be changed. Raises ValidationError."""
+    return query.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
+
+
 class Query(BaseModel):
     """The query parameters of a route; their docstrings are its documentation."""
 
@@ -37,9 +47,7 @@ class Query(BaseModel):
     def of(cls, request: Request) -> Self:
         """Those of `request`, of a repeated one the last. Raises RequestValidationError naming each bad one."""
         try:
-            return cls.model_validate(
-                dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-            )
+            return _parsed(cls, request.scope["query_string"])
         except ValidationError as error:
             raise _refused("query", error) from error
 

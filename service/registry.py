@@ -1,6 +1,7 @@
 """The models that are served, each with its batcher."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from service.batcher import Batcher
@@ -45,6 +46,7 @@ class Registry:
         self._devices = Devices(settings)
         self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
         self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
+        self._found = cache(self._find)  # which model answers a request never changes
         metrics.device_fallback.set(any(model.fallback_reason for model in self.models))
 
     async def stop(self) -> None:
@@ -68,6 +70,9 @@ class Registry:
 
         `labelled`: of samplers, those that write the digit asked for.
         """
+        return self._found(task, direction, wanted, labelled)
+
+    def _find(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Model:
         candidates = self._candidates(task, direction, labelled)
         matching = [m for m in candidates if wanted in (None, m.id, m.card.name)]
         if not matching:
