@@ -11,6 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from service import problems, tracing
 from service.cores import usable_cores
+from service.fast_path import FastPath
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext
@@ -54,7 +55,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
-    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
+    app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
+    all_bytes = settings.queue_size * settings.body_bytes
+    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=status.PATHS)
     return app

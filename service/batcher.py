@@ -1,42 +1,30 @@
-"""The queue of one model: requests of one shape that wait together run together.
+"""One model's requests, from the queue through the slots to their results.
 
 Work-conserving: where a slot is free a request starts at once, and what arrives while all are taken forms the
-next batch, composed at the moment a slot is free.
-Fairness: the oldest request's shape goes next; every waiting request of that shape gets an equal share of the
-batch, small ones whole; a request that is not finished goes to the back of the queue.
+next batch, composed (`service.waiting`) at the moment a slot is free.
 """
 
 import asyncio
-import contextvars
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service import tracing
 from service.failures import reason_of
+from service.health import PROBE_SECONDS, Health
 from service.metrics import Metrics
+from service.pace import WEIGHT, Pace, seconds_to_wait
 from service.slots import Slot, Slots
+from service.waiting import Answers, Entry, Part, Rows, Take, Waiting
 
 log = logging.getLogger("service")
 
-Rows = NDArray[Any]
-Answers = NDArray[np.uint8]
 Run = Callable[[Slot, Rows, bool], Answers]
 """Runs rows (n, ...) in a slot's thread and returns n answers; the flag says that no other batch runs or waits."""
-Take = Callable[[tuple[int, ...], int], int]
-"""Shape of an item and how many wait -> how many to run together, at least 1."""
-
-FAILURES_IN_A_ROW = 5
-"""So many batches in a row in which nothing succeeded are no longer the requests' fault."""
-
 
 IN_TIME = 0.8
 """Part of a request's time that may pass, as it looks, before its turn comes."""
@@ -58,44 +46,6 @@ class InferenceError(Exception):
     """The model failed on this request's own items."""
 
 
-@dataclass(eq=False)
-class _Entry:
-    rows: Rows
-    """Items of the request, along the first axis."""
-    future: asyncio.Future[Answers]
-    """Resolved once, with all the request's results or its error."""
-    deadline: float
-    """When the result is of no more use, on the batcher's clock."""
-    queued_at: float
-    """When it was accepted."""
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    """The request's context variables: what is logged and traced on its behalf bears its ids."""
-    taken: int = 0
-    """Rows already given to a batch."""
-    answered: int = 0
-    """Rows whose results are there."""
-    answers: Answers | None = None
-    """Results so far, each at its row's place: parts that run side by side may end in any order."""
-
-    @property
-    def left(self) -> int:
-        """Rows that still wait."""
-        return len(self.rows) - self.taken
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows of one request in one batch."""
-
-    entry: _Entry
-    first: int
-    count: int
-
-    @property
-    def rows(self) -> Rows:
-        return self.entry.rows[self.first : self.first + self.count]
-
-
 class Batcher:
     """Owns the queue of a model and what of it runs. All methods belong to the event loop."""
 
@@ -108,29 +58,30 @@ class Batcher:
         queue_size: int,
         metrics: Metrics,
         inline_rows: int = 0,
+        probe: Rows | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`slots` are shared with the other models of the device. `queue_size`: requests that may wait.
 
         `inline_rows`: a batch of so few runs on the event loop itself, since it takes less than the way to a thread
-        and back.
+        and back. `probe`: rows that the model answers when it works.
         """
         self._inline_rows = inline_rows
         self._name, self._run, self._take, self._slots, self._queue_size = name, run, take, slots, queue_size
         self._metrics, self._clock = metrics, clock
-        self._depth = metrics.queue_depth.labels(name)
-        self._waits = metrics.queue_seconds.labels(name)
-        self._queue: deque[_Entry] = deque()
+        self._depth, self._waits = metrics.queue_depth.labels(name), metrics.queue_seconds.labels(name)
+        self._waiting, self._pace = Waiting(), Pace(self._waiting_elements)
+        self._health, self._probe = Health(self._try_out, clock), probe
+        slots.paces.append(self._pace)
         self._running: set[asyncio.Task[None]] = set()
         self._held = 0
+        self._request_elements = 0.0
         self._scheduled = False
-        self._failures = 0
-        self._failing_since: float | None = None
-        self._seconds_a_row = 0.0
 
     async def stop(self) -> None:
         """Finishes what was accepted."""
-        while self._queue or self._running:
+        self._health.stop()
+        while self._waiting or self._running:
             if self._running:
                 await asyncio.wait(self._running)
             else:  # all slots are other models'
@@ -139,7 +90,7 @@ class Batcher:
     @property
     def failing_seconds(self) -> float | None:
         """For how long the model itself has seemed broken, as after a lost GPU; None when it does not."""
-        return None if self._failing_since is None else self._clock() - self._failing_since
+        return self._health.failing_seconds
 
     @contextmanager
     def place(self, timeout_seconds: float) -> Iterator[None]:
@@ -165,13 +116,15 @@ class Batcher:
                 raise QueueFullError(min(60, max(1, math.ceil(self._seconds_to_wait()))))
 
     def _has_room(self, timeout_seconds: float) -> bool:
-        short = len(self._queue) + self._held < self._queue_size
+        short = len(self._waiting) + self._held < self._queue_size
         return short and self._seconds_to_wait() <= IN_TIME * timeout_seconds
 
     def _seconds_to_wait(self) -> float:
-        """Until what is queued now has run, at the pace of late."""
-        waiting = self._held + sum(entry.left for entry in self._queue)
-        return waiting * self._seconds_a_row / len(self._slots.all)
+        """Until what is queued now has run; who holds a place is taken for a request like those before."""
+        return seconds_to_wait(self._pace, self._slots.paces, len(self._slots.all))
+
+    def _waiting_elements(self) -> float:
+        return self._waiting.elements + self._held * self._request_elements
 
     async def submit(self, rows: Rows, timeout_seconds: float, admitted: bool = False) -> Answers:
         """Results of `rows` (n, ...), in order. Raises QueueFullError, DeadlineError or InferenceError.
@@ -181,8 +134,9 @@ class Batcher:
         if not admitted:
             self._check_room(timeout_seconds)
         now, loop = self._clock(), asyncio.get_running_loop()
-        entry = _Entry(rows, loop.create_future(), now + timeout_seconds, now)
-        self._queue.append(entry)
+        entry = Entry(rows, loop.create_future(), now + timeout_seconds, now)
+        self._waiting.append(entry)
+        self._request_elements += WEIGHT * (rows.size - self._request_elements)
         self._dispatch_soon()
         timer = loop.call_later(timeout_seconds, _expire, entry.future, timeout_seconds)
         try:
@@ -191,6 +145,11 @@ class Batcher:
             timer.cancel()
             if entry.left:  # gone or late: it makes room at once
                 self._drop_lost()
+
+    async def _try_out(self) -> None:
+        """Goes the way of a request."""
+        if self._probe is not None:
+            await self.submit(self._probe, PROBE_SECONDS)
 
     def _dispatch_soon(self) -> None:
         """After the requests that arrived together have all been queued."""
@@ -201,97 +160,103 @@ class Batcher:
     def _dispatch(self) -> None:
         """Starts batches as long as anything waits and a slot is free."""
         self._scheduled = False
-        while self._queue and (slot := self._slots.claim(self._dispatch)):
+        while self._waiting and (slot := self._slots.claim(self._dispatch)):
             self._drop_lost()
-            if not self._queue:
-                self._slots.release(slot)
-                break
             batch = self._compose()
-            alone = not self._queue and self._slots.running == 1
+            if not batch:
+                self._slots.release(slot)
+                continue
+            alone = not self._waiting and self._slots.running == 1
             task = asyncio.get_running_loop().create_task(self._serve(slot, batch, alone))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        self._depth.set(len(self._queue))
+        self._depth.set(len(self._waiting))
 
-    def _compose(self) -> list[_Part]:
-        """Takes the next batch from the queue, which is not empty."""
-        shape = self._queue[0].rows.shape[1:]
-        waiting = [entry for entry in self._queue if entry.rows.shape[1:] == shape]
-        room = self._take(shape, sum(entry.left for entry in waiting))
-        waiting = waiting[:room]
-        batch = []
-        for place, entry in enumerate(sorted(waiting, key=lambda e: e.left)):
-            share = min(entry.left, room // (len(waiting) - place))
-            room -= share
-            if entry.taken == 0:
-                waited = self._clock() - entry.queued_at
+    def _compose(self) -> list[Part]:
+        """The next batch; none when nothing waits any more, or when none can be made of the oldest request's shape."""
+        if not self._waiting:
+            return []
+        try:
+            batch = self._waiting.compose(self._take)
+        except Exception as error:  # whatever the session raises about a shape concerns that shape only
+            shape = self._waiting.oldest.shape
+            for entry in self._waiting.drop(lambda entry: entry.shape == shape):
+                self._fail(entry, error)
+            self._health.note(False)
+            return []
+        now = self._clock()
+        for part in batch:
+            if part.first == 0:
+                waited = now - part.entry.queued_at
                 self._waits.observe(waited)
-                tracing.record_stage("queue", waited, {"gan.model": self._name}, entry.context)
-            batch.append(_Part(entry, entry.taken, share))
-            entry.taken += share
-            self._queue.remove(entry)
-            if entry.left:
-                self._queue.append(entry)
+                tracing.record_stage("queue", waited, {"gan.model": self._name}, part.entry.context)
         return batch
 
-    async def _serve(self, slot: Slot, batch: list[_Part], alone: bool) -> None:
+    async def _serve(self, slot: Slot, batch: list[Part], alone: bool) -> None:
         try:
-            self._note(await self._execute(slot, batch, alone))
+            succeeded = await self._execute(slot, batch, alone, inline=True)
+            if succeeded is not None:
+                self._health.note(succeeded)
         finally:
             self._slots.release(slot)
             self._dispatch()
 
-    def _note(self, succeeded: bool) -> None:
-        self._failures = 0 if succeeded else self._failures + 1
-        if self._failures < FAILURES_IN_A_ROW:
-            self._failing_since = None
-        elif self._failing_since is None:
-            self._failing_since = self._clock()
-
-    async def _execute(self, slot: Slot, batch: list[_Part], alone: bool) -> bool:
+    async def _execute(self, slot: Slot, batch: list[Part], alone: bool, inline: bool) -> bool | None:
         """Runs a batch and hands out its results; after a failure, request by request: only the culprit fails.
 
-        Returns whether anything succeeded.
+        Returns whether anything succeeded, None when a request that has failed already has failed once more.
         """
         start = self._clock()
         try:
             rows = np.concatenate([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
-            if len(rows) <= self._inline_rows:
+            if inline and len(rows) <= self._inline_rows:
                 answers = self._run(slot, rows, alone)
             else:
                 answers = await asyncio.get_running_loop().run_in_executor(slot.thread, self._run, slot, rows, alone)
             if len(answers) != len(rows):
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only
-            if len(batch) > 1:
-                return any([await self._execute(slot, [part], alone) for part in batch if not part.entry.future.done()])
-            self._fail(batch[0].entry, error)
-            return False
-        seconds = self._clock() - start
-        self._metrics.inference_seconds.labels(self._name).observe(seconds)
-        self._metrics.batch_items.labels(self._name).observe(len(rows))
-        tracing.record_batch(self._name, len(rows), seconds, (part.entry.context for part in batch))
-        self._seconds_a_row += 0.2 * (seconds / len(rows) - self._seconds_a_row)
+            if len(batch) == 1:
+                return False if self._fail(batch[0].entry, error) else None
+            wanted = [part for part in batch if not part.entry.future.done()]
+            # one after the other in a thread: on the event loop they would stop it for as many runs
+            return any([await self._execute(slot, [part], alone, inline=False) for part in wanted])
+        self._note_run(batch, rows, self._clock() - start)
         first = 0
         for part in batch:
             self._deliver(part, answers[first : first + part.count])
             first += part.count
         return True
 
-    def _deliver(self, part: _Part, answers: Answers) -> None:
+    def _note_run(self, batch: list[Part], rows: Rows, seconds: float) -> None:
+        self._metrics.batch_ends(self._name, len(rows), seconds)
+        self._pace.ran(rows.size, seconds)
+        tracing.record_batch(self._name, len(rows), seconds, (part.entry.context for part in batch))
+
+    def _deliver(self, part: Part, answers: Answers) -> None:
         entry = part.entry
-        if part.count == len(entry.rows):
-            entry.answers = answers
-        else:
-            if entry.answers is None:
-                entry.answers = np.empty((len(entry.rows), *answers.shape[1:]), answers.dtype)
-            entry.answers[part.first : part.first + part.count] = answers
+        try:
+            if part.count == len(entry.rows):
+                entry.answers = answers
+            else:
+                if entry.answers is None:
+                    entry.answers = np.empty((len(entry.rows), *answers.shape[1:]), answers.dtype)
+                entry.answers[part.first : part.first + part.count] = answers
+        except (ValueError, MemoryError) as error:  # parts of different shapes; no room for all of them
+            self._fail(entry, error)
+            return
         entry.answered += part.count
         if entry.answered == len(entry.rows) and not entry.future.done():
             entry.future.set_result(entry.answers)
 
-    def _fail(self, entry: _Entry, error: Exception) -> None:
-        """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there."""
+    def _fail(self, entry: Entry, error: Exception) -> bool:
+        """Its client gets the bare fact; the cause is for the log. What it still has in the queue is dropped there.
+
+        Returns False when it had failed already.
+        """
+        if entry.failed:
+            return False
+        entry.failed = True
         text = "%s failed on a request of %s"
         entry.context.run(log.error, text, self._name, entry.rows.shape, exc_info=error)
         self._metrics.inference_failures.labels(self._name, reason_of(error)).inc()
@@ -299,13 +264,13 @@ class Batcher:
             failure = InferenceError(f"{self._name} failed on this request")
             failure.__cause__ = error
             entry.future.set_exception(failure)
+        return True
 
     def _drop_lost(self) -> None:
         """Forgets requests whose client has stopped waiting or whose time is up."""
         now = self._clock()
-        if any(entry.future.done() or entry.deadline <= now for entry in self._queue):
-            self._queue = deque(e for e in self._queue if not e.future.done() and e.deadline > now)
-            self._depth.set(len(self._queue))
+        if self._waiting.drop(lambda entry: entry.future.done() or entry.deadline <= now):
+            self._depth.set(len(self._waiting))
 
 
 def _expire(future: asyncio.Future[Answers], seconds: float) -> None:

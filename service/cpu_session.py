@@ -1,5 +1,6 @@
 """A model on the CPU."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from service.slots import Slot
 
 PROVIDER = "CPUExecutionProvider"
 
-INLINE_DIGITS = 16
-"""About a millisecond; to hand a batch to a thread and back takes as long where the event loop is busy."""
+INLINE_SECONDS = 0.0015
+"""To hand a batch to a thread and back takes as long where the event loop is busy."""
+
+GIVEN_BACK_PIXELS = 512 * 512
+"""Pictures above it give their memory back when they are done, or the arena keeps what the largest have taken."""
 
 
 class CpuSession:
@@ -32,12 +36,12 @@ class CpuSession:
         Raises whatever ONNX Runtime does for a file that is no model or not the card's.
         """
         self._feed, self._sampler, self._batch, self._pictures = feeder(card), card.latent is not None, batch, pictures
-        self.inline_rows = INLINE_DIGITS if self._sampler else 0
         path = str(folder / MODEL_FILE)
         self._narrow = _open(path, 1)
         self._wide = _open(path, threads) if threads > 1 and not self._sampler else self._narrow
         for session in (self._narrow, self._wide):
             session.run(None, self._feed(probe_rows(card)))
+        self.inline_rows = self._rows_within(INLINE_SECONDS, probe_rows(card)) if self._sampler else 0
 
     def take(self, shape: tuple[int, ...], waiting: int) -> int:
         """How many of `waiting` items of `shape` run together: no size costs more to begin with than another."""
@@ -47,8 +51,32 @@ class CpuSession:
 
     def run(self, slot: Slot, rows: NDArray[Any], alone: bool) -> NDArray[np.uint8]:
         """Answers of `rows`; releases the GIL while it computes. ONNX Runtime lets sessions be shared by threads."""
-        (answer,) = (self._wide if alone else self._narrow).run(None, self._feed(rows))
+        large = not self._sampler and rows.shape[1] * rows.shape[2] > GIVEN_BACK_PIXELS
+        session = self._wide if alone else self._narrow
+        (answer,) = session.run(None, self._feed(rows), _giving_back() if large else None)
         return answer
+
+    def _rows_within(self, seconds: float, probe: NDArray[Any]) -> int:
+        """The largest power of two of rows that run together in so much time here, up to a whole batch; 0 if none."""
+        fitting, size = 0, 1
+        while size <= self._batch and self._quickest(np.repeat(probe, size, axis=0)) <= seconds:
+            fitting, size = size, 2 * size
+        return fitting
+
+    def _quickest(self, rows: NDArray[Any]) -> float:
+        """Seconds of one of a few runs: what else the machine does only adds to it."""
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            self._narrow.run(None, self._feed(rows))
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+
+def _giving_back() -> ort.RunOptions:
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def _open(path: str, threads: int) -> ort.InferenceSession:

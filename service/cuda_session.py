@@ -109,7 +109,7 @@ class Lane:
 
     def take(self, shape: tuple[int, ...], waiting: int) -> int:
         """How many of `waiting` items of `shape` run together."""
-        return batch_size(waiting, {size: self._seconds.get(size, float(size)) for size in self._sizes_for(shape)})
+        return batch_size(waiting, {size: self._expected(size) for size in self._sizes_for(shape)})
 
     def run(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
         """Answers of `rows`, which are padded to the next size of batch."""
@@ -122,6 +122,11 @@ class Lane:
         if shape in self._other:
             self._other.move_to_end(shape)
         return binding.run(self._feed(rows), len(rows))
+
+    def _expected(self, size: int) -> float:
+        """Seconds of a batch in the usual shape; for more pictures than were timed, in proportion to the most."""
+        timed = min(size, max(self._seconds))
+        return self._seconds[timed] * size / timed
 
     def _sizes_for(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Sizes of batches of `shape`: of pictures, those whose pixels are not too many."""

@@ -112,6 +112,9 @@ class Metrics:
         # looking a series up by its labels costs more than adding to it
         self._outcomes = cache(self._outcomes_of)
         self._request_seconds = cache(self.request_seconds.labels)
+        self._batch_items = cache(self.batch_items.labels)
+        self._inference_seconds = cache(self.inference_seconds.labels)
+        self._codec_seconds = {"decode": cache(self.decode_seconds.labels), "encode": cache(self.encode_seconds.labels)}
 
     def expect_model(self, name: str) -> None:
         """Makes the series of a model that could do without a first event: a rate needs the zero before it."""
@@ -128,6 +131,15 @@ class Metrics:
         self._in_flight -= 1
         self._outcomes(route)[outcome].inc()
         self._request_seconds(route, status).observe(seconds)
+
+    def batch_ends(self, model: str, items: int, seconds: float) -> None:
+        """Notes a batch that a model has run."""
+        self._batch_items(model).observe(items)
+        self._inference_seconds(model).observe(seconds)
+
+    def codec_ends(self, stage: Literal["decode", "encode"], format: str, seconds: float) -> None:
+        """Notes a picture that was decoded or an answer that was encoded."""
+        self._codec_seconds[stage](format).observe(seconds)
 
     def _outcomes_of(self, route: str) -> dict[Outcome, Counter]:
         """A counter for each outcome, at zero from the route's first request on."""

@@ -4,20 +4,20 @@ Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
 
 import asyncio
-import os
+import random
 import re
 import time
 from collections.abc import Container, Iterable
 from typing import cast
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.lifecycle import Lifecycle
 from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
-from service.problems import Problem, unexpected
+from service.parameters import header
+from service.problems import Problem, cut_off, unexpected
 from service.trace_context import trace_id_of
 from service.tracing import span_ids
 
@@ -58,10 +58,11 @@ class RequestContext:
             nonlocal status, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = ids.request_id
+                headers = [*message["headers"], (b"x-request-id", ids.request_id.encode())]
                 if self._lifecycle.draining:
-                    headers["Connection"] = "close"
+                    headers = [(name, value) for name, value in headers if name != b"connection"]
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             else:
                 sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -76,9 +77,10 @@ class RequestContext:
                 outcome = "failed"
                 raise
             await unexpected(ids.request_id)(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the drain took too long
-            status, outcome = status or 500, "failed"
-            raise
+        except asyncio.CancelledError:  # the drain took too long; the server waits for nothing more
+            outcome = "failed"
+            if not status:  # else the answer had begun: the server closes it
+                await cut_off(ids.request_id)(scope, receive, send_with_id)
         finally:
             if measured:
                 status = status or GONE
@@ -98,7 +100,7 @@ def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:
             request_id = value
         elif name == b"traceparent":
             traceparents.append(value)
-    fresh = os.urandom(40).hex()
+    fresh = f"{random.getrandbits(320):080x}"  # to tell requests apart, no secret
     kept = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else fresh[:32]
     trace_id, span_id = span_ids() or (trace_id_of(traceparents) or fresh[32:64], fresh[64:])
     return RequestIds(kept, trace_id, span_id)
@@ -118,39 +120,47 @@ def outcome_of(status: int) -> Outcome:
 
 
 class BodyLimit:
-    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced."""
+    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
-        self._app, self._limit_bytes = app, limit_bytes
+    Bodies of all requests together have at most `all_bytes`: those that arrive have no place in a queue yet.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, all_bytes: int) -> None:
+        self._app, self._limit_bytes, self._all_bytes, self._held_bytes = app, limit_bytes, all_bytes, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
         received = 0
 
         async def bounded() -> Message:
             nonlocal received
-            if announced.isdigit() and int(announced) > self._limit_bytes:
-                raise self._problem()
+            if not received:
+                announced = header(scope, b"content-length") or ""
+                self._check(0, int(announced) if announced.isdigit() else 0)
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit_bytes:
-                raise self._problem()
+            more = len(message.get("body", b""))
+            self._check(received, more)
+            received += more
+            self._held_bytes += more
             return message
 
-        await self._app(scope, bounded, send)
+        try:
+            await self._app(scope, bounded, send)
+        finally:
+            self._held_bytes -= received
 
-    def _problem(self) -> Problem:
-        # what is left of the body would otherwise be read as the next request
-        return Problem(
-            413,
-            "body-too-large",
-            f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture",
-            headers={"Connection": "close"},
-        )
+    def _check(self, received: int, more: int) -> None:
+        """Raises Problem; what is left of the body would otherwise be read as the next request."""
+        close = {"Connection": "close"}
+        if received + more > self._limit_bytes:
+            detail = f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture"
+            raise Problem(413, "body-too-large", detail, headers=close)
+        if self._held_bytes + more > self._all_bytes:
+            detail = "the bodies of other requests take all the memory set aside for them: try again in 1 s"
+            raise Problem(503, "too-many-bodies", detail, headers={"Retry-After": "1", **close})
 
 
 class CancelWhenGone:

@@ -3,17 +3,36 @@
 FastAPI's own way (a parameter of the function each) takes longer than a digit does in the network.
 """
 
+import functools
 import time
-from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.types import Scope
 
 TIMEOUT_HEADER = "X-Request-Timeout"
+_TIMEOUT_KEY = TIMEOUT_HEADER.lower().encode()
 _TIMEOUT = TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)])
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header `name` (in small letters) of a request, without a dictionary of all of them."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+Q = TypeVar("Q", bound=BaseModel)
+
+
+@functools.lru_cache(64)
+def _parsed(query: type[Q], text: bytes) -> Q:
+    """The model of a query string, or of one like it before: they cannot be changed. Raises ValidationError."""
+    return query.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
 
 
 class Query(BaseModel):
@@ -28,9 +47,7 @@ class Query(BaseModel):
     def of(cls, request: Request) -> Self:
         """Those of `request`, of a repeated one the last. Raises RequestValidationError naming each bad one."""
         try:
-            return cls.model_validate(
-                dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-            )
+            return _parsed(cls, request.scope["query_string"])
         except ValidationError as error:
             raise _refused("query", error) from error
 
@@ -61,8 +78,7 @@ class Query(BaseModel):
         return {"parameters": [*described, timeout]}
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(NamedTuple):
     """When a request's answer is of no more use to its client."""
 
     seconds: float
@@ -73,7 +89,7 @@ class Deadline:
     @classmethod
     def of(cls, request: Request, most_seconds: float) -> Self:
         """From now: what the client's header allows, at most `most_seconds`. Raises RequestValidationError."""
-        asked = request.headers.get(TIMEOUT_HEADER)
+        asked = header(request.scope, _TIMEOUT_KEY)
         try:
             seconds = most_seconds if asked is None else min(_TIMEOUT.validate_python(asked), most_seconds)
         except ValidationError as error:

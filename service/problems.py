@@ -39,17 +39,20 @@ def problem_response(problem: Problem, request_id: str) -> JSONResponse:
     return JSONResponse(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+def explained(error: Problem | RequestValidationError, request_id: str) -> JSONResponse:
+    """The answer to a request that a route refuses."""
+    if isinstance(error, RequestValidationError):
+        error = Problem(422, "invalid-parameter", "; ".join(map(_explain, error.errors())))
+    return problem_response(error, request_id)
+
+
 def install(app: FastAPI) -> None:
     """Turns every error of the routes into a problem document."""
 
     @app.exception_handler(Problem)
-    async def on_problem(request: Request, error: Problem) -> JSONResponse:
-        return problem_response(error, request.state.request_id)
-
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problem = Problem(422, "invalid-parameter", "; ".join(map(_explain, error.errors())))
-        return problem_response(problem, request.state.request_id)
+    async def on_problem(request: Request, error: Problem | RequestValidationError) -> JSONResponse:
+        return explained(error, request.state.request_id)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
@@ -57,6 +60,13 @@ def install(app: FastAPI) -> None:
         detail = f"{request.method} {request.url.path}: {error.detail}; GET /openapi.json lists the routes"
         headers = dict(error.headers) if error.headers else None
         return problem_response(Problem(error.status_code, kind, detail, headers=headers), request.state.request_id)
+
+
+def cut_off(request_id: str) -> JSONResponse:
+    """The answer to a request that the end of the service does not wait for."""
+    detail = "the service is stopping and could not finish this in time: send it again"
+    headers = {"Retry-After": "1", "Connection": "close"}
+    return problem_response(Problem(503, "draining", detail, headers=headers), request_id)
 
 
 def unexpected(request_id: str) -> JSONResponse:

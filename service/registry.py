@@ -1,11 +1,13 @@
 """The models that are served, each with its batcher."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from service.batcher import Batcher
 from service.card import CARD_FILE, Artefact, CardError, ModelCard, Task, read_card
 from service.cpu_session import PROVIDER as CPU
+from service.inputs import probe_rows
 from service.metrics import Metrics
 from service.problems import Problem
 from service.session import Devices
@@ -52,6 +54,7 @@ class Registry:
         self._devices = Devices(settings)
         self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
         self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
+        self._found = cache(self._find)  # which model answers a request never changes
         metrics.device_fallback.set(any(model.fell_back_to_cpu for model in self.models))
 
     async def stop(self) -> None:
@@ -75,6 +78,9 @@ class Registry:
 
         `labelled`: of samplers, those that write the digit asked for.
         """
+        return self._found(task, direction, wanted, labelled)
+
+    def _find(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Model:
         candidates = self._candidates(task, direction, labelled)
         matching = [m for m in candidates if wanted in (None, m.id, m.card.name)]
         if not matching:
@@ -124,7 +130,16 @@ def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) 
     info = name, card.version, card.task, session.provider, artefact.precision, artefact.sha256
     metrics.model_info.labels(*info).set(1)
     metrics.expect_model(name)
-    batcher = Batcher(name, session.run, session.take, loaded.slots, settings.queue_size, metrics, session.inline_rows)
+    batcher = Batcher(
+        name,
+        session.run,
+        session.take,
+        loaded.slots,
+        settings.queue_size,
+        metrics,
+        session.inline_rows,
+        probe_rows(card),
+    )
     return Model(card, folder, session.provider, artefact, loaded.fallback_reason, batcher)
 
 

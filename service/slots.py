@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from service.pace import Pace
+
 
 @dataclass(frozen=True, eq=False)
 class Slot:
@@ -26,7 +28,9 @@ class Slots:
     def __init__(self, count: int) -> None:
         """`count`: batches that run at once."""
         self.all = [Slot(index) for index in range(count)]
-        self._free = list(reversed(self.all))
+        self.paces: list[Pace] = []
+        """Of the models that run here."""
+        self._free = deque(self.all)
         self._waiting: deque[Callable[[], None]] = deque()
 
     @property
@@ -37,7 +41,7 @@ class Slots:
     def claim(self, turn: Callable[[], None]) -> Slot | None:
         """A free slot, to be given back with `release`; or None, and `turn` is called once when there is one."""
         if self._free:
-            return self._free.pop()
+            return self._free.popleft()  # the longest free: with several GPUs, one after the other
         if turn not in self._waiting:
             self._waiting.append(turn)
         return None

@@ -10,6 +10,5 @@ from service.metrics import Metrics
 def note_codec(metrics: Metrics, stage: Literal["decode", "encode"], format: str, started: float) -> None:
     """Work in `format` that began at `started` (perf_counter) and ends now, in the thread that does it."""
     seconds = time.perf_counter() - started
-    histogram = metrics.decode_seconds if stage == "decode" else metrics.encode_seconds
-    histogram.labels(format).observe(seconds)
+    metrics.codec_ends(stage, format, seconds)
     tracing.record_stage(stage, seconds, {"gan.format": format})

@@ -70,6 +70,14 @@ def span_ids() -> tuple[str, str] | None:
     )
 
 
+def name_request(method: str, route: str) -> None:
+    """Says in the span of the running request which route it is for."""
+    if _tracer is not None:
+        span = trace.get_current_span()
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
+
+
 def record_stage(
     name: str, seconds: float, attributes: dict[str, str | int], within: ContextVariables | None = None
 ) -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from service import codecs
 from service.latents import SEED_RANGE, consecutive_seeds
 from service.negotiation import choose_format
-from service.parameters import Deadline, Query
+from service.parameters import Deadline, Query, header
 from service.stages import note_codec
 from service.state import state_of
 
@@ -24,6 +24,9 @@ router = APIRouter(tags=["mnist"])
 
 RENDERED_AT_ONCE = 8
 """So many digits are encoded sooner on the event loop than a thread could begin to."""
+
+STORED_PIXELS = 1000
+"""A picture of so few is one packet even as it is, sent sooner than it is compressed."""
 
 OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/json"}
 
@@ -49,7 +52,7 @@ async def sample(request: Request) -> Response:
     shared = state_of(request)
     deadline, query = Deadline.of(request, shared.settings.timeout_seconds), SampleQuery.of(request)
     model = shared.registry.find("sample", None, query.model, labelled=query.digit is not None)
-    kind = choose_format(query.format, request.headers.get("accept"), OFFERS, "png")
+    kind = choose_format(query.format, header(request.scope, b"accept"), OFFERS, "png")
     seeds = consecutive_seeds(secrets.randbits(64) if query.seed is None else query.seed, query.count)
     rows = seeds[:, None]
     if query.digit is not None:
@@ -77,4 +80,5 @@ def _render(digits: NDArray[np.uint8], seeds: NDArray[np.uint64], kind: str, col
         pngs = [base64.b64encode(codecs.encode_grey(digit)).decode() for digit in digits]
         items: list[dict[str, Any]] = [{"seed": str(s), "png": png} for s, png in zip(seeds, pngs, strict=True)]
         return json.dumps({"digits": items}).encode()
-    return codecs.encode_grey(codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits)))))
+    sheet = codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits))))
+    return codecs.encode_grey(sheet, level=0 if sheet.size <= STORED_PIXELS else 1)

@@ -289,7 +289,7 @@ async def client(serve: Callable[..., Awaitable[httpx.AsyncClient]], make_app: C
 def _nothing_stops_the_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a gate, every batch runs in a thread: on the event loop it would stop the test as well."""
     if "gate" in request.fixturenames:
-        monkeypatch.setattr("service.cpu_session.INLINE_DIGITS", 0)
+        monkeypatch.setattr("service.cpu_session.INLINE_SECONDS", 0.0)
 
 
 class Gate:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import FAILURES_IN_A_ROW, Batcher, DeadlineError, InferenceError, QueueFullError
+from service import health
+from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
+from service.health import FAILURES_IN_A_ROW
 from service.metrics import Metrics
 from service.slots import Slot, Slots
 
@@ -633,3 +635,122 @@ async def test_who_had_a_place_is_not_turned_away_again(
     admitted = asyncio.create_task(batcher.submit(rows_of((7,)), 2.0, admitted=True))
     model.let_through(10)
     assert (await admitted).tolist() == [[21]]
+
+
+async def test_a_place_is_judged_by_the_pixels_that_wait(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    for width in (1, 10) * 10:  # an element takes a second, in rows of one as in rows of ten
+        task = await submit(1, width=width)
+        await model.entered()
+        model.clock += width
+        model.let_through()
+        await task
+    await submit(0)
+    await model.entered()
+    await submit(1, width=30)
+    with pytest.raises(QueueFullError), batcher.place(30.0):
+        pass  # 30 elements wait: one row, which by rows would be five seconds
+
+
+async def test_a_place_is_judged_by_what_other_models_do_too(model: Latched, slots: Slots, metrics: Metrics) -> None:
+    one, other = (
+        Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
+        for name in ("one", "other")
+    )
+    first = await begin(other, 1)
+    await model.entered()
+    model.clock = 50.0  # its batch takes 10 s, by the estimate that moves a fifth of the way
+    model.let_through()
+    await first
+    tasks = [await begin(other, *range(8))]
+    await model.entered()
+    with pytest.raises(QueueFullError), one.place(10.0):
+        pass  # of `one` nothing waits, but a batch of the other comes first
+    with one.place(30.0):
+        pass
+    model.let_through(10)
+    await asyncio.gather(*tasks)
+    for batcher in (one, other):
+        await batcher.stop()
+
+
+async def test_after_a_failure_requests_are_tried_again_in_a_thread(slots: Slots, metrics: Metrics) -> None:
+    threads: list[tuple[int, bool]] = []
+
+    def run(slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
+        threads.append((len(rows), threading.get_ident() == loop_thread))
+        if (rows == POISON).any():
+            raise ValueError("poison")
+        return rows * 3
+
+    loop_thread = threading.get_ident()
+    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics, inline_rows=4)
+    tasks = [asyncio.create_task(batcher.submit(rows_of((value,)), PATIENCE_S)) for value in (1, POISON, 3)]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert threads == [(3, True), (1, False), (1, False), (1, False)]
+    assert [(await tasks[i]).tolist() for i in (0, 2)] == [[[3]], [[9]]]
+
+
+async def test_a_shape_that_no_batch_can_be_made_of_fails_and_frees_its_slot(
+    model: Latched, slots: Slots, metrics: Metrics
+) -> None:
+    def take(shape: tuple[int, ...], waiting: int) -> int:
+        if shape == (2,):
+            raise ValueError("no such shape")
+        return waiting
+
+    batcher = Batcher("m/1", model, take, slots, QUEUE_SIZE, metrics)
+    model.let_through(10)
+    wrong = asyncio.create_task(batcher.submit(rows_of((1,), 2), PATIENCE_S))
+    right = asyncio.create_task(batcher.submit(rows_of((1,)), PATIENCE_S))
+    with pytest.raises(InferenceError):
+        await wrong
+    assert (await right).tolist() == [[3]]
+    await batcher.stop()
+    assert slots.running == 0
+
+
+async def test_parts_of_different_shapes_fail_their_request_and_free_the_slot(slots: Slots, metrics: Metrics) -> None:
+    widths = iter((1, 2))
+
+    def run(slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
+        return np.zeros((len(rows), next(widths)))
+
+    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics)
+    with pytest.raises(InferenceError):
+        await batcher.submit(rows_of(range(ROOM + 2)), PATIENCE_S)
+    await batcher.stop()
+    assert slots.running == 0
+
+
+async def test_a_request_that_fails_in_two_batches_has_failed_once(
+    model: Latched, pair: tuple[Batcher, Slots], metrics: Metrics
+) -> None:
+    batcher, _ = pair
+    for requests in range(1, FAILURES_IN_A_ROW + 1):  # each in two batches side by side, of which one counts
+        task = await begin(batcher, *[POISON] * 2 * ROOM)
+        await model.entered()
+        await model.entered()
+        model.let_through(2)
+        with pytest.raises(InferenceError):
+            await task
+        await asyncio.sleep(0.05)
+        counted = metrics.registry.get_sample_value("gan_inference_failures_total", {"model": "m/1", "reason": "other"})
+        assert counted == requests
+        assert (batcher.failing_seconds is None) == (requests < FAILURES_IN_A_ROW)
+
+
+async def test_a_broken_model_finds_itself_well_again_without_requests(
+    model: Latched, slots: Slots, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0.01)
+    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, probe=rows_of((7,)))
+    model.let_through(1000)
+    for _ in range(FAILURES_IN_A_ROW):
+        with pytest.raises(InferenceError):
+            await batcher.submit(rows_of((POISON,)), PATIENCE_S)
+    await asyncio.sleep(0)
+    assert batcher.failing_seconds is not None
+    while await model.entered() != [7]:
+        pass
+    await batcher.stop()
+    assert batcher.failing_seconds is None

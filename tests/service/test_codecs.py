@@ -278,6 +278,17 @@ def test_encode_takes_the_longest_side_it_promises(kind: codecs.Format) -> None:
     assert codecs.decode(codecs.encode(image, kind), PLENTY).image.size == image.size
 
 
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (84, 28), (300, 700)])
+def test_a_grey_png_is_what_pillow_reads(size: tuple[int, int], level: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    image = Image.open(io.BytesIO(codecs.encode_grey(pixels, level)))
+    image.verify()  # the checksums
+    image = Image.open(io.BytesIO(codecs.encode_grey(pixels, level)))
+    assert (image.format, image.mode) == ("PNG", "L")
+    assert (np.asarray(image) == pixels).all()
+
+
 def test_tile_puts_digits_side_by_side_and_fills_with_black() -> None:
     digits = np.full((3, 28, 28), 1, np.uint8) * np.array([10, 20, 30], np.uint8)[:, None, None]
     sheet = codecs.tile(digits, 2)
@@ -296,13 +307,14 @@ def test_tile_with_more_columns_than_digits_has_them_all_in_one_row() -> None:
     assert codecs.tile(np.zeros((2, 28, 28), np.uint8), 5).shape == (28, 140)
 
 
-def test_the_event_loop_goes_on_while_a_large_jpeg_is_encoded() -> None:
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_the_event_loop_goes_on_while_a_large_picture_is_encoded(kind: codecs.Format) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8))
     picture = picture.resize((5000, 4000))  # as large as the service takes
 
     async def lags() -> list[float]:
         late = []
-        encoding = asyncio.create_task(asyncio.to_thread(codecs.encode, picture, "jpeg"))
+        encoding = asyncio.create_task(asyncio.to_thread(codecs.encode, picture, kind))
         while not encoding.done():
             start = time.perf_counter()
             await asyncio.sleep(0.001)

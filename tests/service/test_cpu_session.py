@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -5,11 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service import cpu_session
 from service.card import read_card
 from service.cpu_session import CpuSession
+from service.settings import BUNDLED_MODELS
 from service.slots import Slot
 
 SLOT = Slot(0)
+STATM = Path("/proc/self/statm")
+
+
+def resident_mb() -> float:
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @pytest.fixture
@@ -68,3 +76,27 @@ def test_pictures_run_together_up_to_so_many_pixels(
     open_model: Callable[..., CpuSession], pictures: int, side: int, taken: int
 ) -> None:
     assert open_model("horse2zebra", pictures=pictures).take((side, side, 3), 100) == taken
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_row", "batch", "rows"), [(0.0001, 64, 8), (0.0001, 4, 4), (0.01, 64, 0), (0.0, 64, 64)]
+)
+def test_what_runs_on_the_event_loop_is_timed_at_load(
+    open_model: Callable[..., CpuSession], monkeypatch: pytest.MonkeyPatch, seconds_a_row: float, batch: int, rows: int
+) -> None:
+    monkeypatch.setattr(cpu_session, "INLINE_SECONDS", 0.001)
+    monkeypatch.setattr(CpuSession, "_quickest", lambda session, probe: seconds_a_row * len(probe))
+    assert open_model("mnist", batch=batch).inline_rows == rows
+
+
+def test_pictures_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
+    assert open_model("horse2zebra").inline_rows == 0
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="no /proc")
+def test_the_memory_of_a_large_picture_is_given_back() -> None:
+    folder = BUNDLED_MODELS / "horse2zebra" / "1"
+    session = CpuSession(folder, read_card(folder), threads=1, batch=1, pictures=1)
+    before, large = resident_mb(), np.zeros((1, 1024, 1024, 3), np.uint8)
+    session.run(SLOT, large, False)
+    assert resident_mb() - before < 150  # it took 600

@@ -38,10 +38,10 @@ def memory() -> CountingMemory:
 def lane(tmp_path: Path, publish: Callable[..., Path], memory: CountingMemory) -> OpenLane:
     """`lane(name)`: one of the tiny models, prepared, with batches of 1, 2 and 4, and up to 4 pictures of 256x256."""
 
-    def open_it(name: str) -> Lane:
+    def open_it(name: str, sizes: tuple[int, ...] = SIZES) -> Lane:
         folder = publish(tmp_path, name)
         session = ort.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
-        lane = Lane(session, read_card(folder), memory, SIZES, pictures=4, graphs=False)
+        lane = Lane(session, read_card(folder), memory, sizes, pictures=4, graphs=False)
         lane.prepare()
         return lane
 
@@ -129,6 +129,11 @@ def test_batches_of_digits_carry_their_labels(lane: OpenLane) -> None:
 @pytest.mark.parametrize(("side", "most"), [(256, 4), (362, 2), (512, 1), (1024, 1)])
 def test_large_pictures_run_fewer_at_a_time(lane: OpenLane, side: int, most: int) -> None:
     assert lane("horse2zebra").take((side, side, 3), 100) == most
+
+
+def test_a_size_that_only_small_pictures_reach_is_judged_by_the_largest_that_was_timed(lane: OpenLane) -> None:
+    model = lane("horse2zebra", sizes=(1, 2, 4, 8))
+    assert model.take((64, 64, 3), 7) == 7  # padded to 8: as long as twice 4
 
 
 def test_a_binding_copies_only_the_rows_there_are(tmp_path: Path, publish: Callable[..., Path]) -> None:

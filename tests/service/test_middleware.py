@@ -220,20 +220,28 @@ async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics
     assert in_flight() == 0
 
 
-async def test_a_request_that_the_drain_cuts_has_failed(metrics: Metrics, counted: Counted) -> None:
-    begun = asyncio.Event()
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_request_that_the_drain_cuts_has_failed_and_is_told(
+    metrics: Metrics, counted: Counted, begun: bool
+) -> None:
+    reached = asyncio.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        begun.set()
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        reached.set()
         await asyncio.sleep(60)
 
     client = Client()
     request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
-    await begun.wait()
+    await reached.wait()
     request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
+    await request
     assert counted() == {("other", "failed"): 1}
+    assert [message.get("status") for message in client.sent] == ([200] if begun else [503, None])
+    if not begun:
+        assert b"urn:gan:problem:draining" in client.sent[1]["body"]
+        assert (b"connection", b"close") in client.sent[0]["headers"]
 
 
 class Upload:
@@ -259,7 +267,7 @@ def limited() -> httpx.AsyncClient:
         return PlainTextResponse(error.detail, error.status, headers=error.headers)
 
     app = Starlette(routes=[Route("/", size, methods=["POST"])], exception_handlers={Problem: on_problem})
-    app.add_middleware(BodyLimit, limit_bytes=LIMIT)
+    app.add_middleware(BodyLimit, limit_bytes=LIMIT, all_bytes=2 * LIMIT)
     return client_of(app)
 
 
@@ -298,6 +306,30 @@ async def test_a_refused_body_closes_the_connection_and_says_the_limit(limited: 
 
 async def test_a_route_that_reads_no_body_answers_however_large_it_is(limited: httpx.AsyncClient) -> None:
     assert (await limited.post("/nowhere", content=bytes(LIMIT + 1))).status_code == 404
+
+
+async def test_bodies_together_are_read_up_to_a_limit_too(limited: httpx.AsyncClient) -> None:
+    arrived, rest = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield bytes(LIMIT - 1)
+        arrived.set()
+        await rest.wait()
+        yield bytes(1)
+
+    slow = [asyncio.create_task(limited.post("/", content=slowly())) for _ in range(2)]
+    await arrived.wait()
+    await asyncio.sleep(0.05)
+    announced, unannounced = Upload(2, 5), Upload(2, 5)
+    answers = [
+        await limited.post("/", content=announced, headers={"Content-Length": "10"}),
+        await limited.post("/", content=unannounced),
+    ]
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "1"), (503, "1")]
+    assert (announced.taken, unannounced.taken) == (0, 1)
+    rest.set()
+    assert [(await request).status_code for request in slow] == [200, 200]
+    assert (await limited.post("/", content=bytes(LIMIT))).status_code == 200  # what was held is given back
 
 
 class Client:

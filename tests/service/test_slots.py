@@ -19,6 +19,16 @@ def test_each_slot_is_claimed_once(slots: Slots) -> None:
     assert slots.running == 2
 
 
+def test_the_slot_that_has_been_free_longest_is_next(slots: Slots) -> None:
+    used = []
+    for _ in range(4):  # one batch at a time: the slots of two GPUs take turns
+        slot = slots.claim(print)
+        assert slot is not None
+        used.append(slot.index)
+        slots.release(slot)
+    assert used == [0, 1, 0, 1]
+
+
 def test_who_finds_none_free_gets_its_turn_when_one_is(slots: Slots) -> None:
     one, _ = slots.claim(print), slots.claim(print)
     turns: list[str] = []

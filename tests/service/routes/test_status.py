@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import cuda
-from service.batcher import FAILURES_IN_A_ROW
 from service.card import MODEL_FILE, sha256_of
+from service.health import FAILURES_IN_A_ROW
 from service.routes import status
 
 pytestmark = pytest.mark.anyio
