@@ -17,7 +17,7 @@ from service import tracing
 from service.failures import reason_of
 from service.health import PROBE_SECONDS, Health
 from service.metrics import Metrics
-from service.pace import WEIGHT, Pace, seconds_to_wait
+from service.pace import Pace, seconds_to_wait
 from service.slots import Slot, Slots
 from service.waiting import Answers, Entry, Part, Rows, Take, Waiting
 
@@ -25,6 +25,9 @@ log = logging.getLogger("service")
 
 Run = Callable[[Slot, Rows, bool], Answers]
 """Runs rows (n, ...) in a slot's thread and returns n answers; the flag says that no other batch runs or waits."""
+
+WEIGHT = 0.2
+"""Of the last request in what a request is taken to bring."""
 
 IN_TIME = 0.8
 """Part of a request's time that may pass, as it looks, before its turn comes."""

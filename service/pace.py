@@ -1,10 +1,12 @@
 """How long what waits for a device will take, at the pace of late."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
+from statistics import median
 
-WEIGHT = 0.2
-"""Of the last batch in the pace."""
+BATCHES = 5
+"""Of late, whose median is the pace: one that a pause of the process or a first use made slow says nothing."""
 
 
 class Pace:
@@ -16,8 +18,9 @@ class Pace:
     def __init__(self, waiting: Callable[[], float]) -> None:
         """`waiting`: how many elements of rows wait."""
         self._waiting, self._element_seconds = waiting, 0.0
+        self._batches = deque([(0.0, 0.0)] * BATCHES, maxlen=BATCHES)
         self.batch_seconds = 0.0
-        """Time of a batch in the model."""
+        """Time of a batch in the model; 0 until it has run a few."""
 
     @property
     def waiting_seconds(self) -> float:
@@ -26,8 +29,8 @@ class Pace:
 
     def ran(self, elements: int, seconds: float) -> None:
         """Notes a batch."""
-        self._element_seconds += WEIGHT * (seconds / elements - self._element_seconds)
-        self.batch_seconds += WEIGHT * (seconds - self.batch_seconds)
+        self._batches.append((seconds / elements, seconds))
+        self._element_seconds, self.batch_seconds = (median(kind) for kind in zip(*self._batches, strict=True))
 
 
 def seconds_to_wait(own: Pace, paces: Iterable[Pace], slots: int) -> float:

@@ -12,6 +12,7 @@ from service import health
 from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
 from service.health import FAILURES_IN_A_ROW
 from service.metrics import Metrics
+from service.pace import BATCHES
 from service.slots import Slot, Slots
 
 pytestmark = pytest.mark.anyio
@@ -214,11 +215,20 @@ async def test_a_place_is_given_back_after_an_error(batcher: Batcher) -> None:
 
 
 @pytest.mark.usefixtures("busy")
+async def a_second_a_row(model: Latched, submit: Submit, seconds: float = 1.0) -> None:
+    """Batches of one row, until the pace is theirs."""
+    for _ in range(BATCHES):
+        task = await submit(0)
+        await model.entered()
+        model.clock += seconds
+        model.let_through()
+        await task
+
+
 async def test_retry_after_is_the_time_that_the_waiting_rows_take(
     model: Latched, submit: Submit, batcher: Batcher
 ) -> None:
-    model.clock = 5.0  # the batch of one row took 5 s; an estimate that started at 0 moves a fifth of the way
-    model.let_through()
+    await a_second_a_row(model, submit)
     blocker = await submit(*range(8))
     assert len(await model.entered()) == ROOM
     for _ in range(QUEUE_SIZE - 1):
@@ -230,11 +240,9 @@ async def test_retry_after_is_the_time_that_the_waiting_rows_take(
 
 
 async def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once(
-    model: Latched, submit: Submit, batcher: Batcher, busy: Task
+    model: Latched, submit: Submit, batcher: Batcher
 ) -> None:
-    model.clock = 5.0  # a row takes a second, by the estimate that moves a fifth of the way
-    model.let_through()
-    await busy
+    await a_second_a_row(model, submit)
     await submit(*range(4))
     await model.entered()
     await submit(*range(100, 108))
@@ -245,10 +253,8 @@ async def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once(
         pass
 
 
-async def test_retry_after_is_at_most_a_minute(busy: Task, model: Latched, submit: Submit, batcher: Batcher) -> None:
-    model.clock = 5000.0
-    model.let_through()
-    await busy
+async def test_retry_after_is_at_most_a_minute(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    await a_second_a_row(model, submit, seconds=100.0)
     await submit(1)
     await model.entered()
     await submit(1)
@@ -620,12 +626,8 @@ async def test_stop_waits_for_a_slot_that_another_model_has(model: Latched, slot
     await one.stop()
 
 
-async def test_who_had_a_place_is_not_turned_away_again(
-    model: Latched, submit: Submit, batcher: Batcher, busy: Task
-) -> None:
-    model.clock = 5.0  # a row takes a second
-    model.let_through()
-    await busy
+async def test_who_had_a_place_is_not_turned_away_again(model: Latched, submit: Submit, batcher: Batcher) -> None:
+    await a_second_a_row(model, submit)
     await submit(*range(4))
     await model.entered()
     with batcher.place(2.0):
@@ -656,11 +658,12 @@ async def test_a_place_is_judged_by_what_other_models_do_too(model: Latched, slo
         Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
         for name in ("one", "other")
     )
-    first = await begin(other, 1)
-    await model.entered()
-    model.clock = 50.0  # its batch takes 10 s, by the estimate that moves a fifth of the way
-    model.let_through()
-    await first
+    for _ in range(BATCHES):
+        first = await begin(other, 1)
+        await model.entered()
+        model.clock += 10.0
+        model.let_through()
+        await first
     tasks = [await begin(other, *range(8))]
     await model.entered()
     with pytest.raises(QueueFullError), one.place(10.0):

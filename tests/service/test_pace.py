@@ -11,10 +11,24 @@ def steady(waiting: float, element_seconds: float = 1.0, batch: int = 1) -> Pace
     return pace
 
 
-def test_a_pace_follows_the_latest_batches() -> None:
+def test_a_pace_is_the_median_of_the_latest_batches() -> None:
     pace = Pace(lambda: 10.0)
-    pace.ran(4, 20.0)  # an estimate that started at 0 moves a fifth of the way
-    assert (pace.waiting_seconds, pace.batch_seconds) == (pytest.approx(10.0), pytest.approx(4.0))
+    for elements, seconds in [(1, 99.0), (4, 8.0), (4, 12.0), (4, 16.0), (2, 10.0), (1, 7.0)]:
+        pace.ran(elements, seconds)
+    assert (pace.waiting_seconds, pace.batch_seconds) == (pytest.approx(40.0), pytest.approx(10.0))
+
+
+def test_the_first_batches_which_load_and_tune_are_no_pace() -> None:
+    pace = Pace(lambda: 10.0)
+    pace.ran(1, 30.0)
+    pace.ran(1, 5.0)
+    assert (pace.waiting_seconds, pace.batch_seconds) == (0.0, 0.0)
+
+
+def test_one_batch_during_which_the_process_was_paused_does_not_count() -> None:
+    pace = steady(10.0)
+    pace.ran(1, 60.0)
+    assert (pace.waiting_seconds, pace.batch_seconds) == (pytest.approx(10.0), pytest.approx(1.0))
 
 
 def test_what_waits_is_shared_out_among_the_slots() -> None:
