@@ -121,7 +121,14 @@ def overload(found: dict[str, Any]) -> list[str]:
         f"{found['deadline']:g}. 'not sent' is what k6 could not offer because all its connections were waiting. "
         f"Afterwards the service {'answers' if found['answers_afterwards'] else 'DOES NOT ANSWER'}."
     )
-    return [head, "", *table(LOAD_HEAD, [_load_cells(found["load"])])]
+    load, rounds = found["load"], found["peak"]["rounds"]
+    peak_cores = sum(one["server_cpu"] for one in rounds) / len(rounds)
+    where = (
+        f"Where the rest goes: the server had {load['server_cpu']:.2f} cores ({peak_cores:.2f} at the peak), k6 took "
+        f"{load['generator_cpu']:.2f}; a translation took {1000 * load['server_cpu'] / load['rate']:.0f} ms of a core, "
+        f"what was turned away included ({1000 * peak_cores / found['peak']['rate']:.0f} ms at the peak)."
+    )
+    return [head, "", *table(LOAD_HEAD, [_load_cells(load)]), "", where]
 
 
 def limits(found: dict[str, Any]) -> list[str]:
