@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.fallback_reason)
         elif model.fallback_reason:
             log.warning("%s runs in fp32, because of its half-precision file: %s", model.id, model.fallback_reason)
-    threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="codec")
+    threads = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="codec")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -102,11 +102,19 @@ class Batcher:
         Raises QueueFullError when there is none, or none whose turn comes in time.
         """
         self._check_room(timeout_seconds)
-        self._held += 1
+        self._hold(1)
         try:
             yield
         finally:
-            self._held -= 1
+            self._hold(-1)
+
+    def _hold(self, change: int) -> None:
+        self._held += change
+        self._show_depth()
+
+    def _show_depth(self) -> None:
+        """Requests that wait, those whose pictures are being decoded included: autoscalers go by it."""
+        self._depth.set(len(self._waiting) + self._held)
 
     def _check_room(self, timeout_seconds: float) -> None:
         """Turns away what there is no room for, and what would be late: to queue it would make others late too.
@@ -148,6 +156,7 @@ class Batcher:
             timer.cancel()
             if entry.left:  # gone or late: it makes room at once
                 self._drop_lost()
+            del entry  # else a failed future would hold this frame, and the frame the future
 
     async def _try_out(self) -> None:
         """Goes the way of a request."""
@@ -173,7 +182,7 @@ class Batcher:
             task = asyncio.get_running_loop().create_task(self._serve(slot, batch, alone))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        self._depth.set(len(self._waiting))
+        self._show_depth()
 
     def _compose(self) -> list[Part]:
         """The next batch; none when nothing waits any more, or when none can be made of the oldest request's shape."""
@@ -265,7 +274,7 @@ class Batcher:
         self._metrics.inference_failures.labels(self._name, reason_of(error)).inc()
         if not entry.future.done():
             failure = InferenceError(f"{self._name} failed on this request")
-            failure.__cause__ = error
+            failure.__cause__ = error.with_traceback(None)  # its frames hold the batch, and so the future
             entry.future.set_exception(failure)
         return True
 
@@ -273,7 +282,7 @@ class Batcher:
         """Forgets requests whose client has stopped waiting or whose time is up."""
         now = self._clock()
         if self._waiting.drop(lambda entry: entry.future.done() or entry.deadline <= now):
-            self._depth.set(len(self._waiting))
+            self._show_depth()
 
 
 def _expire(future: asyncio.Future[Answers], seconds: float) -> None:

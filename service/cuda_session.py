@@ -124,8 +124,8 @@ class Lane:
         return binding.run(self._feed(rows), len(rows))
 
     def _expected(self, size: int) -> float:
-        """Seconds of a batch in the usual shape; for more pictures than were timed, in proportion to the most."""
-        timed = min(size, max(self._seconds))
+        """Seconds of a batch in the usual shape; of a size that was not timed, in proportion to the one below."""
+        timed = max((s for s in self._seconds if s <= size), default=min(self._seconds))
         return self._seconds[timed] * size / timed
 
     def _sizes_for(self, shape: tuple[int, ...]) -> tuple[int, ...]:

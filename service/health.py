@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Awaitable, Callable
 
 FAILURES_IN_A_ROW = 5
@@ -33,7 +34,7 @@ class Health:
         elif self._failing_since is None:
             self._failing_since = self._clock()
             if self._prober is None or self._prober.done():
-                self._prober = asyncio.get_running_loop().create_task(self._try_again())
+                self._prober = asyncio.get_running_loop().create_task(self._try_again(), context=contextvars.Context())
 
     def stop(self) -> None:
         """No more attempts."""

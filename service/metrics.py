@@ -52,7 +52,12 @@ class Metrics:
             "gan_requests_in_flight", "Requests that have begun and not ended.", registry=registry
         )
 
-        self.queue_depth = Gauge("gan_queue_depth", "Requests waiting for a model.", ["model"], registry=registry)
+        self.queue_depth = Gauge(
+            "gan_queue_depth",
+            "Requests waiting for a model, those whose pictures are being decoded included.",
+            ["model"],
+            registry=registry,
+        )
         self.queue_seconds = Histogram(
             "gan_queue_duration_seconds",
             "Time that a request waited for its first batch.",

@@ -210,6 +210,7 @@ class _Watch:
             self._timer.cancel()
         if self._listener:
             self._listener.cancel()
+            self._listener = None  # its exception holds a frame that holds this
 
     async def receive(self) -> Message:
         message = await self._receive()

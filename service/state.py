@@ -31,10 +31,17 @@ class State:
     registry: Registry
     codec_threads: ThreadPoolExecutor
 
-    async def in_codec_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        """Runs blocking codec work off the event loop, with the request's context variables: its ids and its span."""
+    async def in_codec_thread(self, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
+        """Runs blocking codec work off the event loop, with the request's context variables: its ids and its span.
+
+        Raises Problem 504 when time is up; work that still waits for a thread is then never done.
+        """
         run = contextvars.copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
+        try:
+            async with asyncio.timeout(deadline.left):
+                return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
+        except TimeoutError:
+            raise _late(deadline) from None
 
     @contextmanager
     def place(self, model: Model, deadline: Deadline) -> Iterator[None]:

@@ -65,9 +65,8 @@ async def sample(request: Request) -> Response:
         note_codec(shared.metrics, "encode", kind, start)
         return body
 
-    body = (
-        render() if max(query.count, query.columns or 0) <= RENDERED_AT_ONCE else await shared.in_codec_thread(render)
-    )
+    at_once = max(query.count, query.columns or 0) <= RENDERED_AT_ONCE
+    body = render() if at_once else await shared.in_codec_thread(deadline, render)
     return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": model.id})
 
 

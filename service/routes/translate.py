@@ -81,9 +81,9 @@ async def translate(
         pass
     body = await _read_in_time(request, deadline)
     with shared.place(model, deadline):
-        rows, original, kind = await shared.in_codec_thread(prepare, body)
+        rows, original, kind = await shared.in_codec_thread(deadline, prepare, body)
     translated = await shared.infer(model, rows, deadline, admitted=True)
-    answer = await shared.in_codec_thread(finish, translated[0], original, kind)
+    answer = await shared.in_codec_thread(deadline, finish, translated[0], original, kind)
     return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
 
 

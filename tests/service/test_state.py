@@ -1,0 +1,81 @@
+"""Deadlines of what runs in codec threads, and what a request leaves behind."""
+
+import asyncio
+import gc
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from service import codecs
+from service.batcher import Batcher, DeadlineError, InferenceError
+from service.metrics import Metrics
+from service.slots import Slots
+
+pytestmark = pytest.mark.anyio
+TARGET = "/translate/horse2zebra"
+
+
+@pytest.mark.parametrize("stage", ["decode", "from_model"])
+async def test_a_deadline_holds_while_a_picture_waits_for_a_codec_thread(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    encoded: Callable[..., bytes],
+    noise: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    app = make_app(threads=2)
+    client, body = await serve(app), encoded(noise(64, 64), "PNG")
+    opened, ran, real = threading.Event(), [], getattr(codecs, stage)
+
+    def held(*arguments: Any) -> Any:
+        ran.append(stage)
+        assert opened.wait(30)
+        return real(*arguments)
+
+    monkeypatch.setattr(codecs, stage, held)
+    headers = {"Content-Type": "image/png", "X-Request-Timeout": "0.5"}
+    answers = await asyncio.gather(*(client.post(TARGET, content=body, headers=headers) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [504] * 4
+    opened.set()
+    await asyncio.sleep(0.2)
+    assert len(ran) == 2  # GAN_THREADS of them; the others left the queue undone
+
+
+class Unusable(Exception):
+    """What a session raises."""
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(0.05, DeadlineError), (30.0, InferenceError)])
+async def test_a_request_that_fails_is_freed_without_the_garbage_collector(seconds: float, error: type) -> None:
+    def run(*arguments: Any) -> Any:
+        time.sleep(0.2)
+        raise Unusable
+
+    batcher = Batcher("m/1", run, lambda shape, waiting: waiting, Slots(1), 8, Metrics())
+    failed = False
+    logging.disable()  # pytest keeps records, and they the error's frames
+    gc.disable()
+    try:
+        rows = np.zeros((1, 4))
+        left = weakref.ref(rows)
+        try:  # pytest.raises would keep the frames
+            await batcher.submit(rows, seconds)
+        except error:
+            failed = True
+        assert failed
+        await batcher.stop()
+        del rows
+        await asyncio.sleep(0.05)
+        assert left() is None
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
