@@ -5,19 +5,17 @@
 Every cell is a fit of its own, resumed where it stopped and skipped where it is done; one CPU core, some hours in all.
 """
 
-import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import matplotlib.pyplot as plt
 import torch
 
+from benchmarks.fits import ROOT, Fits, from_command_line
 from benchmarks.machine import processor
 from benchmarks.render import table
 from training import checkpoint
@@ -33,7 +31,6 @@ from training.metrics.frechet import frechet_distance
 from training.metrics.modes import histogram, kl_divergence
 from training.networks.classifier import DigitClassifier
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "training" / "ablation.json"
 PLOT = "ablation.png"
 COMMON = "--clusters 64 --threads 1 --tick-images 60000"
@@ -83,21 +80,11 @@ class Judge:
         return frechet_distance(made, self._real), kl_divergence(shares, self._shares)
 
 
-def fit(flags: str, images: int, data: Path, out: Path, cache: Path) -> dict[str, Any]:
-    """Runs one fit, which returns at once when it is done; returns its last checkpoint."""
-    folder = out / f"{flags.replace('--', '').replace(' ', '-')}-{images}"
-    command = [sys.executable, "-m", "training", "gan", "--data", data, "--out", folder, "--cache", cache]
-    arguments = [*map(str, command), *COMMON.split(), *flags.split(), "--images", str(images)]
-    out.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".log").open("a") as log:
-        subprocess.run(arguments, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
-    return checkpoint.read(folder)
-
-
-def cells(judge: Judge, data: Path, out: Path, cache: Path) -> Iterator[Cell]:
+def cells(judge: Judge, fits: Fits) -> Iterator[Cell]:
     """Fits and scores what is planned, one by one."""
     for flags, images in PLAN:
-        state = fit(flags, images, data, out, cache)
+        name = f"{flags.replace('--', '').replace(' ', '-')}-{images}"
+        state = checkpoint.read(fits.run(name, f"{COMMON} {flags} --images {images}"))
         (averaged,) = finished_generators(state)
         (last,) = finished_generators({**state, "averages": state["networks"]})
         yield Cell(flags, images, *judge.score(from_network(averaged)), *judge.score(from_network(last)))
@@ -162,14 +149,9 @@ def _rows(chosen: list[Cell], name: Literal["flags", "images"]) -> list[list[str
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT / "data")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "ablation")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "cache")
-    arguments = parser.parse_args()
-    data, out, cache = (path.resolve() for path in (arguments.data, arguments.out, arguments.cache))
-    judge, found = Judge(data, cache), []
-    for cell in cells(judge, data, out, cache):
+    fits = from_command_line(__doc__, "ablation")
+    judge, found = Judge(fits.data, fits.cache), []
+    for cell in cells(judge, fits):
         print(cell, flush=True)
         found.append(cell)
     curve = sorted((cell for cell in found if cell.flags == DEFAULT), key=lambda cell: cell.images)

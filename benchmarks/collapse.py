@@ -5,19 +5,16 @@
 Two runs of 128,000 digits, a few minutes each on one CPU core; runs that are already there are only drawn.
 """
 
-import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from benchmarks.fits import ROOT, Fits, from_command_line
 from benchmarks.machine import processor
 from training.stats import read_stats
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMON = "--images 128000 --tick-images 16000 --collapse-warmup-images 32000 --discriminator-rate 2e-3 --threads 1"
 RUNS = {
     "collapsed": "--loss minimax --regulariser none",
@@ -25,15 +22,10 @@ RUNS = {
 }
 
 
-def fit(name: str, data: Path, out: Path, cache: Path) -> str:
-    """Runs one fit, which returns at once when it is done; returns the first warning it gave."""
-    log = out / f"{name}.log"
-    out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "training", "gan", "--data", data, "--out", out / name, "--cache", cache]
-    flags = [*COMMON.split(), *RUNS[name].split()]
-    with log.open("a") as file:
-        subprocess.run([*map(str, command), *flags], stdout=file, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
-    return next((line for line in log.read_text().splitlines() if line.startswith("WARNING")), "none")
+def fit(fits: Fits, name: str) -> str:
+    """Runs one fit; returns the first warning it gave."""
+    fits.run(name, f"{COMMON} {RUNS[name]}")
+    return next((line for line in fits.log(name).read_text().splitlines() if line.startswith("WARNING")), "none")
 
 
 def draw(out: Path, path: Path) -> None:
@@ -101,15 +93,10 @@ def page(out: Path, warnings: dict[str, str]) -> str:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT / "data")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "collapse")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "cache")
-    arguments = parser.parse_args()
-    data, out, cache = (path.resolve() for path in (arguments.data, arguments.out, arguments.cache))
-    warnings = {name: fit(name, data, out, cache) for name in RUNS}
-    draw(out, ROOT / "docs" / "images" / "collapse.png")
-    (ROOT / "docs" / "collapse.md").write_text(page(out, warnings))
+    fits = from_command_line(__doc__, "collapse")
+    warnings = {name: fit(fits, name) for name in RUNS}
+    draw(fits.out, ROOT / "docs" / "images" / "collapse.png")
+    (ROOT / "docs" / "collapse.md").write_text(page(fits.out, warnings))
     print("written: docs/collapse.md, docs/images/collapse.png")
 
 

@@ -64,7 +64,7 @@ class Stopwatch:
         return marked
 
     def _timing(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any) -> Any:  # noqa: ANN401
+        def timed(*arguments: Any) -> Any:  # noqa: ANN401 - passed through
             start = time.perf_counter()
             try:
                 return read(*arguments)
@@ -114,7 +114,7 @@ def totals(app: FastAPI) -> dict[str, float]:
     return sums
 
 
-async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -> dict[str, float]:  # noqa: ANN401
+async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -> dict[str, float]:  # noqa: ANN401 - passed through
     """Microseconds a request: medians of what is timed here, means of the service's own."""
     for _ in range(WARM_UP):
         await ask(app, *question)

@@ -52,7 +52,7 @@ class GpuCollector(Collector):
             import pynvml
 
             pynvml.nvmlInit()
-        except Exception:
+        except Exception:  # likewise, or there is no such package
             self._missing = True  # drivers do not appear while a process runs
             raise
         return pynvml

@@ -72,7 +72,7 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:  # while its body was read
             pass
-        except Exception:
+        except Exception:  # whatever a route did not foresee is told and logged here, once
             if status:  # the answer had begun: it can only be cut
                 outcome = "failed"
                 raise

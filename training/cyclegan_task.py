@@ -17,6 +17,7 @@ class CycleGanTask(PairTask):
     """The full objective: adversarial, cycle and identity losses of both directions, each reported by itself."""
 
     name = "cyclegan"
+    config: CycleGanConfig
 
     def __init__(
         self,
@@ -29,11 +30,10 @@ class CycleGanTask(PairTask):
         """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
         judge = partial(discriminator_of, config.preset, config.antialias)
         super().__init__(config, domains, shown, world, precision, judge)
-        self.settings = config
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One update of both generators, then one of both discriminators."""
-        config = self.settings
+        config = self.config
         x, y = self.pictures(first)
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 

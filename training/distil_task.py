@@ -21,6 +21,7 @@ class DistilTask(PairTask):
     """Each generator draws what the teacher's averaged one draws, and goes on against the teacher's discriminator."""
 
     name = "distil"
+    config: DistilConfig
 
     def __init__(
         self,
@@ -41,7 +42,6 @@ class DistilTask(PairTask):
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
         judge = partial(discriminator_of, theirs["preset"], theirs.get("antialias", "none"))
         super().__init__(config, domains, shown, world, precision, judge)
-        self.settings = config
         for name in ("D_X", "D_Y"):
             self.networks[name].load_state_dict(teacher["networks"][name])
         self.teacher_g, self.teacher_f = self.compiled(self.adopt(g)), self.compiled(self.adopt(f))
@@ -64,7 +64,7 @@ class DistilTask(PairTask):
         parts["teacher_G"] = losses.distillation_loss(taught_y.float(), fake_y.float())
         parts["teacher_F"] = losses.distillation_loss(taught_x.float(), fake_x.float())
         total = parts["adversarial_G"] + parts["adversarial_F"]
-        self.descend("generators", total + self.settings.teacher_weight * (parts["teacher_G"] + parts["teacher_F"]))
+        self.descend("generators", total + self.config.teacher_weight * (parts["teacher_G"] + parts["teacher_F"]))
 
         # Discriminators
         parts |= self.improve_discriminators(x, y, fake_y, fake_x, first)

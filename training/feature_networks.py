@@ -44,7 +44,7 @@ def inception_features(images: Tensor, weights: Path, cache: Path) -> Tensor:
 def load_inception(file: Path, cache: Path) -> Callable[[Tensor], Tensor]:
     """The network of a TorchScript file: (N, 3, 299, 299) in [-1, 1] -> (N, 2048).
 
-    ONNX Runtime runs it, 1.6 times as fast on a CPU, from a file that is exported once into `cache`. Where that fails
+    ONNX Runtime runs it, which is faster on a CPU, from a file that is exported once into `cache`. Where that fails
     or its features of random pictures differ, PyTorch does, and a line says why.
     """
     original = torch.jit.load(str(file), map_location="cpu").eval()

@@ -24,13 +24,14 @@ class GanTask(Task):
     """G against D; D(x) and D(G(z)) go to 1 and 0 when D wins, to 1/2 at the balance."""
 
     name = "gan"
+    config: GanConfig
 
     def __init__(
         self, config: GanConfig, digits: Digits, world: World, precision: torch.dtype, watch: CollapseWatch | None
     ) -> None:
         """`watch` judges samples once a tick; None leaves collapse unwatched."""
         super().__init__(config, world, precision)
-        self.settings, self.digits, self.watch = config, digits, watch
+        self.digits, self.watch = digits, watch
         self.dataset = {
             "name": f"{'stacked ' if config.stacked else ''}MNIST, training set",
             "sha256": digits.sha256,
@@ -59,7 +60,7 @@ class GanTask(Task):
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One discriminator and one generator update."""
-        config, world, batch = self.settings, self.world, self.settings.batch
+        config, world, batch = self.config, self.world, self.config.batch
         real, drawn_label = self.draw(first, batch, config.seed, world)
         noise = torch.randn(batch, config.latent, generator=randomness.generator(config.seed, "z", first))
         share = world.share(batch)
@@ -118,7 +119,7 @@ class GanTask(Task):
         """
         if self.watch is None:
             return {}, None
-        z = torch.randn(1000, self.settings.latent, generator=randomness.generator(self.config.seed, "watch", images))
+        z = torch.randn(1000, self.config.latent, generator=randomness.generator(self.config.seed, "watch", images))
         return self.watch.look(self.generate(z).flatten(0, 1).unsqueeze(1), images)
 
     def state(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from training.task import Task
 class PairTask(Task):
     """Networks, pictures and the adversarial half of a step; a subclass adds what else the generators learn from."""
 
+    config: PairConfig
+
     def __init__(
         self,
         config: PairConfig,
@@ -32,7 +34,7 @@ class PairTask(Task):
     ) -> None:
         """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
         super().__init__(config, world, precision)
-        self.pair, self.shown = config, shown
+        self.shown = shown
         self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
         shape = (config.preset, config.filters, config.blocks, config.antialias)
@@ -49,13 +51,13 @@ class PairTask(Task):
 
     def pictures(self, first: int) -> tuple[Tensor, Tensor]:
         """This process's x and y of the global batch that starts at pair `first`, in [-1, 1]."""
-        config = self.pair
+        config = self.config
         x, y = (d.batch(first, config.batch, config.crop, config.seed, self.world) for d in self.domains)
         return x, y
 
     def adversarial(self, fake_y: Tensor, fake_x: Tensor, first: int) -> dict[str, Tensor]:
         """The generators' adversarial losses; no gradient of a discriminator's weights is computed."""
-        kind = self.pair.adversarial
+        kind = self.config.adversarial
         self.networks["D_X"].requires_grad_(False)
         self.networks["D_Y"].requires_grad_(False)
         with self.autocast():
@@ -72,7 +74,7 @@ class PairTask(Task):
         self, x: Tensor, y: Tensor, fake_y: Tensor, fake_x: Tensor, first: int
     ) -> dict[str, Tensor]:
         """One update of both discriminators on photographs and a history of fakes; their losses."""
-        kind = self.pair.adversarial
+        kind = self.config.adversarial
         old_y, old_x = self.pools["Y"].query(fake_y.detach(), first), self.pools["X"].query(fake_x.detach(), first)
         shown_y = torch.cat([self._varied(y, "real Y", first), self._varied(old_y, "fake Y", first)])
         shown_x = torch.cat([self._varied(x, "real X", first), self._varied(old_x, "fake X", first)])
@@ -88,7 +90,7 @@ class PairTask(Task):
 
     def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:
         """This process's images of the global batch that starts at `first`, as a discriminator sees them."""
-        config = self.pair
+        config = self.config
         numbers = (first + i for i in self.world.share(config.batch))
         return augmentation.augment(images, config.augment, augmentation.draw(config.seed, f"vary {purpose}", numbers))
 

@@ -399,7 +399,7 @@ def test_averages_taken_over_from_another_run_do_not_vanish_at_once(build: Calla
     fit(build(out=tmp_path / "first"))
     task = build(out=tmp_path / "second", init=tmp_path / "first", ema_images=1e-3)
     task.start_from({**checkpoint.read(tmp_path / "first"), "images": 10_000_000})
-    task.settings.ema_images = 1e6
+    task.config.ema_images = 1e6
     before = [p.clone() for average in task.averages.values() for p in average.parameters()]
     with torch.no_grad():
         for network in task.networks.values():
