@@ -136,6 +136,10 @@ def test_a_size_that_only_small_pictures_reach_is_judged_by_the_largest_that_was
     assert model.take((64, 64, 3), 7) == 7  # padded to 8: as long as twice 4
 
 
+def test_larger_pictures_run_one_by_one_though_no_batch_of_one_was_timed(lane: OpenLane) -> None:
+    assert lane("horse2zebra", sizes=(2, 4)).take((512, 512, 3), 3) == 1
+
+
 def test_a_binding_copies_only_the_rows_there_are(tmp_path: Path, publish: Callable[..., Path]) -> None:
     copied: list[int] = []
 
