@@ -1,5 +1,6 @@
 import json
 import logging
+import pickle
 
 import pytest
 
@@ -36,3 +37,9 @@ def test_an_unexpected_error_goes_to_the_log_and_only_its_id_to_the_client(caplo
     assert b"abc" in response.body
     assert "secret" in caplog.text
     assert "abc" in caplog.text
+
+
+def test_a_problem_can_be_pickled_whole() -> None:
+    problem = pickle.loads(pickle.dumps(Problem(413, "too-large", "shrink it", headers={"X-Limit": "1"}, there=["a"])))
+    assert (problem.status, problem.kind, problem.detail) == (413, "too-large", "shrink it")
+    assert (problem.headers, problem.extra) == ({"X-Limit": "1"}, {"there": ["a"]})
