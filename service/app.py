@@ -1,8 +1,8 @@
 """The application: models loaded, routes mounted, batchers running while it serves."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from service import problems, tracing
-from service.codec_process import CodecProcesses
+from service.codec_threads import CodecThreads
 from service.cores import usable_cores
 from service.fast_path import FastPath
 from service.lifecycle import Lifecycle
@@ -22,6 +22,9 @@ from service.settings import Settings
 from service.state import State
 
 log = logging.getLogger("service")
+
+STOP_SECONDS = 5.0
+"""How long a batch that nobody waits for may go on when the service stops."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -40,19 +43,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.fallback_reason)
         elif model.fallback_reason:
             log.warning("%s runs in fp32, because of its half-precision file: %s", model.id, model.fallback_reason)
-    threads = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="codec")
-    processes = CodecProcesses()
+    codecs = CodecThreads(settings.threads or usable_cores())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await registry.stop()
-        threads.shutdown()
-        processes.close()
+        codecs.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await registry.stop()
+        except TimeoutError:
+            log.error("a model still runs %g s after the last request: leaving without it", STOP_SECONDS)
+            lifecycle.hung = True
 
     app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
     lifecycle = Lifecycle()
-    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads, processes), lifecycle
+    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, codecs), lifecycle
     problems.install(app)
     for routes in (page, mnist, translate, models):
         app.include_router(routes.router)

@@ -1,5 +1,7 @@
 """The `gan-serve` command."""
 
+import logging
+import os
 import sys
 
 from pydantic import ValidationError
@@ -21,7 +23,11 @@ def main() -> None:
         logs.configure(settings)
         with tracing.exporting():
             ports = server.bind(settings)
-            server.run(create_app(settings), ports, settings)
+            app = create_app(settings)
+            server.run(app, ports, settings)
+        if app.state.lifecycle.hung:
+            logging.shutdown()
+            os._exit(1)  # Python would wait for the thread
     except ValidationError as error:
         for detail in error.errors():
             print(

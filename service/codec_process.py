@@ -1,22 +1,31 @@
-"""Large pictures are decoded and encoded in processes of their own, one for each codec thread.
+"""A process that decodes and encodes what would be too much for a thread of the service.
 
 Pillow holds Python's lock while it takes memory for a picture, lays one on white and copies the pixels of a WebP: up to
-20 ms a megapixel, for which the event loop would stand still.
+20 ms a megapixel, for which the event loop would stand still. And a thread cannot be ended when a picture was made to
+take minutes. It is no sandbox: a picture that takes over the codec has all that the service has.
 """
 
 import contextlib
 import os
 import pickle
-import select
+import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
+
+LEAST_SECONDS = 5.0
+"""Time that the process has for a picture whatever its deadline."""
+
+_START = (
+    f"import sys; sys.path.append({str(Path(__file__).resolve().parent.parent)!r}); import {__name__} as it; it.serve()"
+)
 
 T = TypeVar("T")
 
@@ -26,75 +35,72 @@ _LENGTH = struct.Struct("<Q")
 
 
 class CodecProcessError(Exception):
-    """The process ended in the middle of its work, or did not end it in time and was ended."""
+    """The process could not be started, ended in the middle of its work, or had to be ended."""
 
 
-class CodecProcesses:
-    """Owns them. A thread's process starts when the thread first asks, and again after it has ended."""
-
-    def __init__(self) -> None:
-        self._of_this_thread = threading.local()
-        self._all: list[_Process] = []
-
-    def run(self, seconds: float, work: Callable[..., T], *arguments: object) -> T:
-        """What `work`, a function of a module, returns or raises over there; bytes and arrays travel uncopied.
-
-        Raises CodecProcessError when there is no answer within `seconds`, and the process is ended.
-        """
-        process: _Process | None = getattr(self._of_this_thread, "process", None)
-        if process is None or not process.alive:
-            process = self._of_this_thread.process = _Process()
-            self._all = [*(other for other in self._all if other.alive), process]
-        result: T = process.run(seconds, work, *arguments)
-        return result
-
-    def close(self) -> None:
-        """Ends them; no thread may use them any more."""
-        for process in self._all:
-            process.end()
-
-
-class _Process:
+class CodecProcess:
     """A child that works until its standard input ends, as it does when this process dies."""
 
     def __init__(self) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parent.parent,  # where -m finds this package
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is for the service, which lets what it has accepted end
-        )
+        """Raises CodecProcessError when the system has no process to give."""
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", _START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C is for the service, which lets what it has accepted end
+            )
+        except OSError as error:
+            raise CodecProcessError(f"cannot be started: {error}") from error
         self._jobs, self._answers = cast(IO[bytes], self._child.stdin), cast(IO[bytes], self._child.stdout)
 
     @property
     def alive(self) -> bool:
+        """Whether it takes more work."""
         return self._child.poll() is None
 
     def run(self, seconds: float, work: Callable[..., T], *arguments: object) -> T:
+        """What `work`, a function of a module, returns or raises over there; bytes and arrays travel uncopied.
+
+        Raises CodecProcessError when there is no answer within `seconds`, of which it always has LEAST_SECONDS: one
+        that has to be ended starts anew, which others would wait for.
+        """
+        seconds = max(seconds, LEAST_SECONDS)
         until = time.monotonic() + seconds
+        late = threading.Timer(seconds, self._child.kill)  # whatever it does not do: read, work or answer
+        late.start()
         try:
             _send(self._jobs, (work, arguments))
-            if not select.select([self._answers], [], [], max(0.0, until - time.monotonic()))[0]:
-                raise CodecProcessError(f"was not done within {seconds:.1f} s")
             raised, result = _receive(self._answers)
         except (EOFError, OSError) as error:
-            raise CodecProcessError(f"ended with status {self._child.wait()}") from error
+            self.kill()
+            status = self._child.wait()
+            reason = f"ended with status {status}" if time.monotonic() < until else f"took over {seconds:.1f} s"
+            raise CodecProcessError(reason) from error
         except BaseException:
-            self.end(at_once=True)  # what it still had to say must not answer the next request
+            self.kill()  # what it still had to say must not answer the next request
             raise
+        finally:
+            late.cancel()
         if raised is not None:
-            raise raised
+            try:
+                raise raised
+            finally:
+                del raised  # else its traceback held this frame and the picture, and this frame the traceback
         return result
 
-    def end(self, at_once: bool = False) -> None:
-        if at_once:
-            self._child.kill()
-        with contextlib.suppress(BrokenPipeError):  # what it did not take in
-            self._jobs.close()
-        self._answers.close()
+    def kill(self) -> None:
+        """Ends it at once; a thread that waits for it gets a CodecProcessError."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """Ends it, and gives its pipes back; no thread may use it any more."""
+        self.kill()
         self._child.wait()
+        for pipe in (self._jobs, self._answers):
+            with contextlib.suppress(BrokenPipeError):  # what it did not take in
+                pipe.close()
 
 
 def _send(pipe: IO[bytes], message: object) -> None:
@@ -133,14 +139,13 @@ def _wrapped(value: object) -> object:
 
 def serve() -> None:
     """The child: works until there is nothing more to read."""
-    work_in, answers_out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor's is for the service; this ends after its last answer
+    warnings.simplefilter("ignore")  # a picture's oddities are not for the log
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a codec prints is no answer
-    while True:
-        try:
-            work, arguments = _receive(work_in)
-        except EOFError:
-            return
-        _send(answers_out, _tried(work, arguments))
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            _send(answers, _tried(*_receive(jobs)))
 
 
 def _tried(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple[Exception | None, object]:
@@ -149,7 +154,3 @@ def _tried(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple[
     except Exception as error:  # whatever it is concerns the asker
         error.add_note("".join(traceback.format_exception(error)))
         return error, None
-
-
-if __name__ == "__main__":
-    serve()

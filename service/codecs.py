@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from service.problems import Problem
+from service.problem import Problem
 
 Format = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels; what the encoders take at most."""
-LARGE_PIXELS = 500_000
-"""Larger pictures are for `service.codec_process`: here they would hold Python's lock, and so the loop."""
+LIGHT_BYTES, LIGHT_PIXELS = 256 * 1024, 500_000
+"""Of pictures that may be decoded and encoded in the service's own process, whose lock they hold."""
 _ENCODING: dict[str, tuple[dict[str, Any], ...]] = {
     "png": ({"compress_level": 1},),
     "jpeg": ({"quality": 90},),
@@ -38,13 +38,18 @@ _TURNS = {
 """What undoes each EXIF orientation."""
 
 
-def pixels_of(body: bytes) -> int:
-    """How many pixels the header promises; 0 where there is none, of which `decode` says more."""
+def is_light(body: bytes) -> bool:
+    """Whether decoding takes a thread little, however the picture was made: few bytes, few pixels, one pass.
+
+    A progressive JPEG may go over its pixels thousands of times.
+    """
+    if len(body) > LIGHT_BYTES:
+        return False
     try:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
-            return image.width * image.height
-    except Exception:  # Pillow raises many kinds for a damaged header
-        return 0
+            return image.width * image.height <= LIGHT_PIXELS and "progressive" not in image.info
+    except Exception:  # Pillow raises many kinds for a damaged header, of which `decode` says more
+        return True
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import tracing
-from service.problems import Problem, explained
+from service.problem import Problem
+from service.problems import explained
 
 
 class FastPath:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from service.card import SizeRule
-from service.problems import Problem
+from service.problem import Problem
 
 Size = int | Literal["native"]
 

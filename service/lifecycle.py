@@ -9,3 +9,5 @@ class Lifecycle:
 
     draining: bool = False
     """SIGTERM has come: what was accepted is finished, nothing more is."""
+    hung: bool = False
+    """A run has not ended though nobody waits for it: its thread will not end either."""

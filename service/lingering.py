@@ -17,13 +17,31 @@ class LingeringProtocol(CorkedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection begins."""
-        self.lingers = False
+        self.lingers, self.unread = False, 0
         super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self)))
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrive."""
         if not self.lingers:
             super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        """A request has arrived whole, be it after its answer, which uvicorn does not note."""
+        super().on_message_complete()
+        self.cycle.more_body = False
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing has come since an answer; a client that has read nothing of it since either holds memory."""
+        unread = self.transport.get_write_buffer_size()
+        if unread and unread == self.unread:
+            self.transport.abort()
+        elif unread:
+            self.unread = unread
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
 
     @property
     def body_is_due(self) -> bool:
@@ -39,13 +57,16 @@ class LingeringTransport:
 
     def close(self) -> None:
         """As a transport's; the second time, or when the client takes too long, at once."""
-        if self._protocol.lingers or self._transport.is_closing() or not self._protocol.body_is_due:
-            self._transport.close()
+        loop, transport, protocol = asyncio.get_running_loop(), self._transport, self._protocol
+        if protocol.lingers or transport.is_closing() or not protocol.body_is_due:
+            transport.close()
+            if transport.get_write_buffer_size():
+                loop.call_later(protocol.timeout_keep_alive, transport.abort)
             return
-        self._protocol.lingers = True
-        self._transport.write_eof()
-        self._transport.resume_reading()
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+        protocol.lingers = True
+        transport.write_eof()
+        transport.resume_reading()
+        loop.call_later(LINGER_SECONDS, transport.abort)
 
     def is_closing(self) -> bool:
         """As a transport's."""

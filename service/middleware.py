@@ -17,7 +17,8 @@ from service.lifecycle import Lifecycle
 from service.logs import RequestIds, log_access, request_ids
 from service.metrics import Metrics, Outcome
 from service.parameters import header
-from service.problems import Problem, cut_off, unexpected
+from service.problem import Problem
+from service.problems import cut_off, unexpected
 from service.trace_context import trace_id_of
 from service.tracing import span_ids
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from service.problems import Problem
+from service.problem import Problem
 
 K = TypeVar("K", bound=str)
 

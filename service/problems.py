@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problem documents: what was expected, what came, what to do."""
 
-import functools
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -10,25 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from service.problem import Problem
+
 log = logging.getLogger("service")
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class Problem(Exception):
-    """An answer other than the one asked for."""
-
-    def __init__(
-        self, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **extra: object
-    ) -> None:
-        """`kind` names the error for programs and stays the same; `detail` tells a person what to do."""
-        super().__init__(detail)
-        self.status, self.kind, self.detail, self.headers, self.extra = status, kind, detail, headers, extra
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For its way from a codec process."""
-        options: dict[str, Any] = {"headers": self.headers, **self.extra}
-        return functools.partial(Problem, **options), (self.status, self.kind, self.detail)
 
 
 def problem_response(problem: Problem, request_id: str) -> JSONResponse:

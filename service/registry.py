@@ -9,7 +9,7 @@ from service.card import CARD_FILE, Artefact, CardError, ModelCard, Task, read_c
 from service.cpu_session import PROVIDER as CPU
 from service.inputs import probe_rows
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problem import Problem
 from service.session import Devices
 from service.settings import Settings
 

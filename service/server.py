@@ -75,7 +75,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         app.state.lifecycle.draining = True
-        public.handle_exit(number, frame)  # a second Ctrl-C ends without waiting
+        public.handle_exit(number, frame)  # a second Ctrl-C waits for no client
 
     async def serve() -> None:
         async with asyncio.TaskGroup() as servers:

@@ -1,10 +1,8 @@
 """What the routes share, owned by the application."""
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,11 +12,11 @@ from fastapi import Request
 from numpy.typing import NDArray
 
 from service.batcher import DeadlineError, InferenceError, QueueFullError
-from service.codec_process import CodecProcessError, CodecProcesses
-from service.codecs import LARGE_PIXELS
+from service.codec_process import CodecProcessError
+from service.codec_threads import CodecThreads
 from service.metrics import Metrics
 from service.parameters import Deadline
-from service.problems import Problem
+from service.problem import Problem
 from service.registry import Model, Registry
 from service.settings import Settings
 
@@ -29,35 +27,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class State:
-    """Settings, metrics, models, and the threads that decode and encode with their processes."""
+    """Settings, metrics, models, and the threads that decode and encode."""
 
     settings: Settings
     metrics: Metrics
     registry: Registry
-    codec_threads: ThreadPoolExecutor
-    codec_processes: CodecProcesses
+    codecs: CodecThreads
 
     async def in_codec_thread(self, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
-        """Runs blocking codec work off the event loop, with the request's context variables: its ids and its span.
+        """Runs blocking codec work off the event loop.
 
         Raises Problem 504 when time is up; work that still waits for a thread is then never done.
         """
-        run = contextvars.copy_context().run
         try:
             async with asyncio.timeout(deadline.left):
-                return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
+                return await self.codecs.run(work, *arguments)
         except TimeoutError:
             raise _late(deadline) from None
 
-    def codec(self, pixels: int, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
-        """Codec work on a picture of so many pixels: here, or in this codec thread's process when it is large.
+    def codec(self, light: bool, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
+        """In a codec thread: what `work` returns or raises, here when it is light, else in the thread's process.
 
         Raises Problem 500 when the process does not survive it, or 504.
         """
-        if pixels <= LARGE_PIXELS:
+        if light:
             return work(*arguments)
         try:
-            return self.codec_processes.run(deadline.left, work, *arguments)
+            return self.codecs.apart(deadline.left, work, *arguments)
         except CodecProcessError as error:
             if not deadline.left:
                 raise _late(deadline) from error

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from service.problems import Problem
+from service.problem import Problem
 from service.state import State, state_of
 
 router = APIRouter(tags=["status"])

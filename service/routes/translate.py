@@ -18,7 +18,7 @@ from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size
 from service.parameters import Deadline, Query
 from service.pictures import Prepared, Wanted, prepare
-from service.problems import Problem
+from service.problem import Problem
 from service.stages import note_codec
 from service.state import state_of
 
@@ -75,13 +75,14 @@ async def translate(
 
     def decode(chunks: Iterable[bytes]) -> Prepared:
         start, body = time.perf_counter(), b"".join(chunks)
-        prepared = shared.codec(codecs.pixels_of(body), deadline, prepare, body, want)
+        prepared = shared.codec(codecs.is_light(body), deadline, prepare, body, want)
         note_codec(shared.metrics, "decode", prepared.source, start)
         return prepared
 
     def encode(pixels: NDArray[np.uint8], size: tuple[int, int], kind: codecs.Format) -> bytes:
         start = time.perf_counter()
-        answer = shared.codec(size[0] * size[1], deadline, codecs.from_model, pixels, size, kind)
+        light = size[0] * size[1] <= codecs.LIGHT_PIXELS
+        answer = shared.codec(light, deadline, codecs.from_model, pixels, size, kind)
         note_codec(shared.metrics, "encode", kind, start)
         return answer
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service import codecs
-from service.problems import Problem
+from service.problem import Problem
 
 Encoded = Callable[..., bytes]
 Noise = Callable[..., Image.Image]
@@ -303,3 +303,15 @@ def test_tile_keeps_each_digit_upright() -> None:
 
 def test_tile_with_more_columns_than_digits_has_them_all_in_one_row() -> None:
     assert codecs.tile(np.zeros((2, 28, 28), np.uint8), 5).shape == (28, 140)
+
+
+def test_what_may_take_long_is_not_light(encoded: Encoded, noise: Noise) -> None:
+    small = noise(64, 64)
+    assert all(codecs.is_light(encoded(small, kind)) for kind in ("JPEG", "PNG", "WEBP"))
+    progressive = io.BytesIO()
+    small.save(progressive, "JPEG", progressive=True)
+    assert not codecs.is_light(progressive.getvalue())
+    assert not codecs.is_light(encoded(Image.new("RGB", (1000, 501)), "PNG"))
+    assert codecs.is_light(encoded(Image.new("RGB", (1000, 500)), "PNG"))
+    assert not codecs.is_light(encoded(small, "PNG") + bytes(codecs.LIGHT_BYTES))
+    assert codecs.is_light(b"no picture")

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
 from service.fast_path import FastPath
-from service.problems import Problem
+from service.problem import Problem
 
 pytestmark = pytest.mark.anyio
 

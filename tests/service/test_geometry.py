@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from service.card import SizeRule
 from service.geometry import MINIMUM_SIDE, SNAP, Size, model_size
-from service.problems import Problem
+from service.problem import Problem
 
 RULE = SizeRule(multiple=4, minimum=16)
 PLENTY = 10**9

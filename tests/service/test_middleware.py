@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics, Outcome
 from service.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
-from service.problems import Problem
+from service.problem import Problem
 
 pytestmark = pytest.mark.anyio
 

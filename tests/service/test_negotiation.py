@@ -1,7 +1,7 @@
 import pytest
 
 from service.negotiation import choose_format
-from service.problems import Problem
+from service.problem import Problem
 
 OFFERS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 

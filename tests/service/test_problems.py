@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from service.problems import MEDIA_TYPE, Problem, problem_response, unexpected
+from service.problem import Problem
+from service.problems import MEDIA_TYPE, problem_response, unexpected
 
 
 def test_a_problem_becomes_an_rfc_9457_document() -> None:

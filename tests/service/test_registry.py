@@ -6,7 +6,7 @@ import pytest
 from service import cuda
 from service.card import HALF_FILE, CardError
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problem import Problem
 from service.registry import Registry
 from service.settings import Settings
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from service import codecs
+from service import codec_process, codecs
 from service.batcher import Batcher, DeadlineError, InferenceError
 from service.metrics import Metrics
 from service.routes import translate
@@ -112,6 +112,7 @@ async def test_a_codec_that_crashes_or_never_ends_takes_one_request_with_it(
     noise: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(codec_process, "LEAST_SECONDS", 0.1)
     client, headers = await serve(make_app(threads=1)), {"Content-Type": "image/png", "X-Request-Timeout": "10"}
     body = encoded(noise(1000, 600), "PNG")
     for work, status, kind in ((crash, 500, "codec-failed"), (last, 504, "deadline-exceeded")):
