@@ -72,11 +72,11 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:  # while its body was read
             pass
-        except Exception:  # whatever a route did not foresee is told and logged here, once
+        except Exception as error:  # whatever a route did not foresee is told and logged here, once
+            outcome = "failed"
             if status:  # the answer had begun: it can only be cut
-                outcome = "failed"
                 raise
-            await unexpected(ids.request_id)(scope, receive, send_with_id)
+            await unexpected(ids.request_id, error)(scope, receive, send_with_id)
         except asyncio.CancelledError:  # the drain took too long; the server waits for nothing more
             outcome = "failed"
             if not status:  # else the answer had begun: the server closes it

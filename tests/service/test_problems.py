@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 
@@ -29,10 +30,21 @@ def test_an_unexpected_error_goes_to_the_log_and_only_its_id_to_the_client(caplo
     with caplog.at_level(logging.ERROR, "service"):
         try:
             raise RuntimeError("secret")
-        except RuntimeError:
-            response = unexpected("abc")
+        except RuntimeError as error:
+            response = unexpected("abc", error)
     assert response.status_code == 500
     assert b"secret" not in response.body
     assert b"abc" in response.body
     assert "secret" in caplog.text
     assert "abc" in caplog.text
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_bug(reason: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "service"):
+        response = unexpected("abc", OSError(reason, "secret"))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert b"secret" not in response.body
+    assert "abc" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert unexpected("abc", OSError(errno.EIO, "secret")).status_code == 500

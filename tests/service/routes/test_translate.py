@@ -1,5 +1,6 @@
 import asyncio
 import io
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -515,3 +516,30 @@ async def test_a_failing_model_is_a_500_that_tells_nothing_of_its_insides(
     answer = await post(client, INVERT, encoded(noise(64, 64), "PNG"))
     problem_of(answer, 500, "inference-failed")
     assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files lie on a device that has no room, as the system says of it."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full: this needs Linux")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **kwargs: full.open("w+b", buffering=0))
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_an_upload_for_which_there_is_no_room_is_a_503(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
+    answer = await client.post(INVERT, files={"file": bytes(2 * 2**20)})
+    assert "no room" in problem_of(answer, 503, "no-room")["detail"]
+    assert (answer.headers["retry-after"], answer.headers["connection"]) == ("1", "close")
+    metrics = (await client.get("/metrics")).text
+    assert 'gan_requests_total{outcome="failed",route="/translate/{direction}"} 1.0' in metrics
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+async def test_an_answer_for_which_there_is_no_room_is_a_503(
+    send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
+) -> None:
+    picture = noise(1000, 1 + codecs.LARGE_PIXELS // 1000)
+    problem_of(await send(f"{INVERT}?format={format}", encoded(picture, "PNG")), 503, "no-room")
