@@ -4,15 +4,18 @@
 
 Needs Docker with compose and nothing else but Python. What can be set, as environment variables:
 PYTHON_IMAGE, PROMETHEUS_IMAGE, GRAFANA_IMAGE   in place of the defaults; GRAFANA_IMAGE= leaves Grafana out
-DOCKER_BUILD_FLAGS                              more flags for `docker build`, e.g. --secret id=pip,src=pip.conf
+DOCKER_BUILD_FLAGS                              more flags for `docker build`, e.g. --secret id=pip,src=pip.conf;
+                                                Compose, which has none, is given --secret and --network of them
 """
 
+import argparse
 import json
 import os
 import shlex
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -126,15 +129,53 @@ def build_target(target: str, tag: str) -> str:
     log = docker(
         "build", "--progress=plain", *build_flags(), "-f", "docker/Dockerfile", "--target", target, "-t", tag, "."
     )
-    megabytes = int(inspect(tag, "{{.Size}}")) / 1e6
-    say(f"{tag}: {megabytes:,.0f} MB, built in {time.monotonic() - start:.1f} s")
+    say(f"{tag}: {megabytes(tag):,.0f} MB, built in {time.monotonic() - start:.1f} s")
     return log.stderr
+
+
+def megabytes(tag: str) -> float:
+    """Size of an image, uncompressed."""
+    return int(inspect(tag, "{{.Size}}")) / 1e6
+
+
+def compose_flags(folder: Path) -> list[str]:
+    """The build flags that Compose reads from a file alone: what names the root's file and one in `folder`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--network")
+    parser.add_argument("--secret", action="append", default=[])
+    flags, _ = parser.parse_known_args(build_flags())
+    secrets = [dict(part.split("=", 1) for part in secret.split(",")) for secret in flags.secret]
+    if not (flags.network or secrets):
+        return []
+    added = {"secrets": [secret["id"] for secret in secrets]} | ({"network": flags.network} if flags.network else {})
+    more = {
+        "services": {"gan": {"build": added}},
+        "secrets": {secret["id"]: {"file": str(Path(secret["src"]).resolve())} for secret in secrets},
+    }
+    file = folder / "flags.yaml"
+    file.write_text(json.dumps(more))
+    return ["-f", "compose.yaml", "-f", str(file)]
+
+
+def build_with_compose() -> None:
+    """What `docker compose up --build` builds, and what it would for a GPU."""
+    docker("rmi", "--force", CPU, status=None)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        docker("compose", *compose_flags(Path(folder)), "build", "gan")
+    say(f"docker compose build gan: {CPU}, {megabytes(CPU):,.0f} MB, in {time.monotonic() - start:.1f} s")
+    config = docker("compose", "-f", "docker/compose.yaml", "-f", "docker/compose.gpu.yaml", "config", "--format=json")
+    gan = json.loads(config.stdout)["services"]["gan"]
+    (device,) = gan["deploy"]["resources"]["reservations"]["devices"]
+    found = (gan["image"], gan["build"]["target"], gan["environment"]["GAN_DEVICE"], device["driver"])
+    check(found == (GPU, "gpu", "cuda", "nvidia"), f"the GPU's command to ask for the gpu image and a GPU, got {found}")
+    say(f"docker compose with compose.gpu.yaml: {GPU} and one GPU")
 
 
 def build() -> None:
     """Both serving images, and again after a change of the source."""
     print("build")
-    build_target("cpu", CPU)
+    build_with_compose()
     build_target("gpu", GPU)
     changed = ROOT / "service" / "__init__.py"
     before = changed.read_bytes()
@@ -201,10 +242,12 @@ def up() -> str:
     print("docker compose up")
     services = ["gan", "prometheus"] + (["grafana"] if WITH_GRAFANA else [])
     start = time.monotonic()
-    compose("up", "--detach", "--no-build", "--wait", *services)
+    compose("up", "--detach", "--no-build", "--wait", *services, GAN_THREADS="2")
     say(f"{', '.join(services)} healthy after {time.monotonic() - start:.1f} s")
     gan = compose("ps", "--quiet", "gan")
     check(inspect(gan, "{{.Config.Image}}") == CPU, f"compose to run {CPU}")
+    variables = json.loads(inspect(gan, "{{json .Config.Env}}"))
+    check("GAN_THREADS=2" in variables, f"a setting of the environment to reach the service, got {variables}")
     return gan
 
 
