@@ -11,7 +11,9 @@ DOCKER_BUILD_FLAGS                              more flags for `docker build`, e
 import argparse
 import json
 import os
+import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -211,14 +213,19 @@ def images() -> None:
         say(f"{tag} --device=cuda: status 2, {refused.stderr.strip().splitlines()[-1]}")
 
 
+def started(name: str, tag: str, *flags: str) -> None:
+    """Starts a container as hardened as Compose's, without a network, and waits until it is healthy."""
+    docker("rm", "--force", name, status=None)
+    hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+    docker("run", "--detach", "--name", name, "--network=none", *hardened, *flags, tag)
+    until(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy", 90, f"{tag} healthy")
+
+
 def loud_fallback() -> None:
     """The gpu image without a GPU and device=auto: it serves, and says on what."""
     print("gpu image without a GPU, device=auto")
     name = f"{PROJECT}-auto"
-    docker("rm", "--force", name, status=None)
-    hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    docker("run", "--detach", "--name", name, "--network=none", *hardened, GPU)
-    until(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy", 90, "the gpu image healthy")
+    started(name, GPU)
     logs = docker("logs", name)
     warning = next((line for line in (logs.stdout + logs.stderr).splitlines() if "device=auto" in line), "")
     check("runs on the CPU" in warning, "a warning that the models run on the CPU")
@@ -227,6 +234,21 @@ def loud_fallback() -> None:
     docker("stop", name)
     check(inspect(name, "{{.State.ExitCode}}") == "0", "exit status 0 after docker stop")
     docker("rm", name)
+
+
+def other_models() -> None:
+    """A folder of models that is mounted over the image's is what is served."""
+    name = f"{PROJECT}-models"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(ROOT / "models" / "mnist", Path(folder) / "mnist")
+        started(name, CPU, f"--volume={folder}:/app/models:ro")
+        log = docker("logs", name)
+        docker("rm", "--force", name)
+    served = re.findall(r"serving (\S+) on", log.stdout + log.stderr)
+    there = [f"mnist/{version.name}" for version in sorted((ROOT / "models" / "mnist").iterdir())]
+    check(served == there, f"{there} to be served from the mounted folder, got {served}")
+    say(f"a folder mounted over /app/models: {', '.join(served)} and nothing else")
 
 
 def metrics_of(container: str) -> dict[str, float]:
@@ -382,6 +404,7 @@ def out_of_memory(gan: str) -> None:
 def run() -> None:
     """Everything that needs running containers; leaves none behind."""
     images()
+    other_models()
     loud_fallback()
     try:
         gan = up()
