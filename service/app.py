@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from service import problems, tracing
+from service.codec_process import CodecProcesses
 from service.cores import usable_cores
 from service.fast_path import FastPath
 from service.lifecycle import Lifecycle
@@ -40,16 +41,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         elif model.fallback_reason:
             log.warning("%s runs in fp32, because of its half-precision file: %s", model.id, model.fallback_reason)
     threads = ThreadPoolExecutor(settings.threads or usable_cores(), thread_name_prefix="codec")
+    processes = CodecProcesses()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await registry.stop()
         threads.shutdown()
+        processes.close()
 
     app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
     lifecycle = Lifecycle()
-    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads), lifecycle
+    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, threads, processes), lifecycle
     problems.install(app)
     for routes in (page, mnist, translate, models):
         app.include_router(routes.router)

@@ -224,7 +224,9 @@ class Batcher:
             if inline and len(rows) <= self._inline_rows:
                 answers = self._run(slot, rows, alone)
             else:
-                answers = await asyncio.get_running_loop().run_in_executor(slot.thread, self._run, slot, rows, alone)
+                with self._health.running(batch):
+                    loop = asyncio.get_running_loop()
+                    answers = await loop.run_in_executor(slot.thread, self._run, slot, rows, alone)
             if len(answers) != len(rows):
                 raise ValueError(f"{len(answers)} results of {len(rows)} rows")
         except Exception as error:  # whatever the runtime raises concerns these requests only

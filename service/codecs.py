@@ -1,10 +1,8 @@
-"""Pictures to pixels and back; every function is blocking and runs in the codec threads."""
+"""Pictures to pixels and back; every function is blocking."""
 
-import errno
 import functools
 import io
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,13 +18,14 @@ MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "web
 LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 """Pixels; what the encoders take at most."""
 LARGE_PIXELS = 500_000
-"""Larger pictures are encoded into a file: into memory, Pillow's JPEG encoder would hold the GIL, and so the loop."""
+"""Larger pictures are for `service.codec_process`: here they would hold Python's lock, and so the loop."""
 _ENCODING: dict[str, tuple[dict[str, Any], ...]] = {
     "png": ({"compress_level": 1},),
     "jpeg": ({"quality": 90},),
     "webp": ({"quality": 90, "method": 0}, {"quality": 90, "method": 4}),
 }
 """Options of each encoder, and those to try next: WebP's fastest method gives up on large detailed pictures."""
+_FORMATS = ("JPEG", "PNG", "WEBP")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,6 +36,15 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each EXIF orientation."""
+
+
+def pixels_of(body: bytes) -> int:
+    """How many pixels the header promises; 0 where there is none, of which `decode` says more."""
+    try:
+        with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # Pillow raises many kinds for a damaged header
+        return 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ def decode(body: bytes, max_pixels: int) -> Picture:
     Raises Problem: 415 for another format, 422 for a broken or animated picture, 413 above `max_pixels`.
     """
     try:
-        with Image.open(io.BytesIO(body), formats=["JPEG", "PNG", "WEBP"]) as image:
+        with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise Problem(
                     413,
@@ -108,17 +116,13 @@ def encode(image: Image.Image, kind: Format) -> bytes:
 
     Raises Problem 422 when the encoder gives up.
     """
-    large = image.width * image.height > LARGE_PIXELS
     for options in _ENCODING[kind]:
-        with tempfile.TemporaryFile() if large else io.BytesIO() as buffer:
-            try:
-                image.save(buffer, format=kind, **options)
-            except (OSError, ValueError) as error:
-                if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # our fault, not the picture's
-                    raise
-                continue
-            buffer.seek(0)
-            return buffer.read()
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, format=kind, **options)
+        except (OSError, ValueError):
+            continue
+        return buffer.getvalue()
     raise Problem(422, "not-encodable", f"{kind} cannot hold this picture: ask for another format, such as format=png")
 
 
@@ -172,6 +176,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")

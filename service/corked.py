@@ -9,6 +9,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+SMALL_BYTES = 65_536
+"""What is held back; larger parts leave at once, since to join them would take longer than it saves."""
+
 
 class CorkedProtocol(HttpToolsProtocol):
     """Uvicorn's, over a corked transport."""
@@ -26,6 +29,11 @@ class CorkedTransport:
 
     def write(self, data: bytes) -> None:
         """As a transport's."""
+        if len(data) > SMALL_BYTES:
+            self._flush()
+            if not self._transport.is_closing():
+                self._transport.write(data)
+            return
         if not self._held:
             asyncio.get_running_loop().call_soon(self._flush)
         self._held.append(data)

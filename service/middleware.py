@@ -72,11 +72,11 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:  # while its body was read
             pass
-        except Exception as error:  # whatever a route did not foresee is told and logged here, once
-            outcome = "failed"
+        except Exception:  # whatever a route did not foresee is told and logged here, once
             if status:  # the answer had begun: it can only be cut
+                outcome = "failed"
                 raise
-            await unexpected(ids.request_id, error)(scope, receive, send_with_id)
+            await unexpected(ids.request_id)(scope, receive, send_with_id)
         except asyncio.CancelledError:  # the drain took too long; the server waits for nothing more
             outcome = "failed"
             if not status:  # else the answer had begun: the server closes it
@@ -133,10 +133,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, asked = 0, False
 
         async def bounded() -> Message:
-            nonlocal received
+            nonlocal received, asked
+            asked = True
             if not received:
                 announced = header(scope, b"content-length") or ""
                 self._check(0, int(announced) if announced.isdigit() else 0)
@@ -147,8 +148,15 @@ class BodyLimit:
             self._held_bytes += more
             return message
 
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and not asked:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        # a client that waits for leave to send its body may send it or not once it is refused: no request can follow
+        waits = header(scope, b"expect") is not None
         try:
-            await self._app(scope, bounded, send)
+            await self._app(scope, bounded, closing if waits else send)
         finally:
             self._held_bytes -= received
 

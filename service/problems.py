@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem documents: what was expected, what came, what to do."""
 
-import errno
+import functools
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +24,11 @@ class Problem(Exception):
         """`kind` names the error for programs and stays the same; `detail` tells a person what to do."""
         super().__init__(detail)
         self.status, self.kind, self.detail, self.headers, self.extra = status, kind, detail, headers, extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For its way from a codec process."""
+        options: dict[str, Any] = {"headers": self.headers, **self.extra}
+        return functools.partial(Problem, **options), (self.status, self.kind, self.detail)
 
 
 def problem_response(problem: Problem, request_id: str) -> JSONResponse:
@@ -70,13 +75,8 @@ def cut_off(request_id: str) -> JSONResponse:
     return problem_response(Problem(503, "draining", detail, headers=headers), request_id)
 
 
-def unexpected(request_id: str, error: Exception) -> JSONResponse:
-    """The answer to a bug: it goes to the log, the client gets the id to quote. A full disk is none."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        log.error("request %s failed: no room for temporary files: %s", request_id, error)
-        detail = "the service has no room for this picture now: try again in 1 s, or send a smaller one"
-        headers = {"Retry-After": "1", "Connection": "close"}  # the rest of the body is not read
-        return problem_response(Problem(503, "no-room", detail, headers=headers), request_id)
+def unexpected(request_id: str) -> JSONResponse:
+    """The answer to a bug: it goes to the log, the client gets the id to quote."""
     log.exception("request %s failed", request_id)
     problem = Problem(500, "internal-error", "an unexpected error; the server's log has it under this request id")
     return problem_response(problem, request_id)

@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from service.corked import CorkedProtocol
+from service.lingering import LingeringProtocol
 from service.management import create_management_app
 from service.settings import Settings
 
@@ -68,7 +68,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
     }
     config = uvicorn.Config(
-        app, http=CorkedProtocol, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common
+        app, http=LingeringProtocol, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common
     )
     public = _Server(config)
     watcher = _Server(uvicorn.Config(create_management_app(app), lifespan="off", timeout_graceful_shutdown=1, **common))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,23 +14,28 @@ from fastapi import Request
 from numpy.typing import NDArray
 
 from service.batcher import DeadlineError, InferenceError, QueueFullError
+from service.codec_process import CodecProcessError, CodecProcesses
+from service.codecs import LARGE_PIXELS
 from service.metrics import Metrics
 from service.parameters import Deadline
 from service.problems import Problem
 from service.registry import Model, Registry
 from service.settings import Settings
 
+log = logging.getLogger("service")
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class State:
-    """Settings, metrics, models and the threads that decode and encode."""
+    """Settings, metrics, models, and the threads that decode and encode with their processes."""
 
     settings: Settings
     metrics: Metrics
     registry: Registry
     codec_threads: ThreadPoolExecutor
+    codec_processes: CodecProcesses
 
     async def in_codec_thread(self, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
         """Runs blocking codec work off the event loop, with the request's context variables: its ids and its span.
@@ -42,6 +48,22 @@ class State:
                 return await asyncio.get_running_loop().run_in_executor(self.codec_threads, run, work, *arguments)
         except TimeoutError:
             raise _late(deadline) from None
+
+    def codec(self, pixels: int, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
+        """Codec work on a picture of so many pixels: here, or in this codec thread's process when it is large.
+
+        Raises Problem 500 when the process does not survive it, or 504.
+        """
+        if pixels <= LARGE_PIXELS:
+            return work(*arguments)
+        try:
+            return self.codec_processes.run(deadline.left, work, *arguments)
+        except CodecProcessError as error:
+            if not deadline.left:
+                raise _late(deadline) from error
+            log.error("a codec process %s", error)
+            reason = "the process that worked on the picture ended: other requests are not concerned"
+            raise Problem(500, "codec-failed", reason) from error
 
     @contextmanager
     def place(self, model: Model, deadline: Deadline) -> Iterator[None]:

@@ -19,14 +19,14 @@ LOST_AFTER_SECONDS = 60.0
 async def alive(request: Request) -> dict[str, str]:
     """200 once models are loaded and each has answered a first input, which comes before the port opens.
 
-    503 when a model has failed again and again for a minute: only a new process will help.
+    503 when a model has failed again and again, or a run of it has hung, for a minute: only a new process will help.
     """
     return _unless_failing(state_of(request), for_seconds=LOST_AFTER_SECONDS)
 
 
 @router.get("/healthz/ready")
 async def ready(request: Request) -> dict[str, str]:
-    """200 when requests should come here; 503 while a model fails again and again, and from SIGTERM on."""
+    """200 when requests should come here; 503 while a model fails or hangs, and from SIGTERM on."""
     if request.app.state.lifecycle.draining:
         raise Problem(503, "draining", "the service is stopping: what was accepted is finished, nothing more is taken")
     return _unless_failing(state_of(request), for_seconds=0)
@@ -39,7 +39,7 @@ def _unless_failing(state: State, for_seconds: float) -> dict[str, str]:
         if model.batcher.failing_seconds is not None and model.batcher.failing_seconds >= for_seconds
     ]
     if failing:
-        raise Problem(503, "model-failing", f"{', '.join(failing)} fails again and again: the log says why")
+        raise Problem(503, "model-failing", f"{', '.join(failing)} fails again and again or hangs: the log says why")
     return {"status": "ok"}
 
 

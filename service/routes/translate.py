@@ -1,25 +1,31 @@
 """POST /translate/{direction}: a picture of one domain into the other."""
 
 import asyncio
+import sys
 import time
+from collections.abc import Iterable
+from contextlib import aclosing
 from typing import Annotated, Literal, cast
 
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import codecs
 from service.card import SizeRule
-from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size, model_size
-from service.negotiation import choose_format
+from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size
 from service.parameters import Deadline, Query
+from service.pictures import Prepared, Wanted, prepare
 from service.problems import Problem
 from service.stages import note_codec
 from service.state import state_of
 
 router = APIRouter(tags=["translate"])
+
+CHUNK_BYTES = 2**18
+"""Of an uploaded file, read at once."""
 
 _BODY = {
     "required": True,
@@ -58,33 +64,36 @@ async def translate(
     settings = shared.settings
     deadline, query = Deadline.of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model = shared.registry.find("translate", direction, query.model)
-    wanted, accept = _parse_size(query.size), request.headers.get("accept")
+    want = Wanted(
+        query.format,
+        request.headers.get("accept"),
+        _parse_size(query.size),
+        cast(SizeRule, model.card.size),
+        settings.image_pixels,
+        settings.model_pixels,
+    )
 
-    def prepare(body: bytes) -> tuple[NDArray[np.uint8], tuple[int, int], codecs.Format]:
-        """Input rows, the answer's size and format: one job, so that no full-size picture outlives its thread."""
-        start = time.perf_counter()
-        picture = codecs.decode(body, settings.image_pixels)
-        kind = choose_format(query.format, accept, codecs.MEDIA_TYPES, picture.format)
-        codecs.check_side(picture.image.size, kind)
-        inner = model_size(*picture.image.size, wanted, cast(SizeRule, model.card.size), settings.model_pixels)
-        rows = codecs.to_model(picture.image, inner)
-        note_codec(shared.metrics, "decode", picture.format, start)
-        return rows, picture.image.size, kind
+    def decode(chunks: Iterable[bytes]) -> Prepared:
+        start, body = time.perf_counter(), b"".join(chunks)
+        prepared = shared.codec(codecs.pixels_of(body), deadline, prepare, body, want)
+        note_codec(shared.metrics, "decode", prepared.source, start)
+        return prepared
 
-    def finish(pixels: NDArray[np.uint8], size: tuple[int, int], kind: codecs.Format) -> bytes:
+    def encode(pixels: NDArray[np.uint8], size: tuple[int, int], kind: codecs.Format) -> bytes:
         start = time.perf_counter()
-        answer = codecs.from_model(pixels, size, kind)
+        answer = shared.codec(size[0] * size[1], deadline, codecs.from_model, pixels, size, kind)
         note_codec(shared.metrics, "encode", kind, start)
         return answer
 
     with shared.place(model, deadline):  # there is none: say so before the body is read
         pass
-    body = await _read_in_time(request, deadline)
+    chunks = await _read_in_time(request, deadline)
     with shared.place(model, deadline):
-        rows, original, kind = await shared.in_codec_thread(deadline, prepare, body)
-    translated = await shared.infer(model, rows, deadline, admitted=True)
-    answer = await shared.in_codec_thread(deadline, finish, translated[0], original, kind)
-    return Response(answer, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
+        prepared = await shared.in_codec_thread(deadline, decode, chunks)
+    del chunks  # the upload has served
+    translated = await shared.infer(model, prepared.rows, deadline, admitted=True)
+    answer = await shared.in_codec_thread(deadline, encode, translated[0], prepared.size, prepared.format)
+    return Response(answer, media_type=codecs.MEDIA_TYPES[prepared.format], headers={"X-Model": model.id})
 
 
 def _parse_size(text: str) -> Size:
@@ -97,7 +106,7 @@ def _parse_size(text: str) -> Size:
     )
 
 
-async def _read_in_time(request: Request, deadline: Deadline) -> bytes:
+async def _read_in_time(request: Request, deadline: Deadline) -> Iterable[bytes]:
     try:
         async with asyncio.timeout(deadline.left):
             return await _read_picture(request)
@@ -110,30 +119,44 @@ async def _read_in_time(request: Request, deadline: Deadline) -> bytes:
         ) from None
 
 
-async def _read_picture(request: Request) -> bytes:
-    """The picture's bytes, from an image/* body or the multipart field `file`."""
+async def _read_picture(request: Request) -> Iterable[bytes]:
+    """The picture's bytes, from an image/* body or the multipart field `file`; in pieces, to be joined in a thread."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        try:
-            async with request.form(max_files=1, max_fields=8) as form:
-                file = form.get("file")
-                if not isinstance(file, UploadFile):
-                    raise Problem(
-                        422, "missing-file", "the form has no file field named 'file': send the picture there"
-                    )
-                body = await file.read()
-        except (HTTPException, ValueError) as error:  # the parser's complaint; a charset that is none
-            reason = getattr(error, "detail", error)
-            raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {reason}") from error
-    elif kind.startswith("image/"):
-        body = await request.body()
-    else:
+        return await _read_form(request)
+    if not kind.startswith("image/"):
         raise Problem(
             415,
             "unsupported-media-type",
             f"Content-Type {kind or '(none)'}: send the picture as image/jpeg, image/png or image/webp, "
             "or as multipart/form-data in the field 'file'",
         )
-    if not body:
-        raise Problem(422, "empty-body", "the body is empty: send a picture")
-    return body
+    chunks = [chunk async for chunk in request.stream()]
+    if not any(chunks):
+        raise _empty()
+    return chunks
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's, without files on a disk that may be full: the bodies' memory is bounded as it is."""
+
+    spool_max_size = sys.maxsize
+
+
+async def _read_form(request: Request) -> Iterable[bytes]:
+    try:
+        async with aclosing(request.stream()) as stream:
+            form = await _InMemory(request.headers, stream, max_files=1, max_fields=8).parse()
+    except (MultiPartException, ValueError) as error:  # the parser's complaint; a charset that is none
+        reason = getattr(error, "message", error)
+        raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {reason}") from error
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
+        raise Problem(422, "missing-file", "the form has no file field named 'file': send the picture there")
+    if not upload.size:
+        raise _empty()
+    return iter(lambda: upload.file.read(CHUNK_BYTES), b"")
+
+
+def _empty() -> Problem:
+    return Problem(422, "empty-body", "the body is empty: send a picture")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service import health
 from service.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
-from service.health import FAILURES_IN_A_ROW
+from service.health import FAILURES_IN_A_ROW, HANG_SECONDS
 from service.metrics import Metrics
 from service.pace import BATCHES
 from service.slots import Slot, Slots
@@ -759,3 +759,17 @@ async def test_a_broken_model_finds_itself_well_again_without_requests(
         pass
     await batcher.stop()
     assert batcher.failing_seconds is None
+
+
+async def test_a_run_that_hangs_is_noticed(model: Latched, slots: Slots, metrics: Metrics) -> None:
+    now = 0.0
+    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: now)
+    request = asyncio.create_task(batcher.submit(rows_of((1,)), PATIENCE_S))
+    await model.entered()
+    assert batcher.failing_seconds is None
+    now = HANG_SECONDS
+    assert batcher.failing_seconds == 0
+    model.let_through(1)
+    await request
+    assert batcher.failing_seconds is None
+    await batcher.stop()

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from service.corked import CorkedTransport
+from service.corked import SMALL_BYTES, CorkedTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -52,3 +52,14 @@ async def test_closing_writes_what_was_held_and_nothing_later() -> None:
 
 async def test_all_else_is_the_transports_own() -> None:
     assert CorkedTransport(Wire()).get_extra_info("peername") == ("127.0.0.1", 1)
+
+
+async def test_large_parts_leave_uncopied_behind_what_was_held() -> None:
+    wire = Wire()
+    corked = CorkedTransport(wire)
+    corked.write(b"head")
+    corked.write(bytes(SMALL_BYTES + 1))
+    assert [len(packet) for packet in wire.packets] == [4, SMALL_BYTES + 1]
+    corked.close()
+    corked.write(bytes(SMALL_BYTES + 1))
+    assert len(wire.packets) == 2

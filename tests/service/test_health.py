@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from service import health
-from service.health import FAILURES_IN_A_ROW, Health
+from service.health import FAILURES_IN_A_ROW, HANG_SECONDS, Health
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,22 @@ async def test_failures_in_a_row_mark_a_model_and_a_success_between_them_does_no
     model.fail(1)
     model.now = 3.0
     assert model.health.failing_seconds == 3.0
+    model.health.stop()
+
+
+async def test_a_run_that_does_not_end_marks_a_model_until_it_does(model: Model) -> None:
+    with model.health.running(object()):
+        model.now = HANG_SECONDS - 1
+        assert model.health.failing_seconds is None
+        with model.health.running(object()):
+            model.now = HANG_SECONDS + 3
+            assert model.health.failing_seconds == 3.0
+        model.fail(FAILURES_IN_A_ROW)
+        model.now += 2
+        assert model.health.failing_seconds == 5.0
+    assert model.health.failing_seconds == 2.0
+    model.health.note(True)
+    assert model.health.failing_seconds is None
     model.health.stop()
 
 

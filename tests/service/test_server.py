@@ -105,6 +105,33 @@ def test_all_that_is_said_is_json_when_it_is_asked_for(started: Callable[..., Pr
     assert [line["route"] for line in lines if line["logger"] == "service.access"] == ["/mnist/sample"]
 
 
+def exchange(process: Process, *parts: bytes) -> bytes:
+    """All that the service answers to a client that reads nothing before it has sent everything."""
+    host, port = process.public.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+        for part in parts:
+            connection.sendall(part)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_client_that_sends_all_of_a_refused_body_reads_why(started: Callable[..., Process]) -> None:
+    body = bytes(20 * 2**20)
+    head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(body)}"
+    answer = exchange(started(), f"{head}\r\n\r\n".encode(), body)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"send a smaller or more compressed picture" in answer
+
+
+def test_a_client_that_waits_to_send_its_body_is_refused_for_good(
+    started: Callable[..., Process],
+) -> None:
+    head = b"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n"
+    answer = exchange(started(), head + b"Expect: 100-continue\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"connection: close" in answer
+
+
 class SlowUpload:
     """A translation whose body comes in two halves, so that it is accepted and not finished in between."""
 

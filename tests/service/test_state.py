@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import threading
 import time
 import weakref
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from service import codecs
 from service.batcher import Batcher, DeadlineError, InferenceError
 from service.metrics import Metrics
+from service.routes import translate
 from service.slots import Slots
 
 pytestmark = pytest.mark.anyio
@@ -79,3 +81,42 @@ async def test_a_request_that_fails_is_freed_without_the_garbage_collector(secon
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
+
+
+async def test_a_large_picture_goes_through_a_process_and_back(
+    client: httpx.AsyncClient, encoded: Callable[..., bytes], noise: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("decode", "encode"):
+        monkeypatch.setattr(codecs, stage, None)  # none of it is called here
+    image, headers = noise(1000, 600), {"Content-Type": "image/png"}
+    answer = await client.post(f"{TARGET}?size=native", content=encoded(image, "PNG"), headers=headers)
+    assert answer.status_code == 200, answer.text
+    monkeypatch.undo()
+    assert (np.asarray(codecs.decode(answer.content, 10**6).image) == 255 - np.asarray(image)).all()
+    broken = await client.post(TARGET, content=encoded(image, "PNG")[:-2000], headers=headers)
+    assert (broken.status_code, broken.json()["type"]) == (422, "urn:gan:problem:broken-image")
+
+
+def crash(*_: object) -> None:
+    os.abort()
+
+
+def last(*_: object) -> None:
+    time.sleep(60)
+
+
+async def test_a_codec_that_crashes_or_never_ends_takes_one_request_with_it(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    encoded: Callable[..., bytes],
+    noise: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, headers = await serve(make_app(threads=1)), {"Content-Type": "image/png", "X-Request-Timeout": "10"}
+    body = encoded(noise(1000, 600), "PNG")
+    for work, status, kind in ((crash, 500, "codec-failed"), (last, 504, "deadline-exceeded")):
+        with monkeypatch.context() as patched:
+            patched.setattr(translate, "prepare", work)
+            answer = await client.post(TARGET, content=body, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (status, f"urn:gan:problem:{kind}")
+        assert (await client.post(TARGET, content=body, headers={"Content-Type": "image/png"})).status_code == 200

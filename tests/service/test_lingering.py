@@ -1,0 +1,70 @@
+"""Answers that come before the request's body: the client gets them, and has a while to stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from service import lingering
+from service.lingering import LingeringProtocol
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+MUCH = 2**24
+"""Bytes that no socket's buffers hold."""
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads nothing of a POST's body."""
+    await Response("no", 413, headers={"Connection": "close"})(scope, receive, send)
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    config, state = uvicorn.Config(refuse, log_config=None), ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    yield reader, writer
+    writer.transport.abort()
+    server.close()
+
+
+async def send_on(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"more")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_still_sent_is_taken_and_the_answer_arrives(connection: Connection) -> None:
+    reader, writer = connection
+    writer.write(HEAD % MUCH + bytes(MUCH))
+    await writer.drain()
+    writer.write_eof()
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_who_goes_on_for_too_long_is_cut_off(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.05)
+    reader, writer = connection
+    writer.write(HEAD % MUCH)
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")  # its side is closed
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_on(writer), 30)
+
+
+async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connection) -> None:
+    reader, writer = connection
+    writer.write(HEAD % 2 + b"ok")
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_on(writer), lingering.LINGER_SECONDS / 2)
