@@ -42,7 +42,7 @@ OUTCOMES: dict[Outcome, str] = {
     "cancelled": "its client hung up before it was answered",
     "deadline": "not done in time (408, 504)",
     "bad_input": "the client's mistake (any other 4xx)",
-    "failed": "the service's fault (any other 5xx, an answer that was cut, 503 for a full disk or when stopping)",
+    "failed": "the service's fault (any other 5xx, an answer that was cut, 503 when stopping)",
 }
 REASONS: dict[Reason, str] = {
     "out_of_memory": "the device's memory, or the machine's",
