@@ -4,15 +4,20 @@
 
 Needs Docker with compose and nothing else but Python. What can be set, as environment variables:
 PYTHON_IMAGE, PROMETHEUS_IMAGE, GRAFANA_IMAGE   in place of the defaults; GRAFANA_IMAGE= leaves Grafana out
-DOCKER_BUILD_FLAGS                              more flags for `docker build`, e.g. --secret id=pip,src=pip.conf
+DOCKER_BUILD_FLAGS                              more flags for `docker build`, e.g. --secret id=pip,src=pip.conf;
+                                                Compose, which has none, is given --secret and --network of them
 """
 
+import argparse
 import json
 import os
+import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -126,15 +131,53 @@ def build_target(target: str, tag: str) -> str:
     log = docker(
         "build", "--progress=plain", *build_flags(), "-f", "docker/Dockerfile", "--target", target, "-t", tag, "."
     )
-    megabytes = int(inspect(tag, "{{.Size}}")) / 1e6
-    say(f"{tag}: {megabytes:,.0f} MB, built in {time.monotonic() - start:.1f} s")
+    say(f"{tag}: {megabytes(tag):,.0f} MB, built in {time.monotonic() - start:.1f} s")
     return log.stderr
+
+
+def megabytes(tag: str) -> float:
+    """Size of an image, uncompressed."""
+    return int(inspect(tag, "{{.Size}}")) / 1e6
+
+
+def compose_flags(folder: Path) -> list[str]:
+    """The build flags that Compose reads from a file alone: what names the root's file and one in `folder`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--network")
+    parser.add_argument("--secret", action="append", default=[])
+    flags, _ = parser.parse_known_args(build_flags())
+    secrets = [dict(part.split("=", 1) for part in secret.split(",")) for secret in flags.secret]
+    if not (flags.network or secrets):
+        return []
+    added = {"secrets": [secret["id"] for secret in secrets]} | ({"network": flags.network} if flags.network else {})
+    more = {
+        "services": {"gan": {"build": added}},
+        "secrets": {secret["id"]: {"file": str(Path(secret["src"]).resolve())} for secret in secrets},
+    }
+    file = folder / "flags.yaml"
+    file.write_text(json.dumps(more))
+    return ["-f", "compose.yaml", "-f", str(file)]
+
+
+def build_with_compose() -> None:
+    """What `docker compose up --build` builds, and what it would for a GPU."""
+    docker("rmi", "--force", CPU, status=None)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        docker("compose", *compose_flags(Path(folder)), "build", "gan")
+    say(f"docker compose build gan: {CPU}, {megabytes(CPU):,.0f} MB, in {time.monotonic() - start:.1f} s")
+    config = docker("compose", "-f", "docker/compose.yaml", "-f", "docker/compose.gpu.yaml", "config", "--format=json")
+    gan = json.loads(config.stdout)["services"]["gan"]
+    (device,) = gan["deploy"]["resources"]["reservations"]["devices"]
+    found = (gan["image"], gan["build"]["target"], gan["environment"]["GAN_DEVICE"], device["driver"])
+    check(found == (GPU, "gpu", "cuda", "nvidia"), f"the GPU's command to ask for the gpu image and a GPU, got {found}")
+    say(f"docker compose with compose.gpu.yaml: {GPU} and one GPU")
 
 
 def build() -> None:
     """Both serving images, and again after a change of the source."""
     print("build")
-    build_target("cpu", CPU)
+    build_with_compose()
     build_target("gpu", GPU)
     changed = ROOT / "service" / "__init__.py"
     before = changed.read_bytes()
@@ -170,14 +213,19 @@ def images() -> None:
         say(f"{tag} --device=cuda: status 2, {refused.stderr.strip().splitlines()[-1]}")
 
 
+def started(name: str, tag: str, *flags: str) -> None:
+    """Starts a container as hardened as Compose's, without a network, and waits until it is healthy."""
+    docker("rm", "--force", name, status=None)
+    hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+    docker("run", "--detach", "--name", name, "--network=none", *hardened, *flags, tag)
+    until(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy", 90, f"{tag} healthy")
+
+
 def loud_fallback() -> None:
     """The gpu image without a GPU and device=auto: it serves, and says on what."""
     print("gpu image without a GPU, device=auto")
     name = f"{PROJECT}-auto"
-    docker("rm", "--force", name, status=None)
-    hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    docker("run", "--detach", "--name", name, "--network=none", *hardened, GPU)
-    until(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy", 90, "the gpu image healthy")
+    started(name, GPU)
     logs = docker("logs", name)
     warning = next((line for line in (logs.stdout + logs.stderr).splitlines() if "device=auto" in line), "")
     check("runs on the CPU" in warning, "a warning that the models run on the CPU")
@@ -186,6 +234,21 @@ def loud_fallback() -> None:
     docker("stop", name)
     check(inspect(name, "{{.State.ExitCode}}") == "0", "exit status 0 after docker stop")
     docker("rm", name)
+
+
+def other_models() -> None:
+    """A folder of models that is mounted over the image's is what is served."""
+    name = f"{PROJECT}-models"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(ROOT / "models" / "mnist", Path(folder) / "mnist")
+        started(name, CPU, f"--volume={folder}:/app/models:ro")
+        log = docker("logs", name)
+        docker("rm", "--force", name)
+    served = re.findall(r"serving (\S+) on", log.stdout + log.stderr)
+    there = [f"mnist/{version.name}" for version in sorted((ROOT / "models" / "mnist").iterdir())]
+    check(served == there, f"{there} to be served from the mounted folder, got {served}")
+    say(f"a folder mounted over /app/models: {', '.join(served)} and nothing else")
 
 
 def metrics_of(container: str) -> dict[str, float]:
@@ -201,10 +264,12 @@ def up() -> str:
     print("docker compose up")
     services = ["gan", "prometheus"] + (["grafana"] if WITH_GRAFANA else [])
     start = time.monotonic()
-    compose("up", "--detach", "--no-build", "--wait", *services)
+    compose("up", "--detach", "--no-build", "--wait", *services, GAN_THREADS="2")
     say(f"{', '.join(services)} healthy after {time.monotonic() - start:.1f} s")
     gan = compose("ps", "--quiet", "gan")
     check(inspect(gan, "{{.Config.Image}}") == CPU, f"compose to run {CPU}")
+    variables = json.loads(inspect(gan, "{{json .Config.Env}}"))
+    check("GAN_THREADS=2" in variables, f"a setting of the environment to reach the service, got {variables}")
     return gan
 
 
@@ -339,6 +404,7 @@ def out_of_memory(gan: str) -> None:
 def run() -> None:
     """Everything that needs running containers; leaves none behind."""
     images()
+    other_models()
     loud_fallback()
     try:
         gan = up()

@@ -38,11 +38,11 @@ def settings_page() -> str:
 
 OUTCOMES: dict[Outcome, str] = {
     "ok": "answered",
-    "rejected": "turned away, because the queue was full (503)",
+    "rejected": "turned away (503): the queue was full or too slow for it, or all memory for bodies was taken",
     "cancelled": "its client hung up before it was answered",
     "deadline": "not done in time (408, 504)",
     "bad_input": "the client's mistake (any other 4xx)",
-    "failed": "the service's (any other 5xx, or an answer that was cut)",
+    "failed": "the service's fault (any other 5xx, an answer that was cut, 503 when stopping)",
 }
 REASONS: dict[Reason, str] = {
     "out_of_memory": "the device's memory, or the machine's",

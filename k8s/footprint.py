@@ -3,8 +3,8 @@
     .venv/bin/python k8s/footprint.py --seconds 20
 
 Starts the service with the bundled models on this machine's CPU, asks for one kind of work after another, and prints
-a Markdown table. Memory is the service's resident set, read from Linux: its peak during the load, and what is left of
-it after. Exit status 1 when any answer was not 200.
+a Markdown table. Memory is the service's resident set, with that of its processes if it has any, read from Linux: its
+peak during the load, and what is left of it after. Exit status 1 when any answer was not 200.
 """
 
 import argparse
@@ -39,6 +39,8 @@ class Load:
     pixels: tuple[int, int] | None
     """Width and height of the picture that is sent, none for digits."""
     clients: int
+    kind: str = "image/jpeg"
+    """Of the picture: a photograph, or as image/png a drawing that can be seen through."""
 
 
 LOADS = (
@@ -47,23 +49,34 @@ LOADS = (
     Load("256x256 translated", "/translate/horse2zebra", (256, 256), 64),
     Load("256x256 translated back", "/translate/zebra2horse", (256, 256), 64),
     Load("12-megapixel photographs translated at 256 px", "/translate/horse2zebra", (4000, 3000), 64),
+    Load("20-megapixel transparent PNGs translated at 256 px", "/translate/horse2zebra", (5000, 4000), 8, "image/png"),
     Load("1600x1200 translated at size=native", "/translate/horse2zebra?size=native", (1600, 1200), 8),
     Load("1600x1200 translated back at size=native", "/translate/zebra2horse?size=native", (1600, 1200), 8),
 )
 
 
+def family(pid: int) -> list[int]:
+    """A process and those it has started."""
+    lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    children = [int(child) for found in lists for child in found]
+    return [pid, *(relative for child in children for relative in family(child))]
+
+
 def status_bytes(pid: int, field: str) -> int:
-    """VmRSS or VmHWM (its peak) of a process."""
-    found = re.search(rf"^{field}:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"no {field} in /proc/{pid}/status: this needs Linux")
-    return int(found[1]) * 1024
+    """VmRSS or VmHWM (its peak) of a process and those it has started, added up: pages that they share count twice."""
+    total = 0
+    for relative in family(pid):
+        found = re.search(rf"^{field}:\s+(\d+) kB$", Path(f"/proc/{relative}/status").read_text(), re.MULTILINE)
+        if found is None:
+            raise RuntimeError(f"no {field} in /proc/{relative}/status: this needs Linux")
+        total += int(found[1]) * 1024
+    return total
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+    """Processor time of a process and those it has started, user and system."""
+    fields = [Path(f"/proc/{relative}/stat").read_text().rpartition(")")[2].split() for relative in family(pid)]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS_A_SECOND
 
 
 def photograph(size: tuple[int, int]) -> bytes:
@@ -72,6 +85,15 @@ def photograph(size: tuple[int, int]) -> bytes:
     grain = Image.effect_noise(size, 16)
     buffer = io.BytesIO()
     Image.blend(shapes, grain, 0.3).convert("RGB").save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def drawing(size: tuple[int, int]) -> bytes:
+    """A transparent PNG of little more than a drawing's size in bytes: squares, each with an opacity of its own."""
+    small = (size[0] // 50, size[1] // 50)
+    bands = [Image.effect_noise(small, 64).resize(size, Image.Resampling.NEAREST) for _ in "RGBA"]
+    buffer = io.BytesIO()
+    Image.merge("RGBA", bands).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -97,8 +119,9 @@ def service(port: int) -> Iterator[tuple[int, float]]:
 
 async def ask(load: Load, port: int, seconds: float) -> list[int]:
     """Runs the load's clients; returns the statuses that came."""
-    body = photograph(load.pixels) if load.pixels else None
-    headers = {"Content-Type": "image/jpeg"} if body else {}
+    picture = photograph if load.kind == "image/jpeg" else drawing
+    body = picture(load.pixels) if load.pixels else None
+    headers = {"Content-Type": load.kind} if body else {}
     statuses: list[int] = []
     limits = httpx.Limits(max_connections=load.clients)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, limits=limits) as http:
@@ -128,7 +151,8 @@ def main() -> None:
     with service(arguments.port) as (pid, seconds_to_ready):
         print(f"| none | 0 | | {status_bytes(pid, 'VmHWM') / mib:.0f} | {status_bytes(pid, 'VmRSS') / mib:.0f} | |")
         for load in LOADS:
-            Path(f"/proc/{pid}/clear_refs").write_text("5")  # sets the peak back to what is used now
+            for relative in family(pid):
+                Path(f"/proc/{relative}/clear_refs").write_text("5")  # sets the peak back to what is used now
             before = cpu_seconds(pid)
             statuses = asyncio.run(ask(load, arguments.port, arguments.seconds))
             used = cpu_seconds(pid) - before

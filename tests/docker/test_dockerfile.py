@@ -29,11 +29,18 @@ def test_there_is_a_stage_for_each_image():
 
 
 def test_what_is_copied_exists_and_is_let_through_by_dockerignore():
-    sources = re.findall(r"^COPY (?!--from)(.+) \S+$", TEXT, re.M)
+    sources = re.findall(r"^COPY (?!--from)(?:--chmod=\d+ )?(.+) \S+$", TEXT, re.M)
     allowed = [line[1:].rstrip("/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"]
     for source in " ".join(sources).split():
         assert (ROOT / source).exists(), source
         assert any(source == entry or source.startswith(f"{entry}/") for entry in allowed), source
+
+
+def test_the_images_user_can_read_what_comes_straight_from_the_checkout():
+    last = [STAGES[name] for name in ("cpu", "gpu", "train")]
+    copies = [line for body in last for line in re.findall(r"^COPY (?!--from).+$", body, re.M)]
+    assert len(copies) == 5
+    assert all(line.startswith("COPY --chmod=755 ") for line in copies)
 
 
 def test_every_requirement_is_held_to_its_hash():

@@ -113,4 +113,17 @@ def test_every_alert_has_its_runbook(rules: list[Manifest]) -> None:
     sections = re.findall(r"^### (Gan\w+)$", RUNBOOKS.read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(alerts)
     for alert, rule in alerts.items():
-        assert rule["annotations"]["runbook"] == f"docs/operations.md#{alert.lower()}"
+        assert rule["annotations"]["runbook_url"].endswith(f"docs/operations.md#{alert.lower()}")
+
+
+def test_the_rules_and_the_autoscaler_look_for_the_job_that_the_monitor_makes(
+    build: Callable[..., list[Manifest]], rules: list[Manifest]
+) -> None:
+    manifests = build("cpu", "monitoring", "autoscaling-keda")
+    (monitor,) = [m for m in manifests if m["kind"] == "ServiceMonitor"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    (watched,) = [m for m in manifests if m["kind"] == "Service" and wanted <= m["metadata"]["labels"].items()]
+    (scaled,) = [m for m in manifests if m["kind"] == "ScaledObject"]
+    queries = [rule["expr"] for rule in rules] + [t["metadata"]["query"] for t in scaled["spec"]["triggers"]]
+    jobs = {job for query in queries for job in re.findall(r'job="([^"]+)"', query)}
+    assert jobs == {watched["metadata"]["labels"][monitor["spec"]["jobLabel"]]}

@@ -25,7 +25,7 @@ def gibibytes(quantity: str) -> float:
 def peaks() -> dict[str, float]:
     """GiB at the peak of each load of the sizing table."""
     rows = re.findall(r"^\| ([^|]+) \| \d+ \| [\d ]*\| (\d+) \| \d+ \| [\d. ]*\|$", PAGE, re.MULTILINE)
-    assert len(rows) == 8
+    assert len(rows) == 9
     return {load: int(mebibytes) / 1024 for load, mebibytes in rows}
 
 
@@ -40,6 +40,8 @@ def test_resources_follow_from_the_measured_peaks(
     assert max(peaks.values()) < limit
     assert f"request {request:g} GiB" in PAGE
     assert f"limit at {limit:g} GiB" in PAGE
+    (transparent,) = [peak for load, peak in peaks.items() if "transparent" in load]
+    assert f"take {transparent:.2f} GiB" in PAGE
 
 
 def test_compose_gives_the_service_what_native_sizes_need(peaks: dict[str, float]) -> None:

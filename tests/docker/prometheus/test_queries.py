@@ -57,7 +57,7 @@ def prometheus(
         "rule_files": [str(RULES)],
         "scrape_configs": [
             {
-                "job_name": "anything",
+                "job_name": "gan-serving",
                 "static_configs": [{"targets": [service.management.removeprefix("http://")]}],
             }
         ],

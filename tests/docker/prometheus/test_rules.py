@@ -1,5 +1,6 @@
 """What promtool says of the rules and of the service's own output."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "docker" / "prometheus" / "rules.yaml"
+REPOSITORY = "{{ $externalLabels.gan_repository }}"
 TESTS = Path(__file__).parent / "rules_test.yaml"
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"] if "alert" in rule]
 
@@ -42,8 +44,23 @@ def test_every_alert_has_a_test_that_makes_it_fire() -> None:
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"] + rule["labels"].get("window", ""))
 def test_an_alert_says_how_bad_what_and_where_to_read_on(rule: dict[str, dict[str, str]]) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
-    assert rule["annotations"]["runbook"] == f"docs/operations.md#{str(rule['alert']).lower()}"
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    page, _, anchor = rule["annotations"]["runbook_url"].removeprefix(REPOSITORY).partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor == str(rule["alert"]).lower()
+    assert anchor in [heading.lower() for heading in headings]
+
+
+def test_the_rules_look_for_the_job_that_prometheus_scrapes() -> None:
+    jobs = {job for rule in ALERTS for job in re.findall(r'job="([^"]+)"', str(rule["expr"]))}
+    config = yaml.safe_load((RULES.parent / "prometheus.yaml").read_text())
+    assert jobs == {config["scrape_configs"][0]["job_name"]}
+
+
+def test_the_label_that_makes_runbooks_links_is_the_one_that_is_documented() -> None:
+    label = re.findall(r"externalLabels\.(\w+)", REPOSITORY)[0]
+    for page in ("docs/operations.md", "docker/prometheus/prometheus.yaml"):
+        assert label in (ROOT / page).read_text()
 
 
 def test_the_live_metrics_pass_the_linter(tool: Callable[[str], str], service: Any) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import io
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+from starlette.formparsers import MultiPartParser
 
 from service import codecs
 from service.batcher import Batcher
@@ -515,3 +517,22 @@ async def test_a_failing_model_is_a_500_that_tells_nothing_of_its_insides(
     answer = await post(client, INVERT, encoded(noise(64, 64), "PNG"))
     problem_of(answer, 500, "inference-failed")
     assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files lie on a device that has no room, as the system says of it."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full: this needs Linux")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **kwargs: full.open("w+b", buffering=0))
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_uploads_and_answers_need_no_room_on_a_disk(
+    client: httpx.AsyncClient, encoded: Encoded, noise: Noise
+) -> None:
+    picture = encoded(noise(1000, 1000), "PNG")
+    assert len(picture) > MultiPartParser.spool_max_size
+    answer = await client.post(INVERT, files={"file": picture})
+    assert picture_of(answer, "PNG").size == (1000, 1000)
