@@ -37,7 +37,10 @@ class CodecThreads:
                 loop.call_soon_threadsafe(self._free.release)
 
         running.add_done_callback(ended)  # of the thread itself, which a cancelled caller leaves behind
-        return await asyncio.wrap_future(running)
+        try:
+            return await asyncio.wrap_future(running)
+        finally:
+            del running  # else it held what was raised, whose traceback holds this frame
 
     def apart(self, seconds: float, work: Callable[..., T], *arguments: object) -> T:
         """What `work` returns or raises in the process of this codec thread. Raises CodecProcessError."""

@@ -74,8 +74,10 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     watcher = _Server(uvicorn.Config(create_management_app(app), lifespan="off", timeout_graceful_shutdown=1, **common))
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        if app.state.lifecycle.draining and number == signal.SIGINT:  # a second Ctrl-C waits for nothing
+            os._exit(128 + number)
         app.state.lifecycle.draining = True
-        public.handle_exit(number, frame)  # a second Ctrl-C waits for no client
+        public.handle_exit(number, frame)
 
     async def serve() -> None:
         async with asyncio.TaskGroup() as servers:

@@ -1,13 +1,16 @@
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from service import app as app_module
 from service import cuda
 from service.app import create_app
 from service.card import HALF_FILE, CardError
@@ -116,3 +119,19 @@ def test_a_fallback_to_fp32_is_logged_with_its_reason(
         ("INFO", "serving horse2zebra/1 on CUDAExecutionProvider in fp32"),
         ("WARNING", "horse2zebra/1 runs in fp32, because of its half-precision file: model.fp16.onnx: no kernel"),
     ]
+
+
+async def test_a_run_that_hangs_does_not_keep_the_service(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app_module, "STOP_SECONDS", 0.05)
+    app, opened = make_app(), threading.Event()
+    batcher = app.state.shared.registry.models[0].batcher
+    batcher._run, batcher._inline_rows = lambda *_: opened.wait(60), 0
+    async with app.router.lifespan_context(app):
+        request = asyncio.create_task(batcher.submit(np.zeros((1, 64, 64, 3), np.uint8), 60))
+        await asyncio.sleep(0.05)
+    assert app.state.lifecycle.hung
+    assert "still runs" in caplog.text
+    opened.set()
+    await asyncio.gather(request, return_exceptions=True)

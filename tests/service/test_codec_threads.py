@@ -96,3 +96,17 @@ async def test_the_end_waits_for_no_picture(codecs: CodecThreads) -> None:
     assert time.monotonic() - start < LONG / 2
     with pytest.raises(CodecProcessError, match="status -9"):
         await left
+
+
+async def test_what_fails_is_freed_without_the_garbage_collector(codecs: CodecThreads) -> None:
+    upload = np.zeros(10)
+    there = weakref.ref(upload)
+    gc.disable()
+    try:
+        with contextlib.suppress(TypeError):
+            await codecs.run(codecs.apart, LONG, abs, upload, 2)
+        del upload
+        await asyncio.sleep(0.05)
+        assert there() is None
+    finally:
+        gc.enable()

@@ -271,6 +271,16 @@ def test_ctrl_c_ends_it_too(started: Callable[..., Process]) -> None:
     assert "Traceback" not in said
 
 
+def test_a_second_ctrl_c_waits_for_nothing(draining: Callable[..., tuple[Process, SlowUpload]]) -> None:
+    process, upload = draining()
+    until(lambda: process.get(process.management, "/healthz/ready").status_code == 503)
+    process.running.send_signal(signal.SIGINT)
+    status, said = process.end()
+    assert status == 128 + signal.SIGINT
+    assert "Traceback" not in said
+    upload.hang_up()
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port that another listens on."""
