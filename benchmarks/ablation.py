@@ -94,8 +94,11 @@ def draw(curve: list[Cell], path: Path) -> None:
     """Quality against images seen."""
     figure, axes = plt.subplots(figsize=(6, 3.5))
     seen = [cell.images / 1000 for cell in curve]
-    axes.loglog(seen, [cell.last_fd for cell in curve], marker=".", label="last weights")
-    axes.loglog(seen, [cell.averaged_fd for cell in curve], marker=".", label="moving average")
+    axes.semilogx(seen, [cell.last_fd for cell in curve], marker=".", label="last weights")
+    axes.semilogx(seen, [cell.averaged_fd for cell in curve], marker=".", label="moving average")
+    axes.set_xticks(seen, [f"{length:g}" for length in seen])
+    axes.minorticks_off()
+    axes.set_ylim(0)
     axes.set_xlabel("length of the fit, thousand digits")
     axes.set_ylabel("FD (digit classifier)")
     axes.legend()
@@ -112,7 +115,7 @@ def page(found: list[Cell], real_fd: float, machine: str) -> str:
         [
             "# What each part of the recipe is worth",
             "",
-            f"Written by `benchmarks/ablation.py` on one core of {machine}; one seed a cell.",
+            f"Written by `benchmarks/ablation.py` on one core ({machine}); one seed a cell.",
             f"Fits with `gan-train gan {COMMON}` and the flags named,",
             f"{SAMPLES:,} samples against the 10,000 test digits. FD is the Fréchet distance in the digit",
             f"classifier's features ({real_fd:.1f} for as many training digits), KL that of the digits' histogram from",
