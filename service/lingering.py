@@ -54,6 +54,7 @@ class LingeringTransport:
 
     def __init__(self, transport: asyncio.Transport, protocol: LingeringProtocol) -> None:
         self._transport, self._protocol = transport, protocol
+        self.write = transport.write  # found sooner than through __getattr__
 
     def close(self) -> None:
         """As a transport's; the second time, or when the client takes too long, at once."""
