@@ -21,7 +21,7 @@ class CodecThreads:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="codec")
         self._free = asyncio.Semaphore(count)
         self._of_this_thread = threading.local()
-        self._lock, self._processes, self._closed = threading.Lock(), list[CodecProcess](), False
+        self._lock, self._processes, self._closed = threading.Lock(), set[CodecProcess](), False
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """What `work` returns or raises in a codec thread, in the caller's context: its request's ids and its span.
@@ -53,9 +53,9 @@ class CodecThreads:
         with self._lock:
             if ended is not None:
                 ended.close()
-                self._processes.remove(ended)
+                self._processes.discard(ended)  # it is gone already when its successor could not be started
             process = CodecProcess()
-            self._processes.append(process)
+            self._processes.add(process)
             if self._closed:
                 process.kill()
             return process

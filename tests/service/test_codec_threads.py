@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -85,6 +86,19 @@ async def test_a_thread_keeps_its_process_until_that_ends(codecs: CodecThreads) 
     os.kill(second, signal.SIGKILL)
     await asyncio.to_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
     assert await codecs.run(codecs.apart, LONG, os.getpid) not in (first, second)
+
+
+async def test_a_process_that_could_not_be_started_is_tried_again(
+    codecs: CodecThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CodecProcessError):
+        await codecs.run(codecs.apart, LONG, os.abort)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        for _ in range(2):
+            with pytest.raises(CodecProcessError, match="cannot be started"):
+                await codecs.run(codecs.apart, LONG, abs, -1)
+    assert await codecs.run(codecs.apart, LONG, abs, -1) == 1
 
 
 async def test_the_end_waits_for_no_picture(codecs: CodecThreads) -> None:
