@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "augmented": {"augment": ["colour", "translation", "cutout"]},
     "anti-aliased D": {"antialias": "discriminators"},
     "anti-aliased": {"antialias": "all"},
+    "attention": {"attention": True},
 }
 
 

@@ -47,9 +47,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
         if task in {"cyclegan", "distil"}:
             found = []
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
-                # Settings that came later: absent from older checkpoints
-                shape = (config.get("filters"), config.get("blocks"), config.get("antialias", "none"))
-                network = cyclegan.generator_of(config["preset"], *shape)
+                network = cyclegan.generator_of(config)
                 network.load_state_dict(averages[key])
                 found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
             return found

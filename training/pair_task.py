@@ -37,9 +37,9 @@ class PairTask(Task):
         self.shown = shown
         self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
-        shape = (config.preset, config.filters, config.blocks, config.antialias)
+        settings = config.model_dump()
         with randomness.seeded(config.seed, "weights"):
-            g, f = (self.adopt(generator_of(*shape)) for _ in "GF")
+            g, f = (self.adopt(generator_of(settings)) for _ in "GF")
             d_x, d_y = (self.adopt(discriminator()) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}

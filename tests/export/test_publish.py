@@ -125,8 +125,8 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
 
 
 def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
-    network = cyclegan.Generator(6, 2, antialias=True)
-    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all"}
+    network = cyclegan.Generator(6, 2, antialias=True, attention=True)
+    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all", "attention": True}
     averages = {name: network.state_dict() for name in "GF"}
     source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
     card = read_card(publish(source, tmp_path / "models")[0])

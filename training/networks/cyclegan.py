@@ -1,6 +1,7 @@
 """Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,10 +71,12 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int, antialias: bool = False) -> None:
+    def __init__(self, filters: int, blocks: int, antialias: bool = False, attention: bool = False) -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
+        `attention`: draw a mask m in (0, 1) beside the picture c; the output is m c + (1 - m) x, so that what need not
+        change costs the network nothing (Mejjati et al. 2018; Tang et al. 2019).
         """
         super().__init__()
 
@@ -94,20 +97,29 @@ class Generator(nn.Module):
             *blur(2 * filters),
             *_convolution(2 * filters, filters, 3),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(filters, 3, 7),
-            nn.Tanh(),
+            nn.Conv2d(filters, 4 if attention else 3, 7),
         )
+        self.attention = attention
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 16 -> the same shape and range."""
-        return self.layers(x)
+        drawn = self.layers(x)
+        if not self.attention:
+            return torch.tanh(drawn)
+        picture, mask = drawn.split((3, 1), dim=1)
+        return x + torch.sigmoid(mask) * (torch.tanh(picture) - x)
 
 
-def generator_of(preset: Preset, filters: int | None, blocks: int | None, antialias: str) -> Generator:
-    """The generator of these settings: the preset's where a size is not given."""
-    usual_filters, usual_blocks, _ = PRESETS[preset]
-    return Generator(filters or usual_filters, blocks or usual_blocks, antialias == "all")
+def generator_of(config: Mapping[str, Any]) -> Generator:
+    """The generator of a pair's settings: the preset's size where none is given. Settings that came later may lack."""
+    filters, blocks, _ = PRESETS[config["preset"]]
+    return Generator(
+        config.get("filters") or filters,
+        config.get("blocks") or blocks,
+        config.get("antialias") == "all",
+        config.get("attention", False),
+    )
 
 
 class Discriminator(nn.Module):

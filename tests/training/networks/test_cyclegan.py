@@ -15,14 +15,33 @@ def test_generator_keeps_the_size_of_a_picture(size: tuple[int, int]) -> None:
     x = torch.zeros(2, 3, *size)
     assert Generator(4, 1)(x).shape == x.shape
     assert Generator(4, 1, antialias=True)(x).shape == x.shape
+    assert Generator(4, 1, attention=True)(x).shape == x.shape
 
 
 def test_generated_pixels_lie_between_minus_one_and_one() -> None:
     network = Generator(4, 1)
     with torch.no_grad():
-        network.layers[-2].weight.mul_(1000)  # far into the saturation of tanh
+        network.layers[-1].weight.mul_(1000)  # far into the saturation of tanh
     y = network(torch.rand(1, 3, 16, 16) * 2 - 1)
     assert 0.9 < y.abs().max() <= 1
+
+
+@pytest.mark.parametrize("bias", [-30.0, 30.0])
+def test_the_mask_decides_between_the_picture_and_what_is_drawn(bias: float) -> None:
+    network, x = Generator(4, 1, attention=True), torch.rand(1, 3, 16, 16) * 2 - 1
+    last = network.layers[-1]
+    with torch.no_grad():
+        last.weight[3].zero_()
+        last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, bias]))
+        drawn = torch.tanh(network.layers(x)[:, :3])
+        torch.testing.assert_close(network(x), x if bias < 0 else drawn)
+
+
+def test_half_a_mask_mixes_evenly() -> None:
+    network, x = Generator(4, 1, attention=True), torch.rand(1, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        network.layers[-1].weight.zero_()
+        torch.testing.assert_close(network(x), x / 2)
 
 
 def test_a_residual_block_adds_to_its_input() -> None:
@@ -141,9 +160,11 @@ def test_antialiasing_has_no_weights() -> None:
 
 def test_sizes_replace_those_of_the_preset() -> None:
     with torch.device("meta"):
-        assert count(generator_of("compact", None, None, "none")) == count(Generator(16, 6))
-        assert count(generator_of("compact", 8, None, "none")) == count(Generator(8, 6))
-        assert count(generator_of("reference", None, 3, "none")) == count(Generator(64, 3))
-        smooth = generator_of("compact", None, None, "all")
+        assert count(generator_of({"preset": "compact"})) == count(Generator(16, 6))
+        assert count(generator_of({"preset": "compact", "filters": 8})) == count(Generator(8, 6))
+        assert count(generator_of({"preset": "reference", "blocks": 3})) == count(Generator(64, 3))
+        smooth = generator_of({"preset": "compact", "antialias": "all"})
         assert sum(isinstance(m, Blur) for m in smooth.modules()) == 4
-        assert not any(isinstance(m, Blur) for m in generator_of("compact", None, None, "discriminators").modules())
+        assert not any(
+            isinstance(m, Blur) for m in generator_of({"preset": "compact", "antialias": "discriminators"}).modules()
+        )
