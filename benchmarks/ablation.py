@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import matplotlib.pyplot as plt
 import torch
 
-from benchmarks.fits import ROOT, Fits, from_command_line
+from benchmarks.fits import ROOT, Fits, fits_of, parser_of
 from benchmarks.machine import processor
 from benchmarks.render import table
 from training import checkpoint
@@ -84,7 +84,7 @@ def cells(judge: Judge, fits: Fits) -> Iterator[Cell]:
     """Fits and scores what is planned, one by one."""
     for flags, images in PLAN:
         name = f"{flags.replace('--', '').replace(' ', '-')}-{images}"
-        state = checkpoint.read(fits.run(name, f"{COMMON} {flags} --images {images}"))
+        state = checkpoint.read(fits.digits(name, f"{COMMON} {flags} --images {images}"))
         (averaged,) = finished_generators(state)
         (last,) = finished_generators({**state, "averages": state["networks"]})
         yield Cell(flags, images, *judge.score(from_network(averaged)), *judge.score(from_network(last)))
@@ -152,7 +152,7 @@ def _rows(chosen: list[Cell], name: Literal["flags", "images"]) -> list[list[str
 
 def main() -> None:
     """Reads the command line."""
-    fits = from_command_line(__doc__, "ablation")
+    fits = fits_of(parser_of(__doc__, "ablation").parse_args())
     judge, found = Judge(fits.data, fits.cache), []
     for cell in cells(judge, fits):
         print(cell, flush=True)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from benchmarks.fits import ROOT, Fits, from_command_line
+from benchmarks.fits import ROOT, Fits, fits_of, parser_of
 from benchmarks.machine import processor
 from training.stats import read_stats
 
@@ -24,7 +24,7 @@ RUNS = {
 
 def fit(fits: Fits, name: str) -> str:
     """Runs one fit; returns the first warning it gave."""
-    fits.run(name, f"{COMMON} {RUNS[name]}")
+    fits.digits(name, f"{COMMON} {RUNS[name]}")
     return next((line for line in fits.log(name).read_text().splitlines() if line.startswith("WARNING")), "none")
 
 
@@ -93,7 +93,7 @@ def page(out: Path, warnings: dict[str, str]) -> str:
 
 def main() -> None:
     """Reads the command line."""
-    fits = from_command_line(__doc__, "collapse")
+    fits = fits_of(parser_of(__doc__, "collapse").parse_args())
     warnings = {name: fit(fits, name) for name in RUNS}
     draw(fits.out, ROOT / "docs" / "images" / "collapse.png")
     (ROOT / "docs" / "collapse.md").write_text(page(fits.out, warnings))

@@ -1,4 +1,4 @@
-"""Fits of digits that a benchmark compares: run once, resumed where they stopped, read again when they are done."""
+"""Fits that a benchmark compares: run once, resumed where they stopped, read again when they are done."""
 
 import argparse
 import subprocess
@@ -17,12 +17,19 @@ class Fits:
     out: Path
     cache: Path
 
-    def run(self, name: str, flags: str) -> Path:
+    def digits(self, name: str, flags: str) -> Path:
         """Fits `gan-train gan` with `flags` into the run folder out/`name`, and returns that; what it says is in
         out/`name`.log."""
+        return self._run("gan", name, f"--cache {self.cache} {flags}")
+
+    def translations(self, name: str, flags: str) -> Path:
+        """Fits `gan-train cyclegan` in the same way."""
+        return self._run("cyclegan", name, flags)
+
+    def _run(self, task: str, name: str, flags: str) -> Path:
         folder = self.out / name
         self.out.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "training", "gan", "--data", self.data, "--out", folder, "--cache", self.cache]
+        command = [sys.executable, "-m", "training", task, "--data", self.data, "--out", folder]
         with self.log(name).open("a") as log:
             arguments = [*map(str, command), *flags.split()]
             subprocess.run(arguments, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=ROOT)
@@ -33,11 +40,15 @@ class Fits:
         return self.out / f"{name}.log"
 
 
-def from_command_line(description: str | None, folder: str) -> Fits:
-    """Reads --data, --out (by default runs/`folder`) and --cache."""
+def parser_of(description: str | None, folder: str) -> argparse.ArgumentParser:
+    """Takes --data, --out (by default runs/`folder`) and --cache."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / folder)
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "cache")
-    arguments = parser.parse_args()
+    return parser
+
+
+def fits_of(arguments: argparse.Namespace) -> Fits:
+    """Where the command line says they are."""
     return Fits(*(path.resolve() for path in (arguments.data, arguments.out, arguments.cache)))
