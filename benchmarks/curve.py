@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -39,14 +39,29 @@ METRIC = "KID x 100 (Inception)"
 IMAGE = TensorSpec(name="image", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255")
 TRANSLATION = IMAGE.model_copy(update={"name": "translation"})
 
-Size = tuple[int, int, bool]
-"""Filters, residual blocks, whether sampling is anti-aliased."""
-SIZES: list[Size] = [*((f, b, False) for b in BLOCKS for f in FILTERS), (16, 6, True), (32, 6, True)]
+
+class Size(NamedTuple):
+    """What the time of a generator depends on; its fields are the generator's arguments."""
+
+    filters: int
+    blocks: int
+    antialias: bool = False
+    attention: bool = False
+
+    def __str__(self) -> str:
+        extras = [name for name in ("antialias", "attention") if getattr(self, name)]
+        return ", ".join((f"{self.filters} x {self.blocks}", *extras))
+
+
+SIZES = [
+    *(Size(filters, blocks) for blocks in BLOCKS for filters in FILTERS),
+    *(Size(filters, 6, **{extra: True}) for extra in ("antialias", "attention") for filters in (16, 32)),
+]
 
 
 def export(size: Size, path: Path) -> float:
     """Writes an untrained generator of this size; its megabytes."""
-    graph = TranslationGraph(Generator(*size)).eval().requires_grad_(False)
+    graph = TranslationGraph(Generator(**size._asdict())).eval().requires_grad_(False)
     example = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
     onnx.save(to_onnx(graph, (example,), (IMAGE,), TRANSLATION), str(path))
     return path.stat().st_size / 1e6
@@ -65,10 +80,9 @@ def measure() -> list[dict[str, Any]]:
     picture = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
     rows, sessions = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for filters, blocks, antialias in SIZES:
-            path = Path(folder) / f"{filters}-{blocks}-{antialias}.onnx"
-            megabytes = export((filters, blocks, antialias), path)
-            rows.append({"filters": filters, "blocks": blocks, "antialias": antialias, "megabytes": megabytes})
+        for place, size in enumerate(SIZES):
+            path = Path(folder) / f"{place}.onnx"
+            rows.append({**size._asdict(), "megabytes": export(size, path)})
             sessions.append({threads: open_session(path, threads) for threads in THREADS})
     walls: list[dict[int, list[float]]] = [{threads: [] for threads in THREADS} for _ in SIZES]
     cpus: list[list[float]] = [[] for _ in SIZES]
@@ -99,7 +113,12 @@ def size_of(card: ModelCard) -> Size:
     """The size of the generator that the card's settings describe."""
     config = card.training.config
     filters, blocks, _ = PRESETS[config["preset"]]
-    return config.get("filters") or filters, config.get("blocks") or blocks, config.get("antialias") == "all"
+    return Size(
+        config.get("filters") or filters,
+        config.get("blocks") or blocks,
+        config.get("antialias") == "all",
+        config.get("attention", False),
+    )
 
 
 def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
@@ -115,22 +134,21 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
 
 def row_size(row: dict[str, Any]) -> Size:
     """The size that a measured row is of."""
-    return row["filters"], row["blocks"], row["antialias"]
+    return Size(**{field: row[field] for field in Size._fields})
 
 
 def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str:
     """Markdown, the fastest first."""
     directions = sorted({direction for by_direction in kids.values() for direction in by_direction})
     lines = [
-        "| filters | blocks | MB | CPU ms, 1 thread | ms, 1 thread | ms, 2 threads |"
+        "| filters x blocks | MB | CPU ms, 1 thread | ms, 1 thread | ms, 2 threads |"
         + "".join(f" KID x 100, {direction} |" for direction in directions),
-        "|---" * (6 + len(directions)) + "|",
+        "|---" * (5 + len(directions)) + "|",
     ]
     for row in sorted(rows, key=lambda row: row["cpu_ms"]):
         kid = kids.get(row_size(row), {})
         cells = [
-            f"{row['filters']}{', anti-aliased' if row['antialias'] else ''}",
-            str(row["blocks"]),
+            str(row_size(row)),
             f"{row['megabytes']:.1f}",
             *(f"{value:.0f}" for value in (row["cpu_ms"], *row["ms"].values())),
             *(f"{kid[direction]:.2f}" if direction in kid else "" for direction in directions),
@@ -144,7 +162,7 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
     figure, axes = plt.subplots(1, 2 if kids else 1, figsize=(10 if kids else 5.5, 4), squeeze=False)
     axis = axes[0, 0]
     for blocks in BLOCKS:
-        line = [row for row in rows if row["blocks"] == blocks and not row["antialias"]]
+        line = [row for row in rows if row_size(row) == Size(row["filters"], blocks)]
         axis.plot([r["filters"] for r in line], [r["cpu_ms"] for r in line], marker="o", label=f"{blocks} blocks")
     axis.set(xlabel="filters", ylabel="CPU ms a 256 px picture", xscale="log", yscale="log")
     axis.set_xticks(FILTERS, map(str, FILTERS), minor=False)
@@ -157,8 +175,8 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
         for direction in sorted({d for _, _, kid in points for d in kid}):
             shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
             axes[0, 1].plot([ms for ms, _, _ in shown], [kid for _, _, kid in shown], marker="o", label=direction)
-            for ms, (filters, blocks, _), kid in shown:
-                axes[0, 1].annotate(f"{filters} x {blocks}", (ms, kid), textcoords="offset points", xytext=(5, 5))
+            for ms, size, kid in shown:
+                axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=(5, 5))
         axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xscale="log", ylim=(0, None))
         axes[0, 1].legend()
         axes[0, 1].grid(alpha=0.3)

@@ -4,7 +4,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.curve import BLOCKS, FILTERS, SIZES, draw, export, open_session, read_cards, scores, size_of, table
+from benchmarks.curve import (
+    BLOCKS,
+    FILTERS,
+    SIZES,
+    Size,
+    draw,
+    export,
+    open_session,
+    read_cards,
+    scores,
+    size_of,
+    table,
+)
 from service.card import ModelCard, Score
 from service.settings import BUNDLED_MODELS
 
@@ -19,22 +31,23 @@ def card(direction: str, kid: float, **settings: Any) -> ModelCard:
 
 def rows() -> list[dict[str, Any]]:
     return [
-        {"filters": f, "blocks": b, "antialias": a, "megabytes": f / 10, "cpu_ms": f * b, "ms": {"1": f, "2": f / 2}}
-        for f, b, a in SIZES
+        {**size._asdict(), "megabytes": 1.0, "cpu_ms": size.filters * size.blocks, "ms": {"1": 2.0, "2": 1.0}}
+        for size in SIZES
     ]
 
 
 def test_a_size_is_the_presets_unless_it_is_set() -> None:
-    assert size_of(card("horse2zebra", 1, preset="compact")) == (16, 6, False)
-    assert size_of(card("horse2zebra", 1, preset="reference", blocks=3, antialias="all")) == (64, 3, True)
-    assert size_of(card("horse2zebra", 1, filters=24, antialias="discriminators")) == (24, 6, False)
+    assert size_of(card("horse2zebra", 1, preset="compact")) == Size(16, 6)
+    assert size_of(card("horse2zebra", 1, preset="reference", blocks=3, antialias="all")) == Size(64, 3, antialias=True)
+    assert size_of(card("horse2zebra", 1, filters=24, antialias="discriminators")) == Size(24, 6)
+    assert size_of(card("horse2zebra", 1, attention=True)) == Size(16, 6, attention=True)
 
 
 def test_the_best_score_of_a_size_and_direction_counts() -> None:
     cards = [card("horse2zebra", 3), card("horse2zebra", 2), card("zebra2horse", 4), card("horse2zebra", 1, filters=32)]
     assert scores(cards) == {
-        (16, 6, False): {"horse2zebra": 2, "zebra2horse": 4},
-        (32, 6, False): {"horse2zebra": 1},
+        Size(16, 6): {"horse2zebra": 2, "zebra2horse": 4},
+        Size(32, 6): {"horse2zebra": 1},
     }
 
 
@@ -45,23 +58,23 @@ def test_bundled_translators_have_a_place_on_the_curve() -> None:
 
 
 def test_the_table_is_sorted_by_time_and_shows_scores_where_there_are_some() -> None:
-    lines = table(rows(), {(16, 6, False): {"horse2zebra": 2.345}}).splitlines()
+    lines = table(rows(), {Size(16, 6): {"horse2zebra": 2.345}}).splitlines()
     assert len(lines) == 2 + len(SIZES)
     assert len({line.count("|") for line in lines}) == 1
-    times = [int(line.split("|")[4]) for line in lines[2:]]
+    times = [int(line.split("|")[3]) for line in lines[2:]]
     assert times == sorted(times)
     (scored,) = (line for line in lines if "2.35" in line or "2.34" in line)
-    assert scored.startswith("| 16 | 6 |")
+    assert scored.startswith("| 16 x 6 |")
 
 
-@pytest.mark.parametrize("kids", [{}, {(16, 6, False): {"horse2zebra": 2.0}}], ids=["no scores", "scores"])
+@pytest.mark.parametrize("kids", [{}, {Size(16, 6): {"horse2zebra": 2.0}}], ids=["no scores", "scores"])
 def test_the_curve_is_drawn(tmp_path: Path, kids: dict[Any, Any]) -> None:
     draw(rows(), kids, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_exported_size_runs(tmp_path: Path) -> None:
-    megabytes = export((4, 1, True), tmp_path / "model.onnx")
+    megabytes = export(Size(4, 1, antialias=True, attention=True), tmp_path / "model.onnx")
     assert 0 < megabytes < 1
     picture = np.zeros((1, 32, 48, 3), dtype=np.uint8)
     (answer,) = open_session(tmp_path / "model.onnx", 2).run(None, {"image": picture})
@@ -69,4 +82,4 @@ def test_an_exported_size_runs(tmp_path: Path) -> None:
 
 
 def test_every_width_is_timed_with_every_depth() -> None:
-    assert {(f, b, False) for f in FILTERS for b in BLOCKS} <= set(SIZES)
+    assert {Size(f, b) for f in FILTERS for b in BLOCKS} <= set(SIZES)
