@@ -38,7 +38,6 @@ MASKED = "--attention --cycle-weight 0.5 --identity-weight 0"
 PLAN = (
     "",
     "--cycle-weight 0.5 --identity-weight 0",
-    "--attention",
     "--attention --cycle-weight 2 --identity-weight 0",
     MASKED,
     f"{MASKED} --rate 8e-4 --discriminator-rate 4e-4",
