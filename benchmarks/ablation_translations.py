@@ -1,4 +1,4 @@
-"""Fits short CycleGANs that differ in one thing each, and writes docs/ablation-translations.md.
+"""Fits short CycleGANs that differ in a thing or two, and writes docs/ablation-translations.md.
 
     .venv/bin/python -m benchmarks.ablation_translations --data data --weights weights
 
@@ -70,7 +70,7 @@ def cells(fits: Fits, weights: Path) -> Iterator[Cell]:
 
 def name_of(flags: str) -> str:
     """The run folder of a cell."""
-    return "-".join(flags.replace("--", "").replace(",", " ").split()) or "paper"
+    return "-".join([*(flags or "paper").replace("--", "").replace(",", " ").split(), str(IMAGES)])
 
 
 def reports(run: Path, fits: Fits, weights: Path) -> list[Report]:
@@ -128,7 +128,7 @@ def page(found: list[Cell], machine: str) -> str:
 
 
 def _row(cell: Cell) -> list[str]:
-    row = [f"`{cell.flags}`" if cell.flags else "none: the paper's networks and losses"]
+    row = [f"`{cell.flags}`" if cell.flags else "none: the paper's losses and weights"]
     for way in WAYS:
         row += [f"{cell.scores[way]['KID']:.1f}", f"{cell.scores[way]['labelled']:.0%}"]
     means = (sum(cell.scores[way][key] for way in WAYS) / len(WAYS) for key in ("change", "background", "cycle"))

@@ -158,8 +158,7 @@ class PairConfig(FitConfig):
     antialias: Antialias = "none"
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
     attention: bool = False
-    """Generators draw a mask as well, and leave the picture as it is outside it; with the paper's weights of the cycle
-    and identity losses they would leave all of it: 0.5 and 0 are weights that worked."""
+    """Generators draw a mask as well, and leave the picture as it is outside it."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -194,9 +193,9 @@ class CycleGanConfig(PairConfig):
     out: Path = Path("runs/horse2zebra")
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     cycle_weight: float = Field(10.0, ge=0)
-    """Weight of each cycle loss (lambda in the paper)."""
+    """Weight of each cycle loss (lambda in the paper); with --attention 0.5, or the generators only copy."""
     identity_weight: float = Field(5.0, ge=0)
-    """Weight of each identity loss."""
+    """Weight of each identity loss; with --attention 0."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
 

@@ -20,7 +20,7 @@ class Task(ABC):
     """Networks, their optimisers and one training step. A subclass fills the dictionaries and writes `step`."""
 
     name: str
-    """Task name in checkpoints: gan or cyclegan."""
+    """Task name in checkpoints: gan, cyclegan or distil."""
 
     def __init__(self, config: FitConfig, world: World, precision: torch.dtype) -> None:
         """`precision`: float32, or bfloat16 for autocast."""

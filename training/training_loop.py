@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from training import checkpoint, plots, provenance
+from training.config import FitConfig
 from training.grid import save_png
 from training.progress import Progress
 from training.stats import Averages, Record, all_finite, status_line
@@ -105,19 +106,29 @@ def _resume(task: Task) -> tuple[int, float]:
         if config.init is not None:
             state = checkpoint.read(config.init)
             _check_task(task, state)
-            task.start_from(state)
+            try:
+                task.start_from(state)
+            except (KeyError, RuntimeError) as error:  # load_state_dict: names or shapes that do not fit
+                raise ResumeError(
+                    f"the networks of {config.init} are not those of these settings ({_differences(config, state)}): "
+                    "leave --init out, or give the settings that shape them as they are there"
+                ) from error
         return 0, 0.0
     state = checkpoint.read(config.out)
     _check_task(task, state)
-    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
-    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
-    if different:
-        changes = ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
+    if changes := _differences(config, state):
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
     task.restore(state)
     return int(state["images"]), float(state.get("seconds", 0.0))
+
+
+def _differences(config: FitConfig, state: dict[str, Any]) -> str:
+    """The settings that may not change within a run and are others in that checkpoint."""
+    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
+    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
+    return ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
 
 
 def _check_task(task: Task, state: dict[str, Any]) -> None:

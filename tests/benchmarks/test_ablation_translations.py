@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.ablation_translations import COMMON, METRICS, PLAN, WAYS, Cell, draw, figures, name_of, page
+from benchmarks.ablation_translations import COMMON, IMAGES, METRICS, PLAN, WAYS, Cell, draw, figures, name_of, page
 from training import checkpoint
 from training.config import CycleGanConfig
 from training.evaluation.report import Report
@@ -16,7 +16,7 @@ SCORES = {way: {"KID": 14.86, "labelled": 0.39, "change": 20.0, "background": 18
 def test_every_cell_has_a_folder_of_its_own() -> None:
     names = [name_of(flags) for flags in PLAN]
     assert len(set(names)) == len(PLAN)
-    assert names[0] == "paper"
+    assert names[0] == f"paper-{IMAGES}"
     assert not any(character in name for name in names for character in " ,/")
 
 

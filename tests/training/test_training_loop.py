@@ -348,6 +348,18 @@ def test_starting_from_the_weights_of_the_other_task_is_refused(
         fit(cyclegan_task(init=tmp_path / "gan"))
 
 
+@pytest.mark.parametrize(
+    "changed", [{"attention": True}, {"filters": 8}, {"blocks": 2}], ids=lambda changed: "-".join(changed)
+)
+def test_starting_from_networks_of_another_shape_is_refused(
+    cyclegan_task: BuildCycleGan, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    fit(cyclegan_task(out=tmp_path / "first"))
+    (name,) = changed
+    with pytest.raises(ResumeError, match=rf"first are not those of these settings \(.*{name}: .* asked for"):
+        fit(cyclegan_task(out=tmp_path / "second", init=tmp_path / "first", **changed))
+
+
 def test_resuming_a_truncated_checkpoint_is_refused(gan_task: BuildGan, tmp_path: Path) -> None:
     fit(gan_task())
     newest = checkpoint.list_checkpoints(tmp_path / "gan")[-1]

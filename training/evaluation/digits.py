@@ -63,21 +63,21 @@ def judge_digits(
     known, _ = _look(classifier, train.images)
     labels = sure.argmax(1)
     against = f"{len(samples):,} samples against the {len(test.images):,} test digits"
-    instead = f"the first {len(samples):,} training digits instead"  # as many: a Fréchet distance depends on it
+    instead = train.images[: len(samples)]  # as many, if there are: a Fréchet distance depends on it
+    floor = f"the first {len(instead):,} training digits instead"
     scores = []
 
     if weights is not None:
         compute = partial(inception_features, weights=weights, cache=cache)
         fakes = compute(samples)
         reals, others = (
-            kept_features(cache, weights / INCEPTION_FILE, images, compute)
-            for images in (test.images, train.images[: len(samples)])
+            kept_features(cache, weights / INCEPTION_FILE, images, compute) for images in (test.images, instead)
         )
         scores += distances(INCEPTION, fakes, reals, against)
-        scores += yardstick(INCEPTION, "real floor", others, reals, instead)
+        scores += yardstick(INCEPTION, "real floor", others, reals, floor)
         scores += _manifolds(INCEPTION, fakes, reals, against)
     scores += distances(CLASSIFIER, made, real, against)
-    scores += yardstick(CLASSIFIER, "real floor", known[: len(samples)], real, instead)
+    scores += yardstick(CLASSIFIER, "real floor", known[: len(instead)], real, floor)
     scores += _manifolds(CLASSIFIER, made, real, against)
 
     shares, same = histogram(labels), f"the same samples, labelled by the {CLASSIFIER}"

@@ -86,7 +86,7 @@ def _judge_translation(
         candidate,
         _of_direction(directions(way)[1], back),
         _of_direction(way, against),
-        config.data / "horse2zebra",
+        _pair_folder(config.data, way),
         config.weights,
         config.cache,
     )
@@ -103,12 +103,22 @@ def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
 
 
 def _beside(config: EvaluateConfig, ways: set[str]) -> Iterator[Candidate]:
-    """models/<other direction>/<version>/model.onnx of the same version as the model's, where it is there."""
+    """The published file of the other direction that has the same variant and version, where it is there."""
     version = config.model.resolve().parent
     for way in ways:
-        path = version.parent.parent / directions(way)[1] / version.name / config.model.name
+        variant = version.parent.name.replace(way, directions(way)[1], 1)
+        path = version.parent.parent / variant / version.name / config.model.name
         if path.is_file():
             yield from open_candidates(path)
+
+
+def _pair_folder(data: Path, way: str) -> Path:
+    """The photographs that a translation goes between. Raises DataError when they are not there."""
+    names = directions(way)
+    for name in names:
+        if (data / name).is_dir():
+            return data / name
+    raise DataError(f"{data} has neither {names[0]} nor {names[1]}: --data names the folder that holds the pair's")
 
 
 def _of_direction(direction: str, candidates: list[Candidate]) -> Candidate | None:

@@ -112,7 +112,7 @@ class Generator(nn.Module):
 
 
 def generator_of(config: Mapping[str, Any]) -> Generator:
-    """The generator of a pair's settings: the preset's size where none is given. Settings that came later may lack."""
+    """The generator of a pair's settings, of the preset's size where none is given; old settings may lack the later."""
     filters, blocks, _ = PRESETS[config["preset"]]
     return Generator(
         config.get("filters") or filters,

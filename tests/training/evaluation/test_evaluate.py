@@ -15,8 +15,8 @@ from training.task import Task
 from training.training_loop import describe
 
 
-def publish(models: Path, direction: str, version: str = "1") -> Path:
-    """models/<direction>/<version>/model.onnx, which copies pictures."""
+def publish(models: Path, direction: str, version: str = "1", suffix: str = "") -> Path:
+    """models/<direction><suffix>/<version>/model.onnx, which copies pictures."""
     axes = ["N", "H", "W", 3]
     values = [helper.make_tensor_value_info(name, TensorProto.UINT8, axes) for name in ("image", "translation")]
     model = helper.make_model(
@@ -27,7 +27,7 @@ def publish(models: Path, direction: str, version: str = "1") -> Path:
         ir_version=10,
     )
     helper.set_model_props(model, {"task": "translate", "name": direction, "direction": direction})
-    path = models / direction / version / "model.onnx"
+    path = models / f"{direction}{suffix}" / version / "model.onnx"
     path.parent.mkdir(parents=True)
     onnx.save(model, path)
     return path
@@ -37,11 +37,12 @@ def publish(models: Path, direction: str, version: str = "1") -> Path:
 def run(tmp_path: Path, weights: Path) -> Callable[..., list[Report]]:
     """`run(model, **options)`: its reports, on two or three noisy pictures a folder."""
     dice = np.random.default_rng(0)
-    for name, count in (("testA", 2), ("testB", 3), ("trainA", 3), ("trainB", 3)):
-        (tmp_path / "data" / "horse2zebra" / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = dice.integers(0, 256, (256, 256, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / "horse2zebra" / name / f"{i}.png")
+    for pair in ("horse2zebra", "apple2orange"):
+        for name, count in (("testA", 2), ("testB", 3), ("trainA", 3), ("trainB", 3)):
+            folder = tmp_path / "data" / pair / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(dice.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(folder / f"{i}.png")
     folders = {"data": tmp_path / "data", "cache": tmp_path / "cache", "out": tmp_path / "out", "weights": weights}
 
     def call(model: Path, **options: Path | None) -> list[Report]:
@@ -70,6 +71,31 @@ def test_a_published_file_goes_back_through_the_one_of_its_version(
     assert (written.graph_sha256, metrics(written)) == (report.graph_sha256, metrics(report))
     with Image.open(tmp_path / "out" / "horse2zebra.jpg") as sheet:
         assert sheet.size[0] >= 512
+
+
+def test_a_variant_goes_back_through_the_same_variant(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+    forth = publish(tmp_path / "models", "horse2zebra", suffix="-reference")
+    publish(tmp_path / "models", "zebra2horse")
+    (report,) = run(forth)
+    assert "cycle error" not in metrics(report)
+    publish(tmp_path / "models", "zebra2horse", suffix="-reference")
+    (report,) = run(forth)
+    assert "cycle error" in metrics(report)
+
+
+@pytest.mark.parametrize(("way", "count"), [("apple2orange", 2), ("orange2apple", 3)])
+def test_another_pair_is_judged_on_its_own_pictures(
+    run: Callable[..., list[Report]], tmp_path: Path, way: str, count: int
+) -> None:
+    (report,) = run(publish(tmp_path / "models", way))
+    assert {"KID x 100 (Inception)", "FID (Inception)", "mean change"} <= metrics(report)
+    assert not any("zebra" in metric or "animal" in metric or "background" in metric for metric in metrics(report))
+    assert report.scores[0].protocol.startswith(f"{count} translated against {5 - count} test pictures")
+
+
+def test_a_pair_without_pictures_is_refused(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has neither cat2dog nor dog2cat"):
+        run(publish(tmp_path / "models", "cat2dog"))
 
 
 def test_a_checkpoint_is_scored_both_ways_with_its_cycle(
