@@ -1,0 +1,95 @@
+"""The reference pair of translators from nothing to its scores: times steps, fits, distils, publishes, judges.
+
+    .venv/bin/python -m benchmarks.reference_pair --data data --weights weights --stretch 9
+
+Meant for a GPU that is lent for minutes at a time. A stretch that is over leaves with exit status 75, everything saved:
+the same command goes on from there, and what is done is not done again.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.fits import ROOT
+
+FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
+DISTIL = "--batch 4 --compile --minutes 8"
+WAYS = ("horse2zebra", "zebra2horse")
+TO_BE_CONTINUED = 75
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where things are, and the flags of both fits."""
+
+    data: Path
+    weights: Path
+    out: Path
+    fit: str = FIT
+    distil: str = DISTIL
+
+    @property
+    def steps(self) -> Iterator[tuple[str, list[str]]]:
+        """Name and command of every step, in their order."""
+        runs, models = self.out / "runs", self.out / "models"
+        data = ["--data", str(self.data)]
+        yield "time", ["benchmarks.steps", *"--preset reference --batch 1 4 8".split()]
+        yield "fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()]
+        teacher = ["--teacher", str(runs / "reference")]
+        yield "distil", ["training", "distil", *data, "--out", str(runs / "compact"), *teacher, *self.distil.split()]
+        for run, suffix in (("reference", "-reference"), ("compact", "")):
+            published = ["--models", str(models), f"--suffix={suffix}", "--version", "1"]
+            yield f"publish {run}", ["export", "publish", str(runs / run), *published]
+        for suffix in ("-reference", ""):
+            for way in WAYS:
+                folder = models / f"{way}{suffix}" / "1"
+                scores = self.out / "scores" / f"{way}{suffix}"
+                judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
+                yield f"judge {way}{suffix}", ["training", "evaluate", str(folder / "model.onnx"), *data, *judged]
+                yield f"attach {way}{suffix}", ["export", "scores", str(folder), str(scores / f"{way}.json")]
+
+
+def go(plan: Plan, seconds: float) -> int:
+    """Runs what is not done yet; the exit status: 0, 75 when the time is up, or that of the step that failed."""
+    end = time.monotonic() + seconds
+    done = plan.out / "done.txt"
+    plan.out.mkdir(parents=True, exist_ok=True)
+    finished = done.read_text().splitlines() if done.exists() else []
+    for name, command in plan.steps:
+        if name in finished:
+            continue
+        print(f"== {name}: {' '.join(command)}", flush=True)
+        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT)
+        try:
+            status = process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.terminate()  # a fit saves first; any other step starts afresh
+            process.wait()
+            status = TO_BE_CONTINUED
+        if status != 0:
+            return status
+        with done.open("a") as log:
+            log.write(f"{name}\n")
+    return 0
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="holds horse2zebra")
+    parser.add_argument("--weights", type=Path, default=ROOT / "weights", help="the feature networks of docs/scores.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "reference-pair", help="runs, models and scores")
+    parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="leave by then")
+    parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")
+    parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
+    given = parser.parse_args()
+    places = (path.resolve() for path in (given.data, given.weights, given.out))
+    sys.exit(go(Plan(*places, fit=given.fit, distil=given.distil), 60 * given.stretch))
+
+
+if __name__ == "__main__":
+    main()

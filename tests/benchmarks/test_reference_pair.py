@@ -1,0 +1,69 @@
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.reference_pair import TO_BE_CONTINUED, WAYS, Plan, go
+from service.card import MODEL_FILE, read_card
+from training import checkpoint
+
+SMALL = "--blocks 1 --resize 32 --crop 32 --device cpu --threads 1"
+
+
+class UpToPublishing(Plan):
+    """Without the timing, which says nothing of so small a fit, and the scores, whose networks are not at hand."""
+
+    @property
+    def steps(self) -> Iterator[tuple[str, list[str]]]:
+        return itertools.islice(super().steps, 1, 5)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two noisy pictures a folder."""
+    dice = np.random.default_rng(0)
+    for name in ("trainA", "trainB", "testA", "testB"):
+        folder = tmp_path / "data" / "horse2zebra" / name
+        folder.mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(dice.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "data"
+
+
+def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = UpToPublishing(
+        data, tmp_path, out, f"--filters 8 --images 100000 {SMALL}", f"--filters 4 --images 2 {SMALL}"
+    )
+    assert go(plan, 20) == TO_BE_CONTINUED
+    assert not (out / "done.txt").exists()
+    seen = checkpoint.read(out / "runs" / "reference")["images"]
+    assert 0 < seen < 100_000
+
+    plan = UpToPublishing(data, tmp_path, out, f"--filters 8 --images {seen} {SMALL}", plan.distil)
+    assert go(plan, 600) == 0
+    assert [path.parent.parent.name for path in sorted(out.glob(f"models/*/1/{MODEL_FILE}"))] == sorted(
+        f"{way}{suffix}" for way in WAYS for suffix in ("", "-reference")
+    )
+    assert read_card(out / "models" / "horse2zebra" / "1").training.config["filters"] == 4
+    before = sorted(out.rglob("*.pt"))
+    assert go(plan, 600) == 0
+    assert sorted(out.rglob("*.pt")) == before
+
+
+def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path: Path) -> None:
+    plan = UpToPublishing(data / "nowhere", tmp_path, tmp_path / "out", SMALL, SMALL)
+    assert go(plan, 600) not in {0, TO_BE_CONTINUED}
+    assert not (tmp_path / "out" / "done.txt").exists()
+
+
+def test_every_published_model_is_judged_and_the_scores_attached() -> None:
+    steps = dict(Plan(Path("data"), Path("weights"), Path("out")).steps)
+    judged = {name.removeprefix("judge ") for name in steps if name.startswith("judge ")}
+    assert judged == {f"{way}{suffix}" for way in WAYS for suffix in ("", "-reference")}
+    for name in judged:
+        assert steps[f"attach {name}"][2] == str(Path("out", "models", name, "1"))
+        assert str(Path(steps[f"attach {name}"][2], MODEL_FILE)) in steps[f"judge {name}"]
