@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.fits import ROOT
 
+STEPS = "--preset reference --compile --batch 1 4 8"
 FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
 DISTIL = "--batch 4 --compile --minutes 8"
 WAYS = ("horse2zebra", "zebra2horse")
@@ -37,7 +38,7 @@ class Plan:
         """Name and command of every step, in their order."""
         runs, models = self.out / "runs", self.out / "models"
         data = ["--data", str(self.data)]
-        yield "time", ["benchmarks.steps", *"--preset reference --batch 1 4 8".split()]
+        yield "time", ["benchmarks.steps", *STEPS.split()]
         yield "fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()]
         teacher = ["--teacher", str(runs / "reference")]
         yield "distil", ["training", "distil", *data, "--out", str(runs / "compact"), *teacher, *self.distil.split()]
