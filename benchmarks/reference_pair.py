@@ -88,8 +88,8 @@ def main() -> None:
     parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")
     parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
     given = parser.parse_args()
-    places = (path.resolve() for path in (given.data, given.weights, given.out))
-    sys.exit(go(Plan(*places, fit=given.fit, distil=given.distil), 60 * given.stretch))
+    plan = Plan(given.data.resolve(), given.weights.resolve(), given.out.resolve(), given.fit, given.distil)
+    sys.exit(go(plan, 60 * given.stretch))
 
 
 if __name__ == "__main__":
