@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 from benchmarks.curve import (
     BLOCKS,
     FILTERS,
+    RESULTS,
     SIZES,
     Size,
     draw,
     export,
     open_session,
     read_cards,
+    row_size,
     scores,
     size_of,
     table,
@@ -71,6 +74,12 @@ def test_the_table_is_sorted_by_time_and_shows_scores_where_there_are_some() -> 
 def test_the_curve_is_drawn(tmp_path: Path, kids: dict[Any, Any]) -> None:
     draw(rows(), kids, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_measured_can_be_drawn_again() -> None:
+    measured = json.loads(RESULTS.read_text())["rows"]
+    assert [row_size(row) for row in measured] == SIZES
+    assert len(table(measured, {}).splitlines()) == 2 + len(SIZES)
 
 
 def test_an_exported_size_runs(tmp_path: Path) -> None:
