@@ -174,10 +174,11 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
         points = sorted((times[size], size, kid) for size, kid in kids.items() if size in times)
         for direction in sorted({d for _, _, kid in points for d in kid}):
             shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
-            axes[0, 1].plot([ms for ms, _, _ in shown], [kid for _, _, kid in shown], marker="o", label=direction)
+            axes[0, 1].scatter([ms for ms, _, _ in shown], [kid for _, _, kid in shown], label=direction)
             for ms, size, kid in shown:
                 axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=(5, 5))
-        axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xscale="log", ylim=(0, None))
+        longest = max(ms for ms, _, _ in points)
+        axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.4 * longest), ylim=(0, None))
         axes[0, 1].legend()
         axes[0, 1].grid(alpha=0.3)
     figure.tight_layout()

@@ -45,13 +45,12 @@ class Plan:
         for run, suffix in (("reference", "-reference"), ("compact", "")):
             published = ["--models", str(models), f"--suffix={suffix}", "--version", "1"]
             yield f"publish {run}", ["export", "publish", str(runs / run), *published]
-        for suffix in ("-reference", ""):
-            for way in WAYS:
-                folder = models / f"{way}{suffix}" / "1"
-                scores = self.out / "scores" / f"{way}{suffix}"
-                judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
-                yield f"judge {way}{suffix}", ["training", "evaluate", str(folder / "model.onnx"), *data, *judged]
-                yield f"attach {way}{suffix}", ["export", "scores", str(folder), str(scores / f"{way}.json")]
+        scores = self.out / "scores"
+        judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
+        for name in (f"{way}{suffix}" for suffix in ("-reference", "") for way in WAYS):
+            folder = models / name / "1"
+            yield f"judge {name}", ["training", "evaluate", str(folder / "model.onnx"), *data, *judged]
+            yield f"attach {name}", ["export", "scores", str(folder), str(scores / f"{name}.json")]
 
 
 def go(plan: Plan, seconds: float) -> int:

@@ -70,3 +70,4 @@ def test_every_published_model_is_judged_and_the_scores_attached() -> None:
     for name in judged:
         assert steps[f"attach {name}"][2] == str(Path("out", "models", name, "1"))
         assert str(Path(steps[f"attach {name}"][2], MODEL_FILE)) in steps[f"judge {name}"]
+        assert steps[f"attach {name}"][3] == str(Path("out", "scores", f"{name}.json"))  # as the evaluation names it
