@@ -176,9 +176,10 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
             shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
             axes[0, 1].scatter([ms for ms, _, _ in shown], [kid for _, _, kid in shown], label=direction)
             for ms, size, kid in shown:
-                axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=(5, 5))
+                place = (5, 5) if size == Size(size.filters, size.blocks) else (5, -12)
+                axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=place)
         longest = max(ms for ms, _, _ in points)
-        axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.4 * longest), ylim=(0, None))
+        axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))
         axes[0, 1].legend()
         axes[0, 1].grid(alpha=0.3)
     figure.tight_layout()
