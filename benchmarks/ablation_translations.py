@@ -23,7 +23,7 @@ from training import checkpoint
 from training.data.pixels import to_signed, to_uint8
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.evaluation.report import Report
-from training.generators import finished_generators
+from training.generators import directions, finished_generators
 
 RESULTS = ROOT / "benchmarks" / "results" / "training" / "ablation-translations.json"
 PAGE = ROOT / "docs" / "ablation-translations.md"
@@ -50,7 +50,7 @@ METRICS = {
     "background": "change of the background",
     "cycle": "cycle error",
 }
-WAYS = ("horse2zebra", "zebra2horse")
+WAYS = directions("horse2zebra")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.fits import ROOT
+from service.card import MODEL_FILE
+from training.cli import STOPPED
+from training.generators import directions
 
 STEPS = "--preset reference --compile --batch 1 4 8"
 FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
 DISTIL = "--batch 4 --compile --minutes 8"
-WAYS = ("horse2zebra", "zebra2horse")
-TO_BE_CONTINUED = 75
+WAYS = directions("horse2zebra")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Plan:
         judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
         for name in (f"{way}{suffix}" for suffix in ("-reference", "") for way in WAYS):
             folder = models / name / "1"
-            yield f"judge {name}", ["training", "evaluate", str(folder / "model.onnx"), *data, *judged]
+            yield f"judge {name}", ["training", "evaluate", str(folder / MODEL_FILE), *data, *judged]
             yield f"attach {name}", ["export", "scores", str(folder), str(scores / f"{name}.json")]
 
 
@@ -69,7 +71,7 @@ def go(plan: Plan, seconds: float) -> int:
         except subprocess.TimeoutExpired:
             process.terminate()  # a fit saves first; any other step starts afresh
             process.wait()
-            status = TO_BE_CONTINUED
+            status = STOPPED
         if status != 0:
             return status
         with done.open("a") as log:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.reference_pair import TO_BE_CONTINUED, WAYS, Plan, go
+from benchmarks.reference_pair import WAYS, Plan, go
 from service.card import MODEL_FILE, read_card
 from training import checkpoint
+from training.cli import STOPPED
 
 SMALL = "--blocks 1 --resize 32 --crop 32 --device cpu --threads 1"
 
@@ -39,7 +40,7 @@ def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: P
         data, tmp_path, out, f"--filters 8 --images 100000 {SMALL}", f"--filters 4 --images 2 {SMALL}"
     )
     for seconds in itertools.count(15, 15):  # the first ones may end before the fit has begun
-        assert go(plan, seconds) == TO_BE_CONTINUED
+        assert go(plan, seconds) == STOPPED
         if checkpoint.list_checkpoints(out / "runs" / "reference"):
             break
     assert not (out / "done.txt").exists()
@@ -59,7 +60,7 @@ def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: P
 
 def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path: Path) -> None:
     plan = UpToPublishing(data / "nowhere", tmp_path, tmp_path / "out", SMALL, SMALL)
-    assert go(plan, 600) not in {0, TO_BE_CONTINUED}
+    assert go(plan, 600) not in {0, STOPPED}
     assert not (tmp_path / "out" / "done.txt").exists()
 
 
