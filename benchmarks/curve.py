@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ from export.graphs import TranslationGraph
 from export.onnx_file import to_onnx
 from service.card import CARD_FILE, ModelCard, TensorSpec
 from service.settings import BUNDLED_MODELS
-from training.networks.cyclegan import PRESETS, Generator
+from training.networks.cyclegan import Generator, Size, size_of
 
 matplotlib.use("Agg")
 
@@ -38,19 +38,6 @@ SIDE, ROUNDS, THREADS = 256, 3, (1, 2)
 METRIC = "KID x 100 (Inception)"
 IMAGE = TensorSpec(name="image", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255")
 TRANSLATION = IMAGE.model_copy(update={"name": "translation"})
-
-
-class Size(NamedTuple):
-    """What the time of a generator depends on; its fields are the generator's arguments."""
-
-    filters: int
-    blocks: int
-    antialias: bool = False
-    attention: bool = False
-
-    def __str__(self) -> str:
-        extras = [name for name in ("antialias", "attention") if getattr(self, name)]
-        return ", ".join((f"{self.filters} x {self.blocks}", *extras))
 
 
 SIZES = [
@@ -109,25 +96,13 @@ def read_cards(folders: Iterable[Path]) -> Iterator[ModelCard]:
                 yield card
 
 
-def size_of(card: ModelCard) -> Size:
-    """The size of the generator that the card's settings describe."""
-    config = card.training.config
-    filters, blocks, _ = PRESETS[config["preset"]]
-    return Size(
-        config.get("filters") or filters,
-        config.get("blocks") or blocks,
-        config.get("antialias") == "all",
-        config.get("attention", False),
-    )
-
-
 def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
     """The lowest KID x 100 of each size and direction."""
     found: dict[Size, dict[str, float]] = {}
     for card in cards:
         for score in card.scores:
             if score.metric == METRIC:
-                best = found.setdefault(size_of(card), {})
+                best = found.setdefault(size_of(card.training.config), {})
                 best[str(card.direction)] = min(score.value, best.get(str(card.direction), score.value))
     return found
 

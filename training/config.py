@@ -192,6 +192,8 @@ class CycleGanConfig(PairConfig):
 
     out: Path = Path("runs/horse2zebra")
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    discriminator_filters: PositiveInt | None = None
+    """The discriminators' channels after their first layer, in place of the preset's."""
     cycle_weight: float = Field(10.0, ge=0)
     """Weight of each cycle loss (lambda in the paper); with --attention 0.5, or the generators only copy."""
     identity_weight: float = Field(5.0, ge=0)

@@ -28,7 +28,7 @@ class CycleGanTask(PairTask):
         precision: torch.dtype,
     ) -> None:
         """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
-        judge = partial(discriminator_of, config.preset, config.antialias)
+        judge = partial(discriminator_of, config.model_dump())
         super().__init__(config, domains, shown, world, precision, judge)
 
     def step(self, first: int) -> dict[str, Tensor]:

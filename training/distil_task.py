@@ -40,7 +40,7 @@ class DistilTask(PairTask):
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
-        judge = partial(discriminator_of, theirs["preset"], theirs.get("antialias", "none"))
+        judge = partial(discriminator_of, theirs)
         super().__init__(config, domains, shown, world, precision, judge)
         for name in ("D_X", "D_Y"):
             self.networks[name].load_state_dict(teacher["networks"][name])

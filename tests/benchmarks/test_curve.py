@@ -10,18 +10,17 @@ from benchmarks.curve import (
     FILTERS,
     RESULTS,
     SIZES,
-    Size,
     draw,
     export,
     open_session,
     read_cards,
     row_size,
     scores,
-    size_of,
     table,
 )
 from service.card import ModelCard, Score
 from service.settings import BUNDLED_MODELS
+from training.networks.cyclegan import Size
 
 
 def card(direction: str, kid: float, **settings: Any) -> ModelCard:
@@ -37,13 +36,6 @@ def rows() -> list[dict[str, Any]]:
         {**size._asdict(), "megabytes": 1.0, "cpu_ms": size.filters * size.blocks, "ms": {"1": 2.0, "2": 1.0}}
         for size in SIZES
     ]
-
-
-def test_a_size_is_the_presets_unless_it_is_set() -> None:
-    assert size_of(card("horse2zebra", 1, preset="compact")) == Size(16, 6)
-    assert size_of(card("horse2zebra", 1, preset="reference", blocks=3, antialias="all")) == Size(64, 3, antialias=True)
-    assert size_of(card("horse2zebra", 1, filters=24, antialias="discriminators")) == Size(24, 6)
-    assert size_of(card("horse2zebra", 1, attention=True)) == Size(16, 6, attention=True)
 
 
 def test_the_best_score_of_a_size_and_direction_counts() -> None:

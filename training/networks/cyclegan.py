@@ -1,7 +1,7 @@
 """Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -111,15 +111,33 @@ class Generator(nn.Module):
         return x + torch.sigmoid(mask) * (torch.tanh(picture) - x)
 
 
-def generator_of(config: Mapping[str, Any]) -> Generator:
-    """The generator of a pair's settings, of the preset's size where none is given; old settings may lack the later."""
+class Size(NamedTuple):
+    """What a generator is made of: the arguments of `Generator`."""
+
+    filters: int
+    blocks: int
+    antialias: bool = False
+    attention: bool = False
+
+    def __str__(self) -> str:
+        extras = [name for name in ("antialias", "attention") if getattr(self, name)]
+        return ", ".join((f"{self.filters} x {self.blocks}", *extras))
+
+
+def size_of(config: Mapping[str, Any]) -> Size:
+    """The generators' size in a pair's settings, the preset's where none is given; old settings may lack the later."""
     filters, blocks, _ = PRESETS[config["preset"]]
-    return Generator(
+    return Size(
         config.get("filters") or filters,
         config.get("blocks") or blocks,
         config.get("antialias") == "all",
         config.get("attention", False),
     )
+
+
+def generator_of(config: Mapping[str, Any]) -> Generator:
+    """The generator of a pair's settings."""
+    return Generator(*size_of(config))
 
 
 class Discriminator(nn.Module):
@@ -161,9 +179,10 @@ class Discriminator(nn.Module):
         return torch.sigmoid(self.logits(x).float())
 
 
-def discriminator_of(preset: Preset, antialias: str) -> Discriminator:
-    """The discriminator of these settings."""
-    return Discriminator(PRESETS[preset][2], antialias != "none")
+def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
+    """The discriminator of a pair's settings, of the preset's size where none is given."""
+    filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
+    return Discriminator(filters, config.get("antialias", "none") != "none")
 
 
 def _initialise(module: nn.Module) -> None:

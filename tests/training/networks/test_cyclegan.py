@@ -3,7 +3,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.cyclegan import PRESETS, Blur, Discriminator, Generator, ResidualBlock, generator_of
+from training.networks.cyclegan import (
+    PRESETS,
+    Blur,
+    Discriminator,
+    Generator,
+    ResidualBlock,
+    discriminator_of,
+    generator_of,
+    size_of,
+)
 
 
 def count(network: nn.Module) -> int:
@@ -104,6 +113,19 @@ def test_the_compact_generator_is_less_than_a_twentieth_of_the_reference() -> No
         compact, reference = (count(Generator(*PRESETS[name][:2])) for name in ("compact", "reference"))
     assert compact == 493_155
     assert compact < reference / 20
+
+
+def test_a_size_is_the_presets_unless_it_is_set() -> None:
+    assert size_of({"preset": "compact"}) == (16, 6, False, False)
+    assert size_of({"preset": "reference", "blocks": 3, "antialias": "all"}) == (64, 3, True, False)
+    assert size_of({"preset": "compact", "filters": 24, "antialias": "discriminators"}) == (24, 6, False, False)
+    assert size_of({"preset": "compact", "attention": True}) == (16, 6, False, True)
+
+
+def test_a_discriminator_is_the_presets_unless_it_is_set() -> None:
+    with torch.device("meta"):
+        for filters, settings in ((48, {}), (48, {"discriminator_filters": None}), (24, {"discriminator_filters": 24})):
+            assert count(discriminator_of({"preset": "compact", **settings})) == count(Discriminator(filters))
 
 
 def test_convolutions_start_at_a_fiftieth() -> None:
