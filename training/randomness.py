@@ -11,6 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 def derive_seed(seed: int, purpose: str, index: int = 0) -> int:
     """A 63-bit seed that differs for every (seed, purpose, index)."""
@@ -18,9 +20,9 @@ def derive_seed(seed: int, purpose: str, index: int = 0) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:
-    """A CPU generator for this (seed, purpose, index) alone."""
-    return torch.Generator().manual_seed(derive_seed(seed, purpose, index))
+def generator(seed: int, purpose: str, index: int = 0, device: torch.device = CPU) -> torch.Generator:
+    """A generator for this (seed, purpose, index) alone; other kinds of device draw other numbers from it."""
+    return torch.Generator(device).manual_seed(derive_seed(seed, purpose, index))
 
 
 @contextmanager

@@ -61,11 +61,11 @@ def test_a_folder_that_cannot_be_written_is_a_message(run: Run, tmp_path: Path) 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A data folder whose pair `warm2cold` has one picture a part: a gradient, since a flat one has no variance."""
+    """A data folder whose pair `warm2cold` has one flat picture a part."""
     for part in ("trainA", "trainB", "testA", "testB"):
         folder = tmp_path / "data" / "warm2cold" / part
         folder.mkdir(parents=True)
-        Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(folder / "0.png")
+        Image.new("RGB", (40, 40), (60, 80, 120)).save(folder / "0.png")
     return tmp_path / "data"
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -194,6 +195,15 @@ def test_a_step_in_bf16_keeps_weights_and_losses_in_fp32(cyclegan_task: Build) -
     parts = task.step(0)
     assert all(value.dtype is torch.float32 and value.isfinite() for value in parts.values())
     assert {p.dtype for network in task.networks.values() for p in network.parameters()} == {torch.float32}
+
+
+def test_pictures_of_one_colour_can_be_learnt_from(cyclegan_task: Build) -> None:
+    task = cyclegan_task(blocks=6, images=2, batch=1)
+    task.domains = [replace(d, images=torch.full_like(d.images, 100 + 50 * i)) for i, d in enumerate(task.domains)]
+    for first in (0, 1):
+        parts = task.step(first)
+        assert all(torch.isfinite(value) for value in parts.values())
+    assert all(torch.isfinite(p).all() for network in task.networks.values() for p in network.parameters())
 
 
 def test_averages_are_of_the_generators_alone(cyclegan_task: Build) -> None:

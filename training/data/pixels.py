@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def to_signed(pixels: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1]."""
+    """Levels 0..255 of any type -> float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1
 
 

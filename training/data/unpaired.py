@@ -30,15 +30,22 @@ class Domain:
     def batch(self, first: int, size: int, crop: int, seed: int, world: World) -> Tensor:
         """This process's share of the global batch that starts at image `first`: random crops, half of them mirrored.
 
+        Every pixel is moved inside its grey level (dequantised: Theis et al. 2016, section 3.1). A crop of one colour,
+        a studio's backdrop, would have no variance, where each instance normalisation multiplies a gradient by up to
+        316: after a dozen of them fp32 overflows.
+
         Returns (n, 3, crop, crop) in [-1, 1].
         """
         augment = v2.Compose([v2.RandomCrop(crop), v2.RandomHorizontalFlip()])
-        views = []
+        views, noise = [], []
         for position in (first + i for i in world.share(size)):
             row = randomness.shuffled_index(seed, self.name, position, len(self.images))
             with randomness.seeded(seed, f"augment-{self.name}", position):
                 views.append(augment(self.images[row]))
-        return to_signed(torch.stack(views).to(world.device))
+            draws = randomness.generator(seed, f"level-{self.name}", position, world.device)
+            noise.append(torch.rand(views[-1].shape, generator=draws, device=world.device))
+        levels = torch.stack(views).to(world.device) + torch.stack(noise) - 0.5
+        return to_signed(levels).clamp(-1, 1)
 
 
 def load_training_domain(root: Path, name: str, resize: int) -> Domain:

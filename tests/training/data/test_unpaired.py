@@ -151,6 +151,14 @@ def test_drawing_a_batch_leaves_the_global_generator_alone(domain):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_pixels_lie_anywhere_inside_their_grey_level(domain):
+    batch = domain.batch(0, 100, crop=16, seed=1, world=World())
+    inside = ((batch + 1) * 127.5)[:, 1:] - pixels(batch)[:, 1:]
+    assert inside.abs().max() <= 0.5
+    assert inside[pixels(batch)[:, 1:] > 0].std() == pytest.approx(12**-0.5, rel=0.02)
+    assert not torch.equal(inside[0], inside[1])
+
+
 def test_every_epoch_shows_every_picture_once_in_an_order_of_its_domain(domain):
     def order(drawn: Domain) -> list[int]:
         batches = [drawn.batch(first, 4, crop=16, seed=3, world=World()) for first in range(0, 20, 4)]
