@@ -72,6 +72,9 @@ def go(plan: Plan, seconds: float) -> int:
             process.terminate()  # a fit saves first; any other step starts afresh
             process.wait()
             status = STOPPED
+        except KeyboardInterrupt:  # which the terminal sends to the step as well
+            process.wait()
+            status = STOPPED
         if status != 0:
             return status
         with done.open("a") as log:

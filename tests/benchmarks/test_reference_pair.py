@@ -1,5 +1,9 @@
 import itertools
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,18 @@ class UpToPublishing(Plan):
     @property
     def steps(self) -> Iterator[tuple[str, list[str]]]:
         return itertools.islice(super().steps, 1, 5)
+
+
+@contextmanager
+def interrupted(after_s: float) -> Iterator[None]:
+    """Ctrl-C, that long after the block was entered."""
+    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 @pytest.fixture
@@ -56,6 +72,23 @@ def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: P
     before = sorted(out.rglob("*.pt"))
     assert go(plan, 600) == 0
     assert sorted(out.rglob("*.pt")) == before
+
+
+class Nap(Plan):
+    """One step, of a second."""
+
+    @property
+    def steps(self) -> Iterator[tuple[str, list[str]]]:
+        yield "nap", ["timeit", "-n1", "-r1", "import time; time.sleep(1)"]
+
+
+def test_an_interrupted_stretch_waits_for_its_step_and_goes_on_from_it(tmp_path: Path) -> None:
+    plan = Nap(tmp_path, tmp_path, tmp_path / "out")
+    with interrupted(after_s=0.5):
+        assert go(plan, 600) == STOPPED
+    assert not (tmp_path / "out" / "done.txt").exists()
+    assert go(plan, 600) == 0
+    assert (tmp_path / "out" / "done.txt").read_text() == "nap\n"
 
 
 def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path: Path) -> None:
