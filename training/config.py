@@ -159,6 +159,8 @@ class PairConfig(FitConfig):
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
     attention: bool = False
     """Generators draw a mask as well, and leave the picture as it is outside it."""
+    residual: bool = False
+    """Generators draw what to add to the picture, where they draw a picture otherwise."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1

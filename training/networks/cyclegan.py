@@ -76,12 +76,15 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int, antialias: bool = False, attention: bool = False) -> None:
+    def __init__(
+        self, filters: int, blocks: int, antialias: bool = False, attention: bool = False, residual: bool = False
+    ) -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
         `attention`: draw a mask m in (0.2, 1) beside the picture c; the output is m c + (1 - m) x, so that what need
         not change costs the network little (Mejjati et al. 2018 and Tang et al. 2019, whose masks close).
+        `residual`: draw the change d; the output is x + d, cut off at -1 and 1, so that copying is where it starts from.
         """
         super().__init__()
 
@@ -104,12 +107,14 @@ class Generator(nn.Module):
             nn.ReflectionPad2d(3),
             nn.Conv2d(filters, 4 if attention else 3, 7),
         )
-        self.attention = attention
+        self.attention, self.residual = attention, residual
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 16 -> the same shape and range."""
         drawn = self.layers(x)
+        if self.residual:
+            return (x + drawn).clamp(-1, 1)
         if not self.attention:
             return torch.tanh(drawn)
         picture, mask = drawn.split((3, 1), dim=1)
@@ -124,9 +129,10 @@ class Size(NamedTuple):
     blocks: int
     antialias: bool = False
     attention: bool = False
+    residual: bool = False
 
     def __str__(self) -> str:
-        extras = [name for name in ("antialias", "attention") if getattr(self, name)]
+        extras = [name for name in ("antialias", "attention", "residual") if getattr(self, name)]
         return ", ".join((f"{self.filters} x {self.blocks}", *extras))
 
 
@@ -138,6 +144,7 @@ def size_of(config: Mapping[str, Any]) -> Size:
         config.get("blocks") or blocks,
         config.get("antialias") == "all",
         config.get("attention", False),
+        config.get("residual", False),
     )
 
 
