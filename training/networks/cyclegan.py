@@ -21,6 +21,23 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 MASK_FLOOR = 0.2
 
 
+class InRange(torch.autograd.Function):
+    """Cuts off at -1 and 1, and still passes the gradients that lead back inside: a black blot can brighten again."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch names no type
+        """x of any shape -> the same in [-1, 1]."""
+        context.save_for_backward(x)
+        return x.clamp(-1, 1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        """The gradient, but for what descent would take further outside."""
+        (x,) = context.saved_tensors
+        outwards = ((x > 1) & (gradient < 0)) | ((x < -1) & (gradient > 0))
+        return gradient.masked_fill(outwards, 0)
+
+
 class Blur(nn.Module):
     """The binomial filter [1, 2, 1] along both sides: what is sampled after it holds no aliases (Zhang 2019)."""
 
@@ -84,7 +101,7 @@ class Generator(nn.Module):
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
         `attention`: draw a mask m in (0.2, 1) beside the picture c; the output is m c + (1 - m) x, so that what need
         not change costs the network little (Mejjati et al. 2018 and Tang et al. 2019, whose masks close).
-        `residual`: draw the change d; the output is x + d, cut off at -1 and 1, so that copying is where it starts from.
+        `residual`: draw the change d; the output is x + d, cut off at -1 and 1: a new network copies.
         """
         super().__init__()
 
@@ -114,7 +131,7 @@ class Generator(nn.Module):
         """(N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 16 -> the same shape and range."""
         drawn = self.layers(x)
         if self.residual:
-            return (x + drawn).clamp(-1, 1)
+            return InRange.apply(x + drawn)
         if not self.attention:
             return torch.tanh(drawn)
         picture, mask = drawn.split((3, 1), dim=1)
