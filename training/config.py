@@ -183,9 +183,11 @@ class PairConfig(FitConfig):
     """What the discriminators' pictures are varied by, real and generated alike: any of colour,translation,cutout."""
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> Self:
+    def _fits(self) -> Self:
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+        if self.attention and self.residual:
+            raise ValueError("--attention draws a picture and a mask, --residual a change: choose one of them")
         return self
 
 

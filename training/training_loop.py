@@ -108,7 +108,7 @@ def _resume(task: Task) -> tuple[int, float]:
             _check_task(task, state)
             try:
                 task.start_from(state)
-            except (KeyError, RuntimeError) as error:  # load_state_dict: names or shapes that do not fit
+            except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
                 raise ResumeError(
                     f"the networks of {config.init} are not those of these settings ({_differences(config, state)}): "
                     "leave --init out, or give the settings that shape them as they are there"

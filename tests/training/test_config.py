@@ -9,6 +9,11 @@ def test_a_crop_larger_than_the_picture_is_refused():
         CycleGanConfig(resize=143)
 
 
+def test_generators_draw_a_mask_or_a_change():
+    with pytest.raises(ValidationError, match="choose one of them"):
+        CycleGanConfig(attention=True, residual=True)
+
+
 @pytest.mark.parametrize("crop", [30, 16, 127])
 def test_a_crop_that_the_networks_cannot_take_is_refused(crop):
     with pytest.raises(ValidationError, match="crop"):

@@ -64,7 +64,13 @@ def test_a_cyclegan_has_a_translation_each_way(cyclegan_task: Callable[..., Task
 
 @pytest.mark.parametrize(
     "settings",
-    [{"filters": 6, "blocks": 2}, {"antialias": "all"}, {"antialias": "discriminators"}, {"attention": True}],
+    [
+        {"filters": 6, "blocks": 2},
+        {"antialias": "all"},
+        {"antialias": "discriminators"},
+        {"attention": True},
+        {"residual": True},
+    ],
 )
 def test_the_sizes_of_a_translation_are_read_from_its_settings(
     cyclegan_task: Callable[..., Task], settings: State
@@ -75,9 +81,8 @@ def test_the_sizes_of_a_translation_are_read_from_its_settings(
 
 
 def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State) -> None:
-    config = {
-        k: v for k, v in cyclegan_state["config"].items() if k not in {"filters", "blocks", "antialias", "attention"}
-    }
+    newer = {"filters", "blocks", "antialias", "attention", "residual"}
+    config = {k: v for k, v in cyclegan_state["config"].items() if k not in newer}
     assert len(finished_generators({**cyclegan_state, "config": config})) == 2
 
 

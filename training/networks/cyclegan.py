@@ -16,11 +16,6 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 
 
-#: The least of a mask. One that can close does: a copy has no cycle error, and where nothing of what is drawn can be
-#: seen no gradient says how to draw better.
-MASK_FLOOR = 0.2
-
-
 class InRange(torch.autograd.Function):
     """Cuts off at -1 and 1, and still passes the gradients that lead back inside: a black blot can brighten again."""
 
@@ -99,8 +94,8 @@ class Generator(nn.Module):
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
-        `attention`: draw a mask m in (0.2, 1) beside the picture c; the output is m c + (1 - m) x, so that what need
-        not change costs the network little (Mejjati et al. 2018 and Tang et al. 2019, whose masks close).
+        `attention`: draw a mask m in (0, 1) beside the picture c; the output is m c + (1 - m) x, so that what need not
+        change costs the network nothing (Mejjati et al. 2018; Tang et al. 2019).
         `residual`: draw the change d; the output is x + d, cut off at -1 and 1: a new network copies.
         """
         super().__init__()
@@ -135,8 +130,7 @@ class Generator(nn.Module):
         if not self.attention:
             return torch.tanh(drawn)
         picture, mask = drawn.split((3, 1), dim=1)
-        mask = MASK_FLOOR + (1 - MASK_FLOOR) * torch.sigmoid(mask)
-        return x + mask * (torch.tanh(picture) - x)
+        return x + torch.sigmoid(mask) * (torch.tanh(picture) - x)
 
 
 class Size(NamedTuple):

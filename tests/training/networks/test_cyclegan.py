@@ -8,6 +8,7 @@ from training.networks.cyclegan import (
     Blur,
     Discriminator,
     Generator,
+    InRange,
     ResidualBlock,
     discriminator_of,
     generator_of,
@@ -25,6 +26,7 @@ def test_generator_keeps_the_size_of_a_picture(size: tuple[int, int]) -> None:
     assert Generator(4, 1)(x).shape == x.shape
     assert Generator(4, 1, antialias=True)(x).shape == x.shape
     assert Generator(4, 1, attention=True)(x).shape == x.shape
+    assert Generator(4, 1, residual=True)(x).shape == x.shape
 
 
 def test_generated_pixels_lie_between_minus_one_and_one() -> None:
@@ -43,14 +45,31 @@ def test_the_mask_decides_between_the_picture_and_what_is_drawn(bias: float) -> 
         last.weight[3].zero_()
         last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, bias]))
         drawn = torch.tanh(network.layers(x)[:, :3])
-        torch.testing.assert_close(network(x), 0.8 * x + 0.2 * drawn if bias < 0 else drawn)
+        torch.testing.assert_close(network(x), x if bias < 0 else drawn)
 
 
-def test_a_mask_of_no_weights_is_in_the_middle_of_its_range() -> None:
+def test_half_a_mask_mixes_evenly() -> None:
     network, x = Generator(4, 1, attention=True), torch.rand(1, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         network.layers[-1].weight.zero_()
-        torch.testing.assert_close(network(x), 0.4 * x)
+        torch.testing.assert_close(network(x), x / 2)
+
+
+def test_a_generator_of_changes_copies_where_it_draws_none() -> None:
+    network, x = Generator(4, 1, residual=True), torch.rand(1, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), (x + network.layers(x)).clamp(-1, 1))
+        network.layers[-1].weight.zero_()
+        assert torch.equal(network(x), x)
+
+
+def test_what_is_cut_off_gets_the_gradients_that_lead_back_inside() -> None:
+    x = torch.tensor([-2.0, -2.0, -0.5, 0.5, 2.0, 2.0], requires_grad=True)
+    down = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    bounded = InRange.apply(x)
+    assert bounded.tolist() == [-1, -1, -0.5, 0.5, 1, 1]
+    bounded.backward(down)
+    assert x.grad.tolist() == [0, -1, 1, -1, 1, 0]
 
 
 def test_a_residual_block_adds_to_its_input() -> None:
@@ -116,10 +135,11 @@ def test_the_compact_generator_is_less_than_a_twentieth_of_the_reference() -> No
 
 
 def test_a_size_is_the_presets_unless_it_is_set() -> None:
-    assert size_of({"preset": "compact"}) == (16, 6, False, False)
-    assert size_of({"preset": "reference", "blocks": 3, "antialias": "all"}) == (64, 3, True, False)
-    assert size_of({"preset": "compact", "filters": 24, "antialias": "discriminators"}) == (24, 6, False, False)
-    assert size_of({"preset": "compact", "attention": True}) == (16, 6, False, True)
+    assert size_of({"preset": "compact"}) == (16, 6, False, False, False)
+    assert size_of({"preset": "reference", "blocks": 3, "antialias": "all"}) == (64, 3, True, False, False)
+    assert size_of({"preset": "compact", "filters": 24, "antialias": "discriminators"}) == (24, 6, False, False, False)
+    assert size_of({"preset": "compact", "attention": True}) == (16, 6, False, True, False)
+    assert size_of({"preset": "compact", "residual": True}) == (16, 6, False, False, True)
 
 
 def test_a_discriminator_is_the_presets_unless_it_is_set() -> None:
