@@ -161,6 +161,8 @@ class PairConfig(FitConfig):
     """Generators draw a mask as well, and leave the picture as it is outside it."""
     residual: bool = False
     """Generators draw what to add to the picture, where they draw a picture otherwise."""
+    coarse: bool = False
+    """With --residual: generators draw it from the picture at half its size, for a quarter of the time."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -188,6 +190,10 @@ class PairConfig(FitConfig):
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
         if self.attention and self.residual:
             raise ValueError("--attention draws a picture and a mask, --residual a change: choose one of them")
+        if self.coarse and not self.residual:
+            raise ValueError("--coarse makes the change of --residual grow: give both, or neither")
+        if self.coarse and self.crop % 8:
+            raise ValueError(f"--coarse halves the crop of {self.crop} once more: make it a multiple of 8")
         return self
 
 

@@ -14,6 +14,13 @@ def test_generators_draw_a_mask_or_a_change():
         CycleGanConfig(attention=True, residual=True)
 
 
+def test_only_changes_are_drawn_at_half_size():
+    with pytest.raises(ValidationError, match="give both, or neither"):
+        CycleGanConfig(coarse=True)
+    with pytest.raises(ValidationError, match="crop of 132 once more: make it a multiple of 8"):
+        CycleGanConfig(coarse=True, residual=True, crop=132)
+
+
 @pytest.mark.parametrize("crop", [30, 16, 127])
 def test_a_crop_that_the_networks_cannot_take_is_refused(crop):
     with pytest.raises(ValidationError, match="crop"):

@@ -70,6 +70,7 @@ def test_a_cyclegan_has_a_translation_each_way(cyclegan_task: Callable[..., Task
         {"antialias": "discriminators"},
         {"attention": True},
         {"residual": True},
+        {"residual": True, "coarse": True},
     ],
 )
 def test_the_sizes_of_a_translation_are_read_from_its_settings(
@@ -81,7 +82,7 @@ def test_the_sizes_of_a_translation_are_read_from_its_settings(
 
 
 def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State) -> None:
-    newer = {"filters", "blocks", "antialias", "attention", "residual"}
+    newer = {"filters", "blocks", "antialias", "attention", "residual", "coarse"}
     config = {k: v for k, v in cyclegan_state["config"].items() if k not in newer}
     assert len(finished_generators({**cyclegan_state, "config": config})) == 2
 

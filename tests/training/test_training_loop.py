@@ -327,7 +327,7 @@ def forget_settings(folder: Path, *names: str) -> None:
 def test_settings_that_a_checkpoint_lacks_are_their_defaults(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     out = tmp_path / "cyclegan"
     fit(cyclegan_task(images=4))
-    forget_settings(out, "augment", "filters", "antialias", "attention", "residual")
+    forget_settings(out, "augment", "filters", "antialias", "attention", "residual", "coarse")
     with pytest.raises(ResumeError, match=r"augment: \[\] there, \['cutout'\] asked for"):
         fit(cyclegan_task(augment=["cutout"]))
     assert fit(cyclegan_task()) == 12

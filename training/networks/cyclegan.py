@@ -89,7 +89,13 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, filters: int, blocks: int, antialias: bool = False, attention: bool = False, residual: bool = False
+        self,
+        filters: int,
+        blocks: int,
+        antialias: bool = False,
+        attention: bool = False,
+        residual: bool = False,
+        coarse: bool = False,
     ) -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
@@ -97,6 +103,8 @@ class Generator(nn.Module):
         `attention`: draw a mask m in (0, 1) beside the picture c; the output is m c + (1 - m) x, so that what need not
         change costs the network nothing (Mejjati et al. 2018; Tang et al. 2019).
         `residual`: draw the change d; the output is x + d, cut off at -1 and 1: a new network copies.
+        `coarse`: draw that change from the picture at half its size, and let it grow: a quarter of the work, all of the
+        picture's own detail.
         """
         super().__init__()
 
@@ -119,12 +127,18 @@ class Generator(nn.Module):
             nn.ReflectionPad2d(3),
             nn.Conv2d(filters, 4 if attention else 3, 7),
         )
-        self.attention, self.residual = attention, residual
+        self.attention, self.residual, self.coarse = attention, residual, coarse
+        #: Height and width are multiples of this, and at least four times as much.
+        self.multiple = 8 if coarse else 4
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], H and W multiples of 4 and at least 16 -> the same shape and range."""
-        drawn = self.layers(x)
+        """(N, 3, H, W) in [-1, 1], H and W of `multiple`, at least four times as much -> the same shape and range."""
+        if self.coarse:
+            drawn = self.layers(functional.avg_pool2d(x, 2))
+            drawn = functional.interpolate(drawn, scale_factor=2.0, mode="bilinear", align_corners=False)
+        else:
+            drawn = self.layers(x)
         if self.residual:
             return InRange.apply(x + drawn)
         if not self.attention:
@@ -141,9 +155,10 @@ class Size(NamedTuple):
     antialias: bool = False
     attention: bool = False
     residual: bool = False
+    coarse: bool = False
 
     def __str__(self) -> str:
-        extras = [name for name in ("antialias", "attention", "residual") if getattr(self, name)]
+        extras = [name for name in ("antialias", "attention", "residual", "coarse") if getattr(self, name)]
         return ", ".join((f"{self.filters} x {self.blocks}", *extras))
 
 
@@ -156,6 +171,7 @@ def size_of(config: Mapping[str, Any]) -> Size:
         config.get("antialias") == "all",
         config.get("attention", False),
         config.get("residual", False),
+        config.get("coarse", False),
     )
 
 

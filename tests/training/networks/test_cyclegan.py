@@ -10,6 +10,7 @@ from training.networks.cyclegan import (
     Generator,
     InRange,
     ResidualBlock,
+    Size,
     discriminator_of,
     generator_of,
     size_of,
@@ -61,6 +62,17 @@ def test_a_generator_of_changes_copies_where_it_draws_none() -> None:
         torch.testing.assert_close(network(x), (x + network.layers(x)).clamp(-1, 1))
         network.layers[-1].weight.zero_()
         assert torch.equal(network(x), x)
+
+
+def test_a_coarse_change_is_that_of_the_halved_picture_grown() -> None:
+    fine, coarse = Generator(4, 1, residual=True), Generator(4, 1, residual=True, coarse=True)
+    coarse.load_state_dict(fine.state_dict())
+    small = torch.rand(1, 3, 16, 16) - 0.5
+    large = functional.interpolate(small, scale_factor=2.0, mode="nearest")
+    with torch.no_grad():
+        grown = functional.interpolate(fine.layers(small), scale_factor=2.0, mode="bilinear")
+        torch.testing.assert_close(coarse(large), (large + grown).clamp(-1, 1))
+    assert (fine.multiple, coarse.multiple) == (4, 8)
 
 
 def test_what_is_cut_off_gets_the_gradients_that_lead_back_inside() -> None:
@@ -135,11 +147,12 @@ def test_the_compact_generator_is_less_than_a_twentieth_of_the_reference() -> No
 
 
 def test_a_size_is_the_presets_unless_it_is_set() -> None:
-    assert size_of({"preset": "compact"}) == (16, 6, False, False, False)
-    assert size_of({"preset": "reference", "blocks": 3, "antialias": "all"}) == (64, 3, True, False, False)
-    assert size_of({"preset": "compact", "filters": 24, "antialias": "discriminators"}) == (24, 6, False, False, False)
-    assert size_of({"preset": "compact", "attention": True}) == (16, 6, False, True, False)
-    assert size_of({"preset": "compact", "residual": True}) == (16, 6, False, False, True)
+    assert size_of({"preset": "compact"}) == Size(16, 6)
+    assert size_of({"preset": "reference", "blocks": 3, "antialias": "all"}) == Size(64, 3, antialias=True)
+    assert size_of({"preset": "compact", "filters": 24, "antialias": "discriminators"}) == Size(24, 6)
+    assert size_of({"preset": "compact", "attention": True}) == Size(16, 6, attention=True)
+    assert size_of({"preset": "compact", "residual": True}) == Size(16, 6, residual=True)
+    assert size_of({"preset": "compact", "residual": True, "coarse": True}) == Size(16, 6, residual=True, coarse=True)
 
 
 def test_a_discriminator_is_the_presets_unless_it_is_set() -> None:
