@@ -35,6 +35,7 @@ COMMON = (
     "--tick-images 250"
 )
 MASKED = "--attention --cycle-weight 0.5 --identity-weight 0"
+CHANGED = "--residual --cycle-weight 0.5 --identity-weight 0"
 PLAN = (
     "",
     "--cycle-weight 0.5 --identity-weight 0",
@@ -42,6 +43,8 @@ PLAN = (
     MASKED,
     f"{MASKED} --rate 8e-4 --discriminator-rate 4e-4",
     f"{MASKED} --augment translation,cutout",
+    f"{CHANGED} --coarse",
+    CHANGED,
 )
 METRICS = {
     "KID": "KID x 100 (Inception)",
