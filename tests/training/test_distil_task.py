@@ -82,6 +82,18 @@ def test_an_antialiased_teacher_brings_such_discriminators(
     assert not any(isinstance(m, Blur) for m in taught.networks["G"].modules())
 
 
+def test_a_coarse_teacher_of_other_discriminators_teaches_a_plain_pupil(
+    cyclegan_task: Callable[..., Any], distil_task: Build
+) -> None:
+    coarse = cyclegan_task(residual=True, coarse=True, discriminator_filters=6)
+    coarse.step(0)
+    taught = distil_task(teacher={**checkpoint_of(coarse), "images": 2})
+    assert taught.networks["D_X"].score[0].out_channels == 6
+    x, _ = taught.pictures(0)
+    torch.testing.assert_close(taught.teacher_g(x), coarse.averages["G"](x))
+    assert all(part.isfinite() for part in taught.step(0).values())
+
+
 def checkpoint_of(task: Any) -> dict[str, Any]:
     config = task.config.model_dump(mode="json")
     return {"task": task.name, "config": config, "provenance": {"git_commit": "c"}, **task.state()}

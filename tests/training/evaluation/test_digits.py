@@ -90,6 +90,16 @@ def test_the_two_feature_spaces_have_names_of_their_own(
     }
 
 
+def test_features_that_take_half_an_hour_are_kept_samples_too(
+    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path, tmp_path: Path
+) -> None:
+    first = judge(sampler(fresh(draw_digits)), weights).scores
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("features-*.pt")}
+    assert len(kept) == 3  # of the samples, of the test digits, of as many training digits
+    assert judge(sampler(fresh(draw_digits)), weights).scores == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("features-*.pt")} == kept
+
+
 def test_distances_have_intervals_that_hold_them(
     judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
