@@ -109,7 +109,7 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
 
 def row_size(row: dict[str, Any]) -> Size:
     """The size that a measured row is of."""
-    return Size(**{field: row[field] for field in Size._fields})
+    return Size(**{field: row[field] for field in Size._fields if field in row})  # older than some
 
 
 def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str:

@@ -19,7 +19,7 @@ from service.card import MODEL_FILE
 from training.cli import STOPPED
 from training.generators import directions
 
-STEPS = "--preset reference --compile --batch 1 4 8"
+STEPS = "--preset reference --compile --batch 1 4 8 --variants default"
 FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
 DISTIL = "--batch 4 --compile --minutes 8"
 WAYS = directions("horse2zebra")
@@ -66,19 +66,22 @@ def go(plan: Plan, seconds: float) -> int:
             continue
         print(f"== {name}: {' '.join(command)}", flush=True)
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT)
+        over = True
         try:
             status = process.wait(max(0.0, end - time.monotonic()))
+            over = False
         except subprocess.TimeoutExpired:
             process.terminate()  # a fit saves first; any other step starts afresh
-            process.wait()
-            status = STOPPED
+            status = process.wait()
         except KeyboardInterrupt:  # which the terminal sends to the step as well
-            process.wait()
-            status = STOPPED
+            status = process.wait()
+        if status == 0:
+            with done.open("a") as log:
+                log.write(f"{name}\n")
+        if over:
+            return STOPPED
         if status != 0:
             return status
-        with done.open("a") as log:
-            log.write(f"{name}\n")
     return 0
 
 

@@ -67,10 +67,12 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=tuple(VARIANTS))
     parser.add_argument("--threads", type=int, default=1, help="on a CPU")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.backends.cudnn.benchmark = True
+    torch._dynamo.config.recompile_limit = 8 * len(VARIANTS) * len(given.batch)  # beyond it steps run uncompiled
     world = World(device=choose_device("auto"))
     precision = choose_precision("auto", world.device)
     contenders = {
@@ -81,6 +83,7 @@ def main() -> None:
         )
         for batch in given.batch
         for name, settings in VARIANTS.items()
+        if name in given.variants
     }
     times = [{place: contender.seconds() for place, contender in contenders.items()} for _ in range(ROUNDS)]
     peak = peak_flops(world.device, precision)

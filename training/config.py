@@ -162,7 +162,7 @@ class PairConfig(FitConfig):
     residual: bool = False
     """Generators draw what to add to the picture, where they draw a picture otherwise."""
     coarse: bool = False
-    """With --residual: generators draw it from the picture at half its size, for a quarter of the time."""
+    """With --residual: generators draw it from the picture at half its size, for a quarter of their time."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -205,9 +205,9 @@ class CycleGanConfig(PairConfig):
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     cycle_weight: float = Field(10.0, ge=0)
-    """Weight of each cycle loss (lambda in the paper); with --attention 0.5, or the generators only copy."""
+    """Weight of each cycle loss (lambda in the paper); 0.5 with --attention and --residual, which copy otherwise."""
     identity_weight: float = Field(5.0, ge=0)
-    """Weight of each identity loss; with --attention 0."""
+    """Weight of each identity loss; with --attention or --residual 0."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
 

@@ -36,7 +36,12 @@ class DistilTask(PairTask):
         """`teacher`: the state of a checkpoint of task cyclegan, and its file's hash. Raises CheckpointError."""
         if teacher.get("task") != "cyclegan":
             raise CheckpointError(f"--teacher is of task {teacher.get('task')!r}: give a run of gan-train cyclegan")
-        g, f = (finished.network for finished in finished_generators(teacher))
+        finished = finished_generators(teacher)
+        g, f = (one.network for one in finished)
+        if config.crop % finished[0].multiple:
+            raise CheckpointError(
+                f"--teacher takes sides of a multiple of {finished[0].multiple}: --crop {config.crop}"
+            )
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")

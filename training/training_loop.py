@@ -109,8 +109,9 @@ def _resume(task: Task) -> tuple[int, float]:
             try:
                 task.start_from(state)
             except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
+                reason = _differences(config, state) or error
                 raise ResumeError(
-                    f"the networks of {config.init} are not those of these settings ({_differences(config, state)}): "
+                    f"the networks of {config.init} are not those of these settings ({reason}): "
                     "leave --init out, or give the settings that shape them as they are there"
                 ) from error
         return 0, 0.0

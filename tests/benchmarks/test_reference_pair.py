@@ -2,6 +2,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,15 +28,21 @@ class UpToPublishing(Plan):
 
 
 @contextmanager
-def interrupted(after_s: float) -> Iterator[None]:
-    """Ctrl-C, that long after the block was entered."""
-    timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def interrupted(once: Path) -> Iterator[None]:
+    """Ctrl-C, a second after that path has appeared."""
+
+    def interrupt() -> None:
+        while not once.exists():
+            time.sleep(0.01)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        thread.join()
 
 
 @pytest.fixture
@@ -75,20 +82,20 @@ def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: P
 
 
 class Nap(Plan):
-    """One step, of a second."""
+    """One step, of three seconds."""
 
     @property
     def steps(self) -> Iterator[tuple[str, list[str]]]:
-        yield "nap", ["timeit", "-n1", "-r1", "import time; time.sleep(1)"]
+        yield "nap", ["timeit", "-n1", "-r1", "import time; time.sleep(3)"]
 
 
-def test_an_interrupted_stretch_waits_for_its_step_and_goes_on_from_it(tmp_path: Path) -> None:
+def test_an_interrupted_stretch_waits_for_its_step_and_keeps_what_it_did(tmp_path: Path) -> None:
+    """Of a signal to the stretch alone the step knows nothing: what it has finished is not to be done again."""
     plan = Nap(tmp_path, tmp_path, tmp_path / "out")
-    with interrupted(after_s=0.5):
+    with interrupted(once=tmp_path / "out"):
         assert go(plan, 600) == STOPPED
-    assert not (tmp_path / "out" / "done.txt").exists()
-    assert go(plan, 600) == 0
     assert (tmp_path / "out" / "done.txt").read_text() == "nap\n"
+    assert go(plan, 600) == 0
 
 
 def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path: Path) -> None:

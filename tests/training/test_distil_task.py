@@ -92,6 +92,8 @@ def test_a_coarse_teacher_of_other_discriminators_teaches_a_plain_pupil(
     x, _ = taught.pictures(0)
     torch.testing.assert_close(taught.teacher_g(x), coarse.averages["G"](x))
     assert all(part.isfinite() for part in taught.step(0).values())
+    with pytest.raises(CheckpointError, match="sides of a multiple of 8: --crop 36"):
+        distil_task(teacher=checkpoint_of(coarse), crop=36)
 
 
 def checkpoint_of(task: Any) -> dict[str, Any]:

@@ -102,9 +102,9 @@ class Generator(nn.Module):
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
         `attention`: draw a mask m in (0, 1) beside the picture c; the output is m c + (1 - m) x, so that what need not
         change costs the network nothing (Mejjati et al. 2018; Tang et al. 2019).
-        `residual`: draw the change d; the output is x + d, cut off at -1 and 1: a new network copies.
-        `coarse`: draw that change from the picture at half its size, and let it grow: a quarter of the work, all of the
-        picture's own detail.
+        `residual`: draw the change d; the output is x + d, cut off at -1 and 1.
+        `coarse`: draw that change from the picture at half its size, and let it grow: a quarter of the generator's
+        work, and all of the picture's own detail.
         """
         super().__init__()
 

@@ -152,11 +152,16 @@ def test_drawing_a_batch_leaves_the_global_generator_alone(domain):
 
 
 def test_pixels_lie_anywhere_inside_their_grey_level(domain):
-    batch = domain.batch(0, 100, crop=16, seed=1, world=World())
-    inside = ((batch + 1) * 127.5)[:, 1:] - pixels(batch)[:, 1:]
-    assert inside.abs().max() <= 0.5
-    assert inside[pixels(batch)[:, 1:] > 0].std() == pytest.approx(12**-0.5, rel=0.02)
-    assert not torch.equal(inside[0], inside[1])
+    levels = torch.tensor([0, 100, 255], dtype=torch.uint8).reshape(1, 3, 1, 1).expand(2, 3, 20, 20)
+    batch = Domain("trainA", levels, "hash").batch(0, 40, crop=16, seed=1, world=World())
+    black, grey, white = ((batch + 1) * 127.5).unbind(1)
+    assert (grey - 100).abs().max() <= 0.5 + 1e-4
+    assert grey.mean() == pytest.approx(100, abs=0.02)
+    assert grey.std() == pytest.approx(12**-0.5, rel=0.02)
+    assert (black.min(), white.max()) == (0, 255)  # where the range of colours ends, half of the interval is left
+    assert black.max() <= 0.5 + 1e-4
+    assert white.min() >= 254.5 - 1e-4
+    assert not torch.equal(grey[0], grey[1])
 
 
 def test_every_epoch_shows_every_picture_once_in_an_order_of_its_domain(domain):
