@@ -37,12 +37,14 @@ def interrupted(once: Path) -> Iterator[None]:
         time.sleep(1)
         os.kill(os.getpid(), signal.SIGINT)
 
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is to be ignored
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
         yield
     finally:
         thread.join()
+        signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture
