@@ -73,15 +73,17 @@ def prometheus(
         "--log.level=error",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        server = Prometheus(f"http://{address}")
-        deadline = time.monotonic() + PATIENCE_S
-        while not server.ready():
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        time.sleep(4)  # a rate of a rate needs a few samples more
-        yield server
-        process.terminate()
+        try:
+            server = Prometheus(f"http://{address}")
+            deadline = time.monotonic() + PATIENCE_S
+            while not server.ready():
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            time.sleep(4)  # a rate of a rate needs a few samples more
+            yield server
+        finally:  # or leaving the block would wait for ever
+            process.terminate()
 
 
 def filled_in(expression: str) -> str:
