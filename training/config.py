@@ -162,7 +162,7 @@ class PairConfig(FitConfig):
     residual: bool = False
     """Generators draw what to add to the picture, where they draw a picture otherwise."""
     coarse: bool = False
-    """With --residual: generators draw it from the picture at half its size, for a quarter of their time."""
+    """With --residual: everything is drawn and judged at half the picture's size, for a quarter of the time."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -192,8 +192,8 @@ class PairConfig(FitConfig):
             raise ValueError("--attention draws a picture and a mask, --residual a change: choose one of them")
         if self.coarse and not self.residual:
             raise ValueError("--coarse makes the change of --residual grow: give both, or neither")
-        if self.coarse and self.crop % 8:
-            raise ValueError(f"--coarse halves the crop of {self.crop} once more: make it a multiple of 8")
+        if self.coarse and (self.crop % 8 or self.crop < 64):
+            raise ValueError(f"--coarse halves the crop of {self.crop} once more: make it a multiple of 8, at least 64")
         return self
 
 

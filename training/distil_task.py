@@ -38,11 +38,13 @@ class DistilTask(PairTask):
             raise CheckpointError(f"--teacher is of task {teacher.get('task')!r}: give a run of gan-train cyclegan")
         finished = finished_generators(teacher)
         g, f = (one.network for one in finished)
-        if config.crop % finished[0].multiple:
-            raise CheckpointError(
-                f"--teacher takes sides of a multiple of {finished[0].multiple}: --crop {config.crop}"
-            )
         theirs = teacher["config"]
+        multiple = finished[0].multiple
+        smallest = 8 * multiple  # of its discriminators
+        if config.crop % multiple or config.crop < smallest:
+            raise CheckpointError(
+                f"--teacher takes sides of a multiple of {multiple}, at least {smallest}: --crop {config.crop}"
+            )
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
         judge = partial(discriminator_of, theirs)

@@ -17,8 +17,9 @@ def test_generators_draw_a_mask_or_a_change():
 def test_only_changes_are_drawn_at_half_size():
     with pytest.raises(ValidationError, match="give both, or neither"):
         CycleGanConfig(coarse=True)
-    with pytest.raises(ValidationError, match="crop of 132 once more: make it a multiple of 8"):
-        CycleGanConfig(coarse=True, residual=True, crop=132)
+    for crop in (132, 56):
+        with pytest.raises(ValidationError, match=f"crop of {crop} once more: make it a multiple of 8, at least 64"):
+            CycleGanConfig(coarse=True, residual=True, crop=crop)
 
 
 @pytest.mark.parametrize("crop", [30, 16, 127])

@@ -183,11 +183,13 @@ def generator_of(config: Mapping[str, Any]) -> Generator:
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64, antialias: bool = False) -> None:
+    def __init__(self, filters: int = 64, antialias: bool = False, coarse: bool = False) -> None:
         """`filters`: channels after the first layer, eight times as many at the end.
 
         `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
         the finest patterns would be blurred away before anything has seen them.
+        `coarse`: judge the picture at half its size, where a patch covers four times as much of it. A generator that
+        draws there cannot answer to what is finer.
         """
         super().__init__()
 
@@ -208,11 +210,15 @@ class Discriminator(nn.Module):
             *layer(4 * filters, 8 * filters, 1),
             nn.Conv2d(8 * filters, 1, 4, padding=1),
         )
+        self.coarse = coarse
         self.apply(_initialise)
 
     def logits(self, x: Tensor) -> Tensor:
-        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
-        return self.score(x)
+        """x (N, 3, H, W) in [-1, 1], sides at least 32, coarse 64 -> patch logits (N, 1, h, w).
+
+        The losses start from these.
+        """
+        return self.score(functional.avg_pool2d(x, 2) if self.coarse else x)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, 1, h, w)."""
@@ -222,7 +228,7 @@ class Discriminator(nn.Module):
 def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
     """The discriminator of a pair's settings, of the preset's size where none is given."""
     filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
-    return Discriminator(filters, config.get("antialias", "none") != "none")
+    return Discriminator(filters, config.get("antialias", "none") != "none", config.get("coarse", False))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -75,6 +75,16 @@ def test_a_coarse_change_is_that_of_the_halved_picture_grown() -> None:
     assert (fine.multiple, coarse.multiple) == (4, 8)
 
 
+def test_a_coarse_discriminator_judges_the_halved_picture() -> None:
+    fine, coarse = Discriminator(4), Discriminator(4, coarse=True)
+    coarse.load_state_dict(fine.state_dict())
+    large = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(coarse.logits(large), fine.logits(functional.avg_pool2d(large, 2)))
+        checkerboard = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 2.0 - 1
+        torch.testing.assert_close(coarse.logits(large / 2 + checkerboard / 2), coarse.logits(large / 2))
+
+
 def test_what_is_cut_off_gets_the_gradients_that_lead_back_inside() -> None:
     x = torch.tensor([-2.0, -2.0, -0.5, 0.5, 2.0, 2.0], requires_grad=True)
     down = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
