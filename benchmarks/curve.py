@@ -42,7 +42,7 @@ TRANSLATION = IMAGE.model_copy(update={"name": "translation"})
 
 SIZES = [
     *(Size(filters, blocks) for blocks in BLOCKS for filters in FILTERS),
-    *(Size(filters, 6, **{extra: True}) for extra in ("antialias", "attention") for filters in (16, 32)),
+    *(Size(filters, 6, antialias=True) for filters in (16, 32)),
 ]
 
 
@@ -109,7 +109,7 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
 
 def row_size(row: dict[str, Any]) -> Size:
     """The size that a measured row is of."""
-    return Size(**{field: row[field] for field in Size._fields if field in row})  # older than some
+    return Size(**{field: row[field] for field in Size._fields})
 
 
 def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str:

@@ -24,11 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "augmented": {"augment": ["colour", "translation", "cutout"]},
     "anti-aliased D": {"antialias": "discriminators"},
     "anti-aliased": {"antialias": "all"},
-    "attention": {"attention": True},
-    "residual": {"residual": True},
-    "residual, coarse": {"residual": True, "coarse": True},
     "D of 24 filters": {"discriminator_filters": 24},
-    "coarse, D of 24 filters": {"residual": True, "coarse": True, "discriminator_filters": 24},
 }
 
 

@@ -36,6 +36,7 @@ from training.generators import FinishedGenerator
 
 log = logging.getLogger("export")
 
+SIZES = SizeRule(multiple=4, minimum=16)
 BATCHES = (1, 3, 8)
 SIDES = ((256, 256), (128, 96), (64, 64))
 """Height and width beside each batch: the default served shape first."""
@@ -177,7 +178,7 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
     ]
     return images, {
         "task": "translate",
-        "size": SizeRule(multiple=source.multiple, minimum=4 * source.multiple),
+        "size": SIZES,
         "input": TensorSpec(name="image", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255"),
         "output": TensorSpec(name="translation", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255"),
     }

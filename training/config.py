@@ -157,12 +157,6 @@ class PairConfig(FitConfig):
     """The generators' residual blocks, in place of the preset's."""
     antialias: Antialias = "none"
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
-    attention: bool = False
-    """Generators draw a mask as well, and leave the picture as it is outside it."""
-    residual: bool = False
-    """Generators draw what to add to the picture, where they draw a picture otherwise."""
-    coarse: bool = False
-    """With --residual: everything is drawn and judged at half the picture's size, for a quarter of the time."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1
@@ -188,12 +182,6 @@ class PairConfig(FitConfig):
     def _fits(self) -> Self:
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
-        if self.attention and self.residual:
-            raise ValueError("--attention draws a picture and a mask, --residual a change: choose one of them")
-        if self.coarse and not self.residual:
-            raise ValueError("--coarse makes the change of --residual grow: give both, or neither")
-        if self.coarse and (self.crop % 8 or self.crop < 64):
-            raise ValueError(f"--coarse halves the crop of {self.crop} once more: make it a multiple of 8, at least 64")
         return self
 
 
@@ -205,9 +193,9 @@ class CycleGanConfig(PairConfig):
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     cycle_weight: float = Field(10.0, ge=0)
-    """Weight of each cycle loss (lambda in the paper); 0.5 with --attention and --residual, which copy otherwise."""
+    """Weight of each cycle loss (lambda in the paper)."""
     identity_weight: float = Field(5.0, ge=0)
-    """Weight of each identity loss; with --attention or --residual 0."""
+    """Weight of each identity loss."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
 

@@ -22,8 +22,6 @@ class FinishedGenerator:
     """Of a translation: what becomes what."""
     preset: str | None = None
     """Of a translation: which network."""
-    multiple: int = 1
-    """Of a translation: height and width are multiples of this, and at least four times as much."""
     latent: int | None = None
     """Of a sampler: length of z."""
     conditional: bool = False
@@ -51,8 +49,7 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
                 network = cyclegan.generator_of(config)
                 network.load_state_dict(averages[key])
-                preset, multiple = config["preset"], network.multiple
-                found.append(FinishedGenerator(direction, _frozen(network), direction, preset, multiple))
+                found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
             return found
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint lacks {error}: it is not from a fit of this project") from error

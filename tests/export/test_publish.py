@@ -125,27 +125,13 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
 
 
 def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
-    network = cyclegan.Generator(6, 2, antialias=True, attention=True)
-    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all", "attention": True}
+    network = cyclegan.Generator(6, 2, antialias=True)
+    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all"}
     averages = {name: network.state_dict() for name in "GF"}
     source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
     card = read_card(publish(source, tmp_path / "models")[0])
     assert card.parity.max_difference <= 1
     assert (card.training.config["filters"], card.training.config["blocks"]) == (6, 2)
-
-
-def test_a_generator_of_coarse_changes_is_published_with_its_sizes(
-    tmp_path: Path, cyclegan_state: dict[str, Any]
-) -> None:
-    network = cyclegan.Generator(4, 1, residual=True, coarse=True)
-    config = {**cyclegan_state["config"], "residual": True, "coarse": True}
-    averages = {name: network.state_dict() for name in "GF"}
-    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
-    folder = publish(source, tmp_path / "models")[0]
-    card = read_card(folder)
-    assert (card.size, card.parity.max_difference <= 1) == (SizeRule(multiple=8, minimum=32), True)
-    image = np.random.default_rng(0).integers(0, 256, (1, 40, 32, 3), dtype=np.uint8)
-    assert answers(folder, image).shape == image.shape
 
 
 def test_a_distilled_generator_is_published_with_its_teachers_hash(

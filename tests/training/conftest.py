@@ -69,21 +69,22 @@ def gan_task(tmp_path: Path, draw_digits: Callable[..., Digits]) -> Callable[...
     return build
 
 
-def drawn_pair(resize: int, crop: int) -> tuple[tuple[Domain, Domain], tuple[torch.Tensor, torch.Tensor]]:
+def drawn_pair() -> tuple[tuple[Domain, Domain], tuple[torch.Tensor, torch.Tensor]]:
     """Noise, the same every time: 5 and 7 pictures to learn from, 2 of each to show."""
     random = torch.Generator().manual_seed(0)
 
     def pictures(n: int, side: int) -> torch.Tensor:
         return torch.randint(256, (n, 3, side, side), generator=random, dtype=torch.uint8)
 
-    domains = Domain("trainA", pictures(5, resize), "a" * 64), Domain("trainB", pictures(7, resize), "b" * 64)
-    return domains, (pictures(2, crop), pictures(2, crop))
+    domains = Domain("trainA", pictures(5, 36), "a" * 64), Domain("trainB", pictures(7, 36), "b" * 64)
+    return domains, (pictures(2, 32), pictures(2, 32))
 
 
 @pytest.fixture
 def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
     """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
     monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
+    domains, shown = drawn_pair()
 
     def build(precision: torch.dtype = torch.float32, **settings: object) -> CycleGanTask:
         chosen = {
@@ -96,8 +97,7 @@ def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
             "pool": 3,
             **settings,
         }
-        config = CycleGanConfig.model_validate(chosen)
-        return CycleGanTask(config, *drawn_pair(config.resize, config.crop), World(), precision)
+        return CycleGanTask(CycleGanConfig.model_validate(chosen), domains, shown, World(), precision)
 
     return build
 
@@ -114,11 +114,12 @@ def teacher(cyclegan_task: Callable[..., CycleGanTask]) -> dict[str, Any]:
 @pytest.fixture
 def distil_task(tmp_path: Path, teacher: dict[str, Any]) -> Callable[..., DistilTask]:
     """`distil_task(teacher=..., sha256=..., **settings)`: 3 filters taught by 4, else as `cyclegan_task`."""
+    domains, shown = drawn_pair()
 
     def build(teacher: dict[str, Any] = teacher, sha256: str = "f" * 64, **settings: object) -> DistilTask:
         small = {"images": 12, "batch": 2, "tick_images": 8, "resize": 36, "crop": 32, "pool": 3, "filters": 3}
         chosen = {"out": tmp_path / "distilled", "teacher": tmp_path / "teacher", **small, **settings}
         config = DistilConfig.model_validate(chosen)
-        return DistilTask(config, *drawn_pair(config.resize, config.crop), World(), torch.float32, teacher, sha256)
+        return DistilTask(config, domains, shown, World(), torch.float32, teacher, sha256)
 
     return build

@@ -9,19 +9,6 @@ def test_a_crop_larger_than_the_picture_is_refused():
         CycleGanConfig(resize=143)
 
 
-def test_generators_draw_a_mask_or_a_change():
-    with pytest.raises(ValidationError, match="choose one of them"):
-        CycleGanConfig(attention=True, residual=True)
-
-
-def test_only_changes_are_drawn_at_half_size():
-    with pytest.raises(ValidationError, match="give both, or neither"):
-        CycleGanConfig(coarse=True)
-    for crop in (132, 56):
-        with pytest.raises(ValidationError, match=f"crop of {crop} once more: make it a multiple of 8, at least 64"):
-            CycleGanConfig(coarse=True, residual=True, crop=crop)
-
-
 @pytest.mark.parametrize("crop", [30, 16, 127])
 def test_a_crop_that_the_networks_cannot_take_is_refused(crop):
     with pytest.raises(ValidationError, match="crop"):

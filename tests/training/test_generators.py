@@ -68,9 +68,6 @@ def test_a_cyclegan_has_a_translation_each_way(cyclegan_task: Callable[..., Task
         {"filters": 6, "blocks": 2},
         {"antialias": "all"},
         {"antialias": "discriminators"},
-        {"attention": True},
-        {"residual": True},
-        {"residual": True, "coarse": True},
     ],
 )
 def test_the_sizes_of_a_translation_are_read_from_its_settings(
@@ -82,7 +79,7 @@ def test_the_sizes_of_a_translation_are_read_from_its_settings(
 
 
 def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State) -> None:
-    newer = {"filters", "blocks", "antialias", "attention", "residual", "coarse"}
+    newer = {"filters", "blocks", "antialias"}
     config = {k: v for k, v in cyclegan_state["config"].items() if k not in newer}
     assert len(finished_generators({**cyclegan_state, "config": config})) == 2
 

@@ -16,23 +16,6 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 
 
-class InRange(torch.autograd.Function):
-    """Cuts off at -1 and 1, and still passes the gradients that lead back inside: a black blot can brighten again."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch names no type
-        """x of any shape -> the same in [-1, 1]."""
-        context.save_for_backward(x)
-        return x.clamp(-1, 1)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        """The gradient, but for what descent would take further outside."""
-        (x,) = context.saved_tensors
-        outwards = ((x > 1) & (gradient < 0)) | ((x < -1) & (gradient > 0))
-        return gradient.masked_fill(outwards, 0)
-
-
 class Blur(nn.Module):
     """The binomial filter [1, 2, 1] along both sides: what is sampled after it holds no aliases (Zhang 2019)."""
 
@@ -88,23 +71,10 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(
-        self,
-        filters: int,
-        blocks: int,
-        antialias: bool = False,
-        attention: bool = False,
-        residual: bool = False,
-        coarse: bool = False,
-    ) -> None:
+    def __init__(self, filters: int, blocks: int, antialias: bool = False) -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
-        `attention`: draw a mask m in (0, 1) beside the picture c; the output is m c + (1 - m) x, so that what need not
-        change costs the network nothing (Mejjati et al. 2018; Tang et al. 2019).
-        `residual`: draw the change d; the output is x + d, cut off at -1 and 1.
-        `coarse`: draw that change from the picture at half its size, and let it grow: a quarter of the generator's
-        work, and all of the picture's own detail.
         """
         super().__init__()
 
@@ -125,26 +95,15 @@ class Generator(nn.Module):
             *blur(2 * filters),
             *_convolution(2 * filters, filters, 3),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(filters, 4 if attention else 3, 7),
+            nn.Conv2d(filters, 3, 7),
+            nn.Tanh(),
         )
-        self.attention, self.residual, self.coarse = attention, residual, coarse
-        #: Height and width are multiples of this, and at least four times as much.
-        self.multiple = 8 if coarse else 4
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], H and W of `multiple`, at least four times as much -> the same shape and range."""
-        if self.coarse:
-            drawn = self.layers(functional.avg_pool2d(x, 2))
-            drawn = functional.interpolate(drawn, scale_factor=2.0, mode="bilinear", align_corners=False)
-        else:
-            drawn = self.layers(x)
-        if self.residual:
-            return InRange.apply(x + drawn)
-        if not self.attention:
-            return torch.tanh(drawn)
-        picture, mask = drawn.split((3, 1), dim=1)
-        return x + torch.sigmoid(mask) * (torch.tanh(picture) - x)
+        """(N, 3, H, W) in [-1, 1], sides multiples of 4 and at least 16 -> the same shape and range."""
+        picture: Tensor = self.layers(x)
+        return picture
 
 
 class Size(NamedTuple):
@@ -153,13 +112,9 @@ class Size(NamedTuple):
     filters: int
     blocks: int
     antialias: bool = False
-    attention: bool = False
-    residual: bool = False
-    coarse: bool = False
 
     def __str__(self) -> str:
-        extras = [name for name in ("antialias", "attention", "residual", "coarse") if getattr(self, name)]
-        return ", ".join((f"{self.filters} x {self.blocks}", *extras))
+        return f"{self.filters} x {self.blocks}" + (", antialias" if self.antialias else "")
 
 
 def size_of(config: Mapping[str, Any]) -> Size:
@@ -169,9 +124,6 @@ def size_of(config: Mapping[str, Any]) -> Size:
         config.get("filters") or filters,
         config.get("blocks") or blocks,
         config.get("antialias") == "all",
-        config.get("attention", False),
-        config.get("residual", False),
-        config.get("coarse", False),
     )
 
 
@@ -183,13 +135,11 @@ def generator_of(config: Mapping[str, Any]) -> Generator:
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64, antialias: bool = False, coarse: bool = False) -> None:
+    def __init__(self, filters: int = 64, antialias: bool = False) -> None:
         """`filters`: channels after the first layer, eight times as many at the end.
 
         `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
         the finest patterns would be blurred away before anything has seen them.
-        `coarse`: judge the picture at half its size, where a patch covers four times as much of it. A generator that
-        draws there cannot answer to what is finer.
         """
         super().__init__()
 
@@ -210,15 +160,11 @@ class Discriminator(nn.Module):
             *layer(4 * filters, 8 * filters, 1),
             nn.Conv2d(8 * filters, 1, 4, padding=1),
         )
-        self.coarse = coarse
         self.apply(_initialise)
 
     def logits(self, x: Tensor) -> Tensor:
-        """x (N, 3, H, W) in [-1, 1], sides at least 32, coarse 64 -> patch logits (N, 1, h, w).
-
-        The losses start from these.
-        """
-        return self.score(functional.avg_pool2d(x, 2) if self.coarse else x)
+        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
+        return self.score(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, 1, h, w)."""
@@ -228,7 +174,7 @@ class Discriminator(nn.Module):
 def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
     """The discriminator of a pair's settings, of the preset's size where none is given."""
     filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
-    return Discriminator(filters, config.get("antialias", "none") != "none", config.get("coarse", False))
+    return Discriminator(filters, config.get("antialias", "none") != "none")
 
 
 def _initialise(module: nn.Module) -> None:
