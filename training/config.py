@@ -66,7 +66,8 @@ class FitConfig(BaseModel):
     tick_images: PositiveInt
     """Images between status lines, sample grids and checkpoints."""
     init: Path | None = None
-    """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
+    """Checkpoint of another run to start the weights from, or a published translator's .onnx file, which leaves the
+    discriminators new (ignored when the run resumes)."""
 
     @property
     def period_steps(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from training import checkpoint, plots, provenance
+from training import checkpoint, plots, provenance, published
 from training.config import FitConfig
 from training.grid import save_png
 from training.progress import Progress
@@ -104,7 +104,7 @@ def _resume(task: Task) -> tuple[int, float]:
     config = task.config
     if not checkpoint.list_checkpoints(config.out):
         if config.init is not None:
-            state = checkpoint.read(config.init)
+            state = published.read(config.init) if config.init.suffix == ".onnx" else checkpoint.read(config.init)
             _check_task(task, state)
             try:
                 task.start_from(state)

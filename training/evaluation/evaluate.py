@@ -17,6 +17,7 @@ from training.evaluation.report import Report, Score, write_report
 from training.evaluation.stacked import judge_stacked
 from training.evaluation.translations import judge_translation
 from training.generators import directions
+from training.published import other_way
 
 
 class EvaluateConfig(BaseModel):
@@ -104,10 +105,8 @@ def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
 
 def _beside(config: EvaluateConfig, ways: set[str]) -> Iterator[Candidate]:
     """The published file of the other direction that has the same variant and version, where it is there."""
-    version = config.model.resolve().parent
     for way in ways:
-        variant = version.parent.name.replace(way, directions(way)[1], 1)
-        path = version.parent.parent / variant / version.name / config.model.name
+        path = other_way(config.model, way)
         if path.is_file():
             yield from open_candidates(path)
 
