@@ -1,5 +1,6 @@
 """What can be set on a fit, one class a task; every field's docstring is its help text."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -66,13 +67,17 @@ class FitConfig(BaseModel):
     tick_images: PositiveInt
     """Images between status lines, sample grids and checkpoints."""
     init: Path | None = None
-    """Checkpoint of another run to start the weights from, or a published translator's .onnx file, which leaves the
-    discriminators new (ignored when the run resumes)."""
+    """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
 
     @property
     def period_steps(self) -> int:
         """Steps after which their kinds repeat."""
         return 1
+
+    @classmethod
+    def unknown(cls, settings: Mapping[str, Any]) -> str:
+        """What a checkpoint's settings ask for that this version does not have, such as 'attention'; '' for nothing."""
+        return ", ".join(name for name, value in settings.items() if name not in cls.model_fields and value)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -158,6 +163,9 @@ class PairConfig(FitConfig):
     """The generators' residual blocks, in place of the preset's."""
     antialias: Antialias = "none"
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
+    init: Path | None = None
+    """Checkpoint of another run to start the weights from, or a published translator's .onnx file, which leaves the
+    discriminators new (ignored when the run resumes)."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1

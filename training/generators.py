@@ -6,8 +6,11 @@ from typing import Any
 from torch import nn
 
 from training.checkpoint import CheckpointError
+from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig
 from training.data.mnist import CLASSES
 from training.networks import cyclegan, gan
+
+CONFIGS: dict[str, type[FitConfig]] = {"gan": GanConfig, "cyclegan": CycleGanConfig, "distil": DistilConfig}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
     """
     try:
         task, config, averages = state["task"], state["config"], state["averages"]
+        if unknown := CONFIGS[task].unknown(config) if task in CONFIGS else "":
+            raise CheckpointError(
+                f"the checkpoint was fitted with {unknown}, which this version does not know: fit anew"
+            )
         if task == "gan":
             conditional, stacked, latent = config["conditional"], config["stacked"], config["latent"]
             classes, channels = CLASSES if conditional else 0, 3 if stacked else 1

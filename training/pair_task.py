@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from training.config import PairConfig
 from training.data.pixels import to_signed, to_uint8
 from training.data.unpaired import Domain
 from training.distributed import World
+from training.generators import directions
 from training.grid import tile
 from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
@@ -48,6 +50,12 @@ class PairTask(Task):
         self.pools = {name: ImagePool(config.pool, config.seed, f"pool {name}", world) for name in ("X", "Y")}
         self.g, self.f = self.compiled(g), self.compiled(f)
         self.d_x, self.d_y = self.compiled(d_x.logits), self.compiled(d_y.logits)
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Takes the weights of another run. Raises ValueError when they fit but translate the other way."""
+        if self.config.pair == directions(state["config"]["pair"])[1]:
+            raise ValueError("its G is F here")
+        super().start_from(state)
 
     def pictures(self, first: int) -> tuple[Tensor, Tensor]:
         """This process's x and y of the global batch that starts at pair `first`, in [-1, 1]."""

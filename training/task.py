@@ -115,12 +115,8 @@ class Task(ABC):
             pool.images = None if images is None else images.to(self.world.device)
 
     def start_from(self, state: dict[str, Any]) -> None:
-        """Starts a new run from the weights of another one's checkpoint, and remembers that.
-
-        Networks that nobody published, the discriminators, stay as they were drawn.
-        """
-        drawn = {name: network.state_dict() for name, network in self.networks.items()}
-        self.restore_networks({**state, "networks": {**drawn, **state["networks"]}})
+        """Starts a new run from the weights of another one's checkpoint, and remembers that."""
+        self.restore_networks(state)
         self.history = [*state["history"], {"images": state["images"], "config": state["config"]}]
 
     def restore_networks(self, state: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -104,8 +105,7 @@ def _resume(task: Task) -> tuple[int, float]:
     config = task.config
     if not checkpoint.list_checkpoints(config.out):
         if config.init is not None:
-            state = published.read(config.init) if config.init.suffix == ".onnx" else checkpoint.read(config.init)
-            _check_task(task, state)
+            state = _starting_point(task, config.init)
             try:
                 task.start_from(state)
             except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
@@ -125,6 +125,18 @@ def _resume(task: Task) -> tuple[int, float]:
     return int(state["images"]), float(state.get("seconds", 0.0))
 
 
+def _starting_point(task: Task, path: Path) -> dict[str, Any]:
+    """The state of another run's checkpoint, or of a published pair with the discriminators that this run has drawn."""
+    if path.suffix.lower() != ".onnx":
+        state = checkpoint.read(path)
+        _check_task(task, state)
+        return state
+    state = published.read(path)
+    _check_task(task, state)
+    drawn = {name: network.state_dict() for name, network in task.networks.items()}
+    return {**state, "networks": {**drawn, **state["networks"]}}
+
+
 def _differences(config: FitConfig, state: dict[str, Any]) -> str:
     """The settings that may not change within a run and are others in that checkpoint."""
     ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
@@ -137,6 +149,8 @@ def _check_task(task: Task, state: dict[str, Any]) -> None:
         raise ResumeError(
             f"that checkpoint is of task {state.get('task')}, not {task.name}: choose another --out or --init"
         )
+    if unknown := task.config.unknown(state["config"]):
+        raise ResumeError(f"that checkpoint was fitted with {unknown}, which this version does not know: fit anew")
 
 
 def _tick(

@@ -30,6 +30,7 @@ from service.cpu_session import CpuSession
 from service.latents import latents
 from service.slots import Slot
 from training import checkpoint, provenance
+from training import published as translators
 from training.checkpoint import CheckpointError
 from training.evaluation.candidate import graph_sha256
 from training.networks import cyclegan
@@ -126,12 +127,15 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
 
 def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
     network = cyclegan.Generator(6, 2, antialias=True)
+    torch.nn.init.constant_(network.layers[-2].bias, 0.1)
     config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all"}
     averages = {name: network.state_dict() for name in "GF"}
     source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
-    card = read_card(publish(source, tmp_path / "models")[0])
+    folder = publish(source, tmp_path / "models")[0]
+    card = read_card(folder)
     assert card.parity.max_difference <= 1
     assert (card.training.config["filters"], card.training.config["blocks"]) == (6, 2)
+    network.load_state_dict(translators.read(folder / MODEL_FILE)["networks"]["G"])  # and can be gone on from
 
 
 def test_a_distilled_generator_is_published_with_its_teachers_hash(

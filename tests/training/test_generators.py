@@ -84,6 +84,16 @@ def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State
     assert len(finished_generators({**cyclegan_state, "config": config})) == 2
 
 
+def test_settings_that_are_not_known_any_more_are_refused(cyclegan_state: State) -> None:
+    for value, refused in ((False, False), (True, True)):
+        state = {**cyclegan_state, "config": {**cyclegan_state["config"], "attention": value}}
+        if not refused:
+            assert len(finished_generators(state)) == 2
+            continue
+        with pytest.raises(CheckpointError, match="fitted with attention, which this version does not know"):
+            finished_generators(state)
+
+
 def test_the_pair_names_the_directions(cyclegan_state: State) -> None:
     config = {**cyclegan_state["config"], "pair": "apple2orange"}
     found = finished_generators({**cyclegan_state, "config": config})

@@ -1,11 +1,14 @@
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from training import checkpoint, published
 from training.checkpoint import CheckpointError
@@ -16,7 +19,7 @@ from training.networks.cyclegan import generator_of
 from training.training_loop import ResumeError, fit
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-(BUNDLED,) = MODELS.glob("horse2zebra/*/model.onnx")
+BUNDLED = max(MODELS.glob("horse2zebra/*/model.onnx"))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,91 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"model\.onnx is not a readable ONNX file \(FileNotFoundError\)"):
+    with pytest.raises(CheckpointError, match=r"model\.onnx does not exist"):
         published.read(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, ...]:
+    """Both bundled files, where a test may change them."""
+    paths = BUNDLED, published.other_way(BUNDLED, "horse2zebra")
+    made = tuple(tmp_path / path.relative_to(MODELS) for path in paths)
+    for path, copy in zip(paths, made, strict=True):
+        copy.parent.mkdir(parents=True)
+        shutil.copy(path, copy)
+    return made
+
+
+def alter(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the card inside a file."""
+    model = onnx.load(str(path))
+    for prop in model.metadata_props:
+        if prop.key == "model_card":
+            card = json.loads(prop.value)
+            change(card)
+            prop.value = json.dumps(card)
+    onnx.save(model, str(path))
+
+
+@pytest.mark.parametrize("lacking", ["images", "config"])
+def test_a_card_that_lacks_something_is_refused(pair: tuple[Path, ...], lacking: str) -> None:
+    for path in pair:
+        alter(path, lambda card: card["training"].pop(lacking))
+    with pytest.raises(CheckpointError, match=rf"model\.onnx or its card lacks '{lacking}': publish it again"):
+        published.read(pair[0])
+
+
+def test_a_card_without_a_pair_is_refused(pair: tuple[Path, ...]) -> None:
+    alter(pair[0], lambda card: card["training"]["config"].pop("pair"))
+    with pytest.raises(CheckpointError, match="lacks 'pair'"):
+        published.read(pair[0])
+
+
+def test_a_card_from_before_histories_has_none(pair: tuple[Path, ...]) -> None:
+    for path in pair:
+        alter(path, lambda card: card["training"].pop("history"))
+    assert published.read(pair[1])["history"] == []
+
+
+def test_directions_of_different_fits_are_refused(pair: tuple[Path, ...]) -> None:
+    alter(pair[1], lambda card: card["training"].update(images=1))
+    with pytest.raises(CheckpointError, match="are not both directions of one fit"):
+        published.read(pair[0])
+
+
+def test_the_same_direction_twice_is_refused(pair: tuple[Path, ...]) -> None:
+    shutil.copy(pair[0], pair[1])
+    with pytest.raises(CheckpointError, match="are not both directions of one fit"):
+        published.read(pair[0])
+
+
+def test_a_file_away_from_its_folder_is_refused(pair: tuple[Path, ...], tmp_path: Path) -> None:
+    shutil.copy(pair[0], tmp_path / "model.onnx")
+    with pytest.raises(CheckpointError, match="are not both directions of one fit"):
+        published.read(tmp_path / "model.onnx")
+
+
+def test_half_precision_is_refused(pair: tuple[Path, ...]) -> None:
+    model = onnx.load(str(pair[0]))
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name.startswith(published.PREFIX))
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights).astype("float16"), weights.name))
+    onnx.save(model, str(pair[0]))
+    with pytest.raises(CheckpointError, match=r"half precision: give the model\.onnx beside it"):
+        published.read(pair[0])
+
+
+def test_a_fit_of_the_other_way_round_is_refused(cyclegan_task: Callable[..., CycleGanTask]) -> None:
+    with pytest.raises(ResumeError, match=r"pair: horse2zebra there, zebra2horse asked for"):
+        fit(cyclegan_task(init=BUNDLED, filters=16, blocks=6, pair="zebra2horse"))
+
+
+def test_a_distilled_pair_goes_on_being_distilled(
+    pair: tuple[Path, ...], cyclegan_task: Callable[..., CycleGanTask]
+) -> None:
+    for path in pair:
+        alter(path, lambda card: card["training"]["config"].update(teacher_weight=10.0))
+    with pytest.raises(ResumeError, match="of task distil, not cyclegan"):
+        fit(cyclegan_task(init=pair[0]))
 
 
 def test_the_other_way_has_the_same_variant_and_version() -> None:

@@ -362,6 +362,17 @@ def test_starting_from_networks_of_another_shape_is_refused(
         fit(cyclegan_task(out=tmp_path / "second", init=tmp_path / "first", **changed))
 
 
+@pytest.mark.parametrize("out", ["cyclegan", "second"], ids=["resumed", "started from"])
+def test_a_run_with_settings_that_are_not_known_any_more_is_refused(
+    cyclegan_task: BuildCycleGan, tmp_path: Path, out: str
+) -> None:
+    fit(cyclegan_task())
+    state = checkpoint.read(tmp_path / "cyclegan")
+    checkpoint.write(tmp_path / "cyclegan", {**state, "config": {**state["config"], "residual": True}})
+    with pytest.raises(ResumeError, match="fitted with residual, which this version does not know"):
+        fit(cyclegan_task(out=tmp_path / out, init=tmp_path / "cyclegan", images=20))
+
+
 def test_resuming_a_truncated_checkpoint_is_refused(gan_task: BuildGan, tmp_path: Path) -> None:
     fit(gan_task())
     newest = checkpoint.list_checkpoints(tmp_path / "gan")[-1]
