@@ -134,14 +134,24 @@ def page(found: list[Cell], machine: str) -> str:
             "0% of horses and 96% of zebras are labelled zebra. The last three columns are means of both directions,",
             "in grey levels of 255.",
             "",
+            "As committed, the fits are from before pixels were drawn inside their grey level",
+            "([cyclegan.md](cyclegan.md)).",
+            "",
             *table(head, [_row(cell) for cell in found]),
             "",
+            *_missing(found),
             "The photograph ([its source](images/README.md)) and what every row's G makes of it, line by line:",
             "",
             f"![a photograph of horses, and its translations by the fits of the table](images/{PICTURE})",
             "",
         ]
     )
+
+
+def _missing(found: list[Cell]) -> list[str]:
+    """What of the plan the table lacks."""
+    lacking = [f"`{flags}`" for flags in PLAN if flags not in {cell.flags for cell in found}]
+    return [f"Planned and not fitted yet: {', '.join(lacking)}.", ""] if lacking else []
 
 
 def _row(cell: Cell) -> list[str]:
