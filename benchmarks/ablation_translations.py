@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.ablation_translations --data data --weights weights
 
-Every cell is a fit of its own, resumed where it stopped and skipped where it is done; seven minutes of one CPU core with
-bf16 each, and some minutes to score it.
+Every cell is a fit of its own, resumed where it stopped and skipped where it is done; seven minutes of one CPU core
+with bf16 each, and some minutes to score it.
 """
 
 import json
@@ -126,8 +126,8 @@ def page(found: list[Cell], machine: str) -> str:
             "# What each part of the translations' recipe is worth",
             "",
             f"Written by `benchmarks/ablation_translations.py` on one core ({machine}); one seed a cell, {IMAGES:,}",
-            "pairs each: minutes, not one pass over the photographs, where the paper makes 200. What these cells say is",
-            "what helps a fit on a small budget.",
+            "pairs each: minutes, not one pass over the photographs, where the paper makes 200. What these cells say",
+            "is what helps a fit on a small budget.",
             f"Fits with `gan-train cyclegan {COMMON}` and the flags named; scores as in",
             "[scores.md](scores.md), of the moving average, at 256 px. Untranslated pictures have a KID x 100 of 20.2;",
             "0% of horses and 96% of zebras are labelled zebra. The last three columns are means of both directions,",
