@@ -151,7 +151,7 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
             shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
             axes[0, 1].scatter([ms for ms, _, _ in shown], [kid for _, _, kid in shown], label=direction)
             for ms, size, kid in shown:
-                place = (5, 5) if size == Size(size.filters, size.blocks) else (5, -12)
+                place = (5, -12) if size.antialias or size.blocks == min(BLOCKS) else (5, 5)
                 axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=place)
         longest = max(ms for ms, _, _ in points)
         axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))
