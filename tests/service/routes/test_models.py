@@ -73,6 +73,26 @@ async def test_one_model_a_task_and_direction_is_the_default(
 
 
 @pytest.mark.usefixtures("seeming_cuda")
+async def test_the_reference_translator_is_the_default_where_cuda_runs_it(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    for name, version in [
+        ("horse2zebra", "3"),
+        ("horse2zebra-reference", "1"),
+        ("horse2zebra-reference", "2"),
+        ("horse2zebra-wide", "9"),
+        ("zebra2horse", "1"),
+        ("zebra2horse-wide", "9"),
+    ]:
+        publish(tmp_path, name, version)
+    served = await listing(await serve(make_app(models=tmp_path, device="cuda")))
+    assert [model["id"] for model in served if model["default"]] == ["horse2zebra-reference/2", "zebra2horse/1"]
+
+
+@pytest.mark.usefixtures("seeming_cuda")
 async def test_a_half_precision_file_that_runs_is_named_with_its_hash(
     tmp_path: Path,
     publish: Callable[..., Path],
