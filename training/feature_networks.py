@@ -1,6 +1,7 @@
 """Networks that look at pictures for the scores, loaded from files; none is fetched."""
 
 import hashlib
+import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,27 @@ from training.data.pixels import to_signed
 
 INCEPTION_FILE = "fid_inception.torchscript.pt"
 MOBILENET_FILE = "mobilenet_v2-b0353104.pth"
+SHA256 = {
+    INCEPTION_FILE: "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+    MOBILENET_FILE: "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+}
+"""Of the files whose scores are to be compared with those of others."""
 SORREL, ZEBRA = 339, 340
 """ImageNet's classes of brown horses and of zebras; other horses have none."""
 PARITY = 1e-4
 """Largest difference of a feature by which ONNX Runtime's Inception may stand for the original."""
 INCEPTION_SIDE, LABEL_SIDE, MAP_SIDE = 299, 224, 448
 """Pixels. The last gives class activation maps of 14 x 14 cells, where the usual 224 gives 7 x 7."""
+
+
+def check_weights(weights: Path, *names: str) -> None:
+    """That the files are there, before anything that takes time. Raises DataError for one that is not.
+
+    Of a file that is not the one everybody's scores are made with, a line says so.
+    """
+    for name in names:
+        if hashlib.sha256(_existing(weights / name).read_bytes()).hexdigest() != SHA256[name]:
+            print(f"{weights / name} is not the file that docs/scores.md names: its scores compare with no others")
 
 
 @torch.no_grad()
@@ -45,9 +61,12 @@ def load_inception(file: Path, cache: Path) -> Callable[[Tensor], Tensor]:
     """The network of a TorchScript file: (N, 3, 299, 299) in [-1, 1] -> (N, 2048).
 
     ONNX Runtime runs it, which is faster on a CPU, from a file that is exported once into `cache`. Where that fails
-    or its features of random pictures differ, PyTorch does, and a line says why.
+    or its features of random pictures differ, PyTorch does, and a line says why. Raises DataError for a damaged file.
     """
-    original = torch.jit.load(str(file), map_location="cpu").eval()
+    try:
+        original = torch.jit.load(str(file), map_location="cpu").eval()
+    except RuntimeError as error:
+        raise DataError(f"{file} is no TorchScript file: fetch it again, as docs/scores.md says") from error
     path = cache / f"inception-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}.onnx"
     probe = torch.rand(2, 3, INCEPTION_SIDE, INCEPTION_SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     try:
@@ -115,8 +134,11 @@ def equine_maps(images: Tensor, weights: Path) -> Tensor:
 
 
 def _mobilenet(weights: Path) -> MobileNetV2:
-    network = MobileNetV2()
-    network.load_state_dict(torch.load(_existing(weights / MOBILENET_FILE), weights_only=True))
+    network, file = MobileNetV2(), _existing(weights / MOBILENET_FILE)
+    try:
+        network.load_state_dict(torch.load(file, weights_only=True))
+    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"{file} is not MobileNetV2's: fetch it again, as docs/scores.md says") from error
     return network.eval()
 
 

@@ -1,11 +1,12 @@
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
@@ -19,14 +20,19 @@ Build = Callable[..., DistilTask]
 PARTS = {"adversarial_G", "adversarial_F", "teacher_G", "teacher_F", "discriminator_X", "discriminator_Y"}
 
 
+def parameters(task: DistilTask) -> Iterator[tuple[tuple[str, str], Tensor]]:
+    """Every weight by network and name."""
+    for network, module in task.networks.items():
+        yield from (((network, name), parameter) for name, parameter in module.named_parameters())
+
+
 def test_a_step_moves_every_weight_and_reports_every_part(distil_task: Build) -> None:
     task = distil_task()
-    before = {n: p.detach().clone() for net in task.networks.values() for n, p in net.named_parameters()}
+    before = {key: p.detach().clone() for key, p in parameters(task)}
     parts = task.step(0)
     assert set(parts) == PARTS
     assert all(value.isfinite() and not value.requires_grad for value in parts.values())
-    after = {n: p for net in task.networks.values() for n, p in net.named_parameters()}
-    assert not any(torch.equal(after[name], before[name]) for name in before)
+    assert not any(torch.equal(p, before[key]) for key, p in parameters(task))
 
 
 def test_the_teacher_stays_as_it_is(distil_task: Build, teacher: dict[str, Any]) -> None:

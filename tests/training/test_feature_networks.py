@@ -16,6 +16,7 @@ from training.feature_networks import (
     INCEPTION_FILE,
     MOBILENET_FILE,
     PARITY,
+    check_weights,
     equine_maps,
     imagenet_labels,
     inception_features,
@@ -113,6 +114,37 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     for look in (imagenet_labels, equine_maps):
         with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not there"):
             look(probe(1), tmp_path)
+
+
+def test_files_that_are_not_the_named_ones_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (INCEPTION_FILE, MOBILENET_FILE):
+        (tmp_path / name).write_bytes(b"another network")
+        check_weights(tmp_path, name)
+        assert f"{tmp_path / name} is not the file that docs/scores.md names" in capsys.readouterr().out
+    with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not there"):
+        check_weights(tmp_path / "elsewhere", MOBILENET_FILE)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_damaged_weights_are_named(tmp_path: Path, content: bytes) -> None:
+    for name in (INCEPTION_FILE, MOBILENET_FILE):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{INCEPTION_FILE} is no TorchScript file"):
+        inception_features(probe(1), tmp_path, tmp_path)
+    with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not MobileNetV2's"):
+        imagenet_labels(probe(1), tmp_path)
+
+
+def test_another_network_in_place_of_mobilenet_is_named(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / MOBILENET_FILE)
+    with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not MobileNetV2's"):
+        imagenet_labels(probe(1), tmp_path)
+
+
+@needs_weights
+def test_the_real_files_are_those_that_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    check_weights(WEIGHTS, INCEPTION_FILE, MOBILENET_FILE)
+    assert capsys.readouterr().out == ""
 
 
 @needs_weights

@@ -15,7 +15,8 @@ from training.evaluation.digits import judge_digits
 from training.evaluation.picture import draw_judged
 from training.evaluation.report import Report, Score, write_report
 from training.evaluation.stacked import judge_stacked
-from training.evaluation.translations import judge_translation
+from training.evaluation.translations import EQUINE_PAIR, judge_translation
+from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
 from training.published import other_way
 
@@ -54,8 +55,12 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
     candidates = list(open_candidates(config.model))
     ways = {c.direction for c in candidates if c.direction}
+    if config.weights is not None:
+        labelled = ways & {*directions(EQUINE_PAIR)}
+        check_weights(config.weights, INCEPTION_FILE, *([MOBILENET_FILE] if labelled else []))
     against = _open("against", config.against, ways)
-    back = _open("back", config.back, {directions(way)[1] for way in ways}) or [*candidates, *_beside(config, ways)]
+    back = _open("back", config.back, {directions(way)[1] for way in ways})
+    back = back or [*candidates, *_beside(config.model, ways)]
     reports = []
     for candidate in candidates:
         if candidate.direction:
@@ -103,11 +108,11 @@ def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
     return found
 
 
-def _beside(config: EvaluateConfig, ways: set[str]) -> Iterator[Candidate]:
+def _beside(model: Path, ways: set[str]) -> Iterator[Candidate]:
     """The published file of the other direction that has the same variant and version, where it is there."""
     for way in ways:
-        path = other_way(config.model, way)
-        if path.is_file():
+        path = other_way(model, way)
+        if model.suffix == ".onnx" and path.is_file():  # a checkpoint holds both
             yield from open_candidates(path)
 
 

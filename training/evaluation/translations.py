@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from training.data.errors import DataError
 from training.data.unpaired import load_domain, load_training_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import difference, distances, real_floor, yardstick
@@ -51,11 +52,15 @@ def judge_translation(
     """Scores all test pictures of the source domain, translated at 256 px, against the target's. `root`: the pair.
 
     `back` translates the other way, for the cycle; `against` is another model of the same direction to be compared.
-    What MobileNetV2 sees in the pictures is asked of horses and zebras alone.
+    What MobileNetV2 sees in the pictures is asked of horses and zebras alone. Raises DataError for a folder of fewer
+    than two pictures.
     """
     source, target = ("A", "B") if candidate.direction == root.name else ("B", "A")
     sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
     trained = load_training_domain(root, f"train{target}", SIDE).images
+    for name, pictures in ((f"test{source}", sources), (f"test{target}", targets), (f"train{target}", trained)):
+        if len(pictures) < 2:
+            raise DataError(f"{root / name} holds one picture: distances between sets need two or more a folder")
     made = candidate.generate(sources, batch=BATCH)
 
     look = partial(inception_features, weights=weights, cache=cache)

@@ -20,7 +20,7 @@ def kernel_interval(a: Tensor, b: Tensor, draws: int = 1000, seed: int = 0) -> t
 
     A row drawn twice is weighted twice, and its kernel with itself stays left out, as in the unbiased estimate:
     unlike a Fréchet distance, this one does not grow by being redrawn. Near 0, where both sets are of one
-    distribution, the interval is wider than 95%.
+    distribution, the interval is wider than 95%. Raises ValueError for fewer than 2 rows a side.
     """
     dice = torch.Generator().manual_seed(seed)
     wa, wb = _weights(len(a), draws, dice), _weights(len(b), draws, dice)
@@ -33,7 +33,7 @@ def kernel_difference_interval(
     """95% interval of kernel_distance(a, real) - kernel_distance(b, real), rows i of a and b having one source.
 
     Paired: each draw takes the same sources for both and the same rows of `real`, so that what makes both
-    better or worse cancels. Raises ValueError unless a and b have as many rows.
+    better or worse cancels. Raises ValueError unless a and b have as many rows, and every set 2 or more.
     """
     if len(a) != len(b):
         raise ValueError(f"paired sets have as many rows, got {len(a)} and {len(b)}")
@@ -64,8 +64,14 @@ def _mean_off_diagonal(k: Tensor) -> Tensor:
 
 
 def _weights(n: int, draws: int, dice: torch.Generator) -> Tensor:
-    """How often each of n rows is drawn, (n, draws)."""
-    columns = [torch.bincount(torch.randint(n, (n,), generator=dice), minlength=n) for _ in range(draws)]
+    """How often each of n rows is drawn, (n, draws); never one row alone, which has no distance to another."""
+    if n < 2:
+        raise ValueError(f"an interval needs at least 2 samples a side, got {n}")
+    columns: list[Tensor] = []
+    while len(columns) < draws:
+        column = torch.bincount(torch.randint(n, (n,), generator=dice), minlength=n)
+        if column.max() < n:
+            columns.append(column)
     return torch.stack(columns, dim=1).double()
 
 

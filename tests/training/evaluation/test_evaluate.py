@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from training import checkpoint
 from training.data.errors import DataError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.evaluation.report import Report
+from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
 from training.task import Task
 from training.training_loop import describe
 
@@ -129,3 +131,32 @@ def test_a_file_of_the_wrong_direction_is_refused(
 def test_translations_need_the_feature_networks(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs --weights"):
         run(publish(tmp_path / "models", "horse2zebra"), weights=None)
+
+
+@pytest.mark.parametrize("name", [INCEPTION_FILE, MOBILENET_FILE])
+def test_a_missing_feature_network_is_named_before_anything_is_translated(
+    run: Callable[..., list[Report]], tmp_path: Path, weights: Path, name: str
+) -> None:
+    (weights / name).unlink()
+    with pytest.raises(DataError, match=f"{name} is not there: docs/scores.md"):
+        run(publish(tmp_path / "models", "horse2zebra"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_pair_that_mobilenet_does_not_know_needs_none(
+    run: Callable[..., list[Report]], tmp_path: Path, weights: Path
+) -> None:
+    (weights / MOBILENET_FILE).unlink()
+    assert run(publish(tmp_path / "models", "apple2orange"))
+
+
+def test_a_single_picture_is_no_set(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+    (tmp_path / "data" / "horse2zebra" / "testA" / "1.png").unlink()
+    with pytest.raises(DataError, match="testA holds one picture"):
+        run(publish(tmp_path / "models", "horse2zebra"))
+
+
+def test_intervals_of_few_pictures_are_numbers(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+    (report,) = run(publish(tmp_path / "models", "horse2zebra"))
+    for score in report.scores:
+        assert all(bound is None or math.isfinite(bound) for bound in (score.low, score.high)), score.metric

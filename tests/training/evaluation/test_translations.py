@@ -6,10 +6,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.models import mobilenet_v2
 
+from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.report import Score
 from training.evaluation.translations import changes_by_place, judge_translation
+from training.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
 
 Run = Callable[[Tensor], Tensor]
 
@@ -71,9 +74,33 @@ def swap(pictures: Tensor) -> Tensor:
 def test_a_translation_is_nearer_to_the_target_than_its_source(judge: Callable[..., dict[str, Score]]) -> None:
     found = {name: s.value for name, s in judge(swap, "horse2zebra", back=swap).items()}
     assert found["mean change"] > 50
-    assert found["KID x 100 (Inception)"] <= found["KID x 100 (Inception), untranslated"]
-    assert 0 <= found["labelled zebra"] <= 1
+    for distance in ("KID x 100 (Inception)", "FID (Inception)"):
+        assert found[distance] < found[f"{distance}, untranslated"] / 2
     assert found["cycle error"] == 0
+
+
+@pytest.mark.parametrize(("name", "number"), [("sorrel", 339), ("zebra", 340)])
+def test_labels_are_counted_of_the_pictures_they_are_said_of(
+    judge: Callable[..., dict[str, Score]], root: Path, weights: Path, name: str, number: int
+) -> None:
+    """A network whose class of that number is green pictures."""
+    network = mobilenet_v2()
+    network.load_state_dict(torch.load(weights / MOBILENET_FILE))
+    network.eval()
+    red, green = (load_domain(root, folder, 256).images for folder in ("testA", "testB"))
+    with torch.no_grad():
+        means = [network.features(_prepared(pictures, LABEL_SIDE)).mean((0, 2, 3)) for pictures in (red, green)]
+        weight, bias = network.classifier[1].weight, network.classifier[1].bias
+        weight.zero_()
+        bias.zero_()
+        weight[number] = means[1] - means[0]
+        bias[number] = -weight[number] @ (means[0] + means[1]) / 2
+    torch.save(network.state_dict(), weights / MOBILENET_FILE)
+    found = {score: s.value for score, s in judge(swap, "horse2zebra").items()}
+    kinds = {"": 1, ", untranslated": 0, ", real target": 1}
+    assert {kind: found[f"labelled {name}{kind}"] for kind in kinds} == kinds
+    other = {"sorrel": "zebra", "zebra": "sorrel"}[name]
+    assert {found[f"labelled {other}{kind}"] for kind in kinds} == {0}
 
 
 def test_drift_and_cycle_are_measured_on_their_own_pictures(judge: Callable[..., dict[str, Score]]) -> None:
