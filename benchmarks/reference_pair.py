@@ -1,4 +1,4 @@
-"""The reference pair of translators from nothing to its scores: times steps, fits, distils, publishes, judges.
+"""The reference pair of translators from nothing to its scores: times, fits, distils, publishes, judges, times again.
 
     .venv/bin/python -m benchmarks.reference_pair --data data --weights weights --stretch 9
 
@@ -7,22 +7,35 @@ the same command goes on from there, and what is done is not done again.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.fits import ROOT
 from service.card import MODEL_FILE
 from training.cli import STOPPED
+from training.data.errors import DataError
+from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
 
 STEPS = "--preset reference --compile --batch 1 4 8 --variants default"
 FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
 DISTIL = "--batch 4 --compile --minutes 8"
 WAYS = directions("horse2zebra")
+
+
+class Step(NamedTuple):
+    """One command of Python's -m."""
+
+    name: str
+    command: list[str]
+    makes: tuple[Path, ...] = ()
+    """Folders that the command refuses to write again: what an interrupted one left of them goes first."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +49,30 @@ class Plan:
     distil: str = DISTIL
 
     @property
-    def steps(self) -> Iterator[tuple[str, list[str]]]:
-        """Name and command of every step, in their order."""
+    def steps(self) -> Iterator[Step]:
+        """Every step, in their order."""
         runs, models = self.out / "runs", self.out / "models"
         data = ["--data", str(self.data)]
-        yield "time", ["benchmarks.steps", *STEPS.split()]
-        yield "fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()]
+        yield Step("time", ["benchmarks.steps", *STEPS.split()])
+        yield Step("fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()])
         teacher = ["--teacher", str(runs / "reference")]
-        yield "distil", ["training", "distil", *data, "--out", str(runs / "compact"), *teacher, *self.distil.split()]
+        yield Step(
+            "distil", ["training", "distil", *data, "--out", str(runs / "compact"), *teacher, *self.distil.split()]
+        )
         for run, suffix in (("reference", "-reference"), ("compact", "")):
             published = ["--models", str(models), f"--suffix={suffix}", "--version", "1"]
-            yield f"publish {run}", ["export", "publish", str(runs / run), *published]
+            made = tuple(models / f"{way}{suffix}" / "1" for way in WAYS)
+            yield Step(f"publish {run}", ["export", "publish", str(runs / run), *published], made)
         scores = self.out / "scores"
         judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
-        for name in (f"{way}{suffix}" for suffix in ("-reference", "") for way in WAYS):
-            folder = models / name / "1"
-            yield f"judge {name}", ["training", "evaluate", str(folder / MODEL_FILE), *data, *judged]
-            yield f"attach {name}", ["export", "scores", str(folder), str(scores / f"{name}.json")]
+        for way in WAYS:
+            large, small = models / f"{way}-reference" / "1", models / way / "1"
+            for folder, against in ((large, []), (small, ["--against", str(large / MODEL_FILE)])):
+                name = folder.parent.name
+                evaluate = ["training", "evaluate", str(folder / MODEL_FILE), *data, *judged, *against]
+                yield Step(f"judge {name}", evaluate)
+                yield Step(f"attach {name}", ["export", "scores", str(folder), str(scores / f"{name}.json")])
+        yield Step("time CUDA", ["benchmarks.cuda", "--models", str(models)])
 
 
 def go(plan: Plan, seconds: float) -> int:
@@ -61,9 +81,11 @@ def go(plan: Plan, seconds: float) -> int:
     done = plan.out / "done.txt"
     plan.out.mkdir(parents=True, exist_ok=True)
     finished = done.read_text().splitlines() if done.exists() else []
-    for name, command in plan.steps:
+    for name, command, makes in plan.steps:
         if name in finished:
             continue
+        for folder in makes:
+            shutil.rmtree(folder, ignore_errors=True)
         print(f"== {name}: {' '.join(command)}", flush=True)
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT)
         over = True
@@ -96,6 +118,10 @@ def main() -> None:
     parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
     given = parser.parse_args()
     plan = Plan(given.data.resolve(), given.weights.resolve(), given.out.resolve(), given.fit, given.distil)
+    try:  # what judges is asked for before half an hour of fitting, which asks for the pictures itself
+        check_weights(plan.weights, INCEPTION_FILE, MOBILENET_FILE)
+    except DataError as error:
+        sys.exit(f"reference_pair: {error}")
     sys.exit(go(plan, 60 * given.stretch))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.reference_pair import WAYS, Plan, go
+from benchmarks.reference_pair import WAYS, Plan, Step, go, main
 from service.card import MODEL_FILE, read_card
 from training import checkpoint
 from training.cli import STOPPED
@@ -23,7 +23,7 @@ class UpToPublishing(Plan):
     """Without the timing, which says nothing of so small a fit, and the scores, whose networks are not at hand."""
 
     @property
-    def steps(self) -> Iterator[tuple[str, list[str]]]:
+    def steps(self) -> Iterator[Step]:
         return itertools.islice(super().steps, 1, 5)
 
 
@@ -72,6 +72,8 @@ def test_stretches_lead_from_nothing_to_published_models(data: Path, tmp_path: P
     seen = checkpoint.read(out / "runs" / "reference")["images"]
     assert 0 < seen < 100_000
 
+    half_done = out / "models" / "horse2zebra-reference" / "1"  # by a publishing that was interrupted
+    half_done.mkdir(parents=True)
     plan = UpToPublishing(data, tmp_path, out, f"--filters 8 --images {seen} {SMALL}", plan.distil)
     assert go(plan, 600) == 0
     assert [path.parent.parent.name for path in sorted(out.glob(f"models/*/1/{MODEL_FILE}"))] == sorted(
@@ -87,8 +89,8 @@ class Nap(Plan):
     """One step, of three seconds."""
 
     @property
-    def steps(self) -> Iterator[tuple[str, list[str]]]:
-        yield "nap", ["timeit", "-n1", "-r1", "import time; time.sleep(3)"]
+    def steps(self) -> Iterator[Step]:
+        yield Step("nap", ["timeit", "-n1", "-r1", "import time; time.sleep(3)"])
 
 
 def test_an_interrupted_stretch_waits_for_its_step_and_keeps_what_it_did(tmp_path: Path) -> None:
@@ -107,10 +109,23 @@ def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path
 
 
 def test_every_published_model_is_judged_and_the_scores_attached() -> None:
-    steps = dict(Plan(Path("data"), Path("weights"), Path("out")).steps)
+    steps = {step.name: step.command for step in Plan(Path("data"), Path("weights"), Path("out")).steps}
     judged = {name.removeprefix("judge ") for name in steps if name.startswith("judge ")}
     assert judged == {f"{way}{suffix}" for way in WAYS for suffix in ("", "-reference")}
     for name in judged:
         assert steps[f"attach {name}"][2] == str(Path("out", "models", name, "1"))
         assert str(Path(steps[f"attach {name}"][2], MODEL_FILE)) in steps[f"judge {name}"]
         assert steps[f"attach {name}"][3] == str(Path("out", "scores", f"{name}.json"))  # as the evaluation names it
+    for way in WAYS:  # the compact one is told from its teacher
+        assert steps[f"judge {way}"][-2:] == [
+            "--against",
+            str(Path("out", "models", f"{way}-reference", "1", MODEL_FILE)),
+        ]
+
+
+def test_the_feature_networks_are_asked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["reference_pair", "--data", str(tmp_path), "--weights", str(tmp_path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match=r"is not there: docs/scores\.md says"):
+        main()
+    assert not (tmp_path / "out").exists()
