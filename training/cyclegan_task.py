@@ -27,7 +27,7 @@ class CycleGanTask(PairTask):
         world: World,
         precision: torch.dtype,
     ) -> None:
-        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
+        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole."""
         judge = partial(discriminator_of, config.model_dump())
         super().__init__(config, domains, shown, world, precision, judge)
 

@@ -34,7 +34,7 @@ class PairTask(Task):
         precision: torch.dtype,
         discriminator: Callable[[], Discriminator],
     ) -> None:
-        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8 (n, 3, crop, crop)."""
+        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole."""
         super().__init__(config, world, precision)
         self.shown = shown
         self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there

@@ -17,6 +17,8 @@ from training.metrics.modes import histogram
 from training.training_loop import fit
 
 SHOWN_PAIRS = 4
+MULTIPLE = 4
+"""Sides of whole pictures are multiples of it, since generators halve them twice."""
 
 
 class DeviceError(Exception):
@@ -82,10 +84,11 @@ def run_distil(config: DistilConfig) -> int:
 
 
 def _pictures(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
-    """Both training sets, and the first test pictures of each, whole, at the size that is learnt from."""
+    """Both training sets, and the first test pictures of each, whole, at the scale that crops are cut from."""
     root = config.data / config.pair
     x, y = (load_training_domain(root, name, config.resize) for name in ("trainA", "trainB"))
-    a, b = (load_domain(root, name, config.crop).images[:SHOWN_PAIRS] for name in ("testA", "testB"))
+    side = config.resize // MULTIPLE * MULTIPLE
+    a, b = (load_domain(root, name, side).images[:SHOWN_PAIRS] for name in ("testA", "testB"))
     return (x, y), (a, b)
 
 

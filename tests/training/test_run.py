@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,19 +54,46 @@ def test_auto_is_bf16_on_a_gpu_since_ampere() -> None:
     assert choose_precision("auto", torch.device("cuda")) is (torch.bfloat16 if native else torch.float32)
 
 
-def test_no_test_picture_of_horse2zebra_is_fitted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (twin,) = CROSSES_INTO_TEST["horse2zebra"]
+@pytest.fixture
+def horse2zebra(tmp_path: Path) -> Path:
+    """Two pictures a folder; the data folder."""
     for folder in ("trainA", "trainB", "testA", "testB"):
         (tmp_path / "horse2zebra" / folder).mkdir(parents=True)
         for name in ("one.png", "two.png"):
             Image.new("RGB", (32, 32)).save(tmp_path / "horse2zebra" / folder / name)
-    Image.new("RGB", (32, 32)).save(tmp_path / "horse2zebra" / "trainA" / twin)
-    seen: list[int] = []
+    return tmp_path
 
-    def look(task: CycleGanTask) -> int:
-        seen.extend(len(domain.images) for domain in task.domains)
-        return 0
 
-    monkeypatch.setattr(run, "fit", look)
-    run.run_cyclegan(CycleGanConfig(data=tmp_path, out=tmp_path / "run", resize=32, crop=32, device="cpu"))
-    assert seen == [2, 2]
+@pytest.fixture
+def task_of(horse2zebra: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
+    """`task_of(**settings)`: what would be fitted."""
+
+    def build(**settings: int) -> CycleGanTask:
+        tasks: list[CycleGanTask] = []
+
+        def keep(task: CycleGanTask) -> int:
+            tasks.append(task)
+            return 0
+
+        monkeypatch.setattr(run, "fit", keep)
+        out = horse2zebra / "run"
+        run.run_cyclegan(CycleGanConfig.model_validate({"data": horse2zebra, "out": out, "device": "cpu", **settings}))
+        return tasks[0]
+
+    return build
+
+
+def test_no_test_picture_of_horse2zebra_is_fitted_on(horse2zebra: Path, task_of: Callable[..., CycleGanTask]) -> None:
+    (twin,) = CROSSES_INTO_TEST["horse2zebra"]
+    Image.new("RGB", (32, 32)).save(horse2zebra / "horse2zebra" / "trainA" / twin)
+    task = task_of(resize=32, crop=32)
+    assert [len(domain.images) for domain in task.domains] == [2, 2]
+
+
+@pytest.mark.parametrize(("resize", "side"), [(64, 64), (67, 64)])
+def test_the_grid_shows_whole_pictures_at_the_scale_of_the_crops(
+    task_of: Callable[..., CycleGanTask], resize: int, side: int
+) -> None:
+    task = task_of(resize=resize, crop=32)
+    assert [pictures.shape for pictures in task.shown] == [(2, 3, side, side)] * 2
+    assert max(task.sample_grid().shape) >= 6 * side  # x, G(x), F(G(x)), and y with its
