@@ -3,7 +3,7 @@
 .venv/bin/python -m benchmarks.curve exports untrained generators into a temporary folder, times one 256 px picture a
 run in ONNX Runtime on one thread and on two, all in turn, and writes benchmarks/results/curve.json.
 .venv/bin/python -m benchmarks.curve --models DIR ... draws docs/images/curve.png from it, and prints the table, with
-the KID of every published translator under those folders.
+the KID of every published translator under those folders, and of those that it was given before: the file keeps them.
 """
 
 import argparse
@@ -107,8 +107,20 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
     return found
 
 
+def merge(kids: dict[Size, dict[str, float]], kept: list[dict[str, Any]]) -> dict[Size, dict[str, float]]:
+    """The lower of the scores of both, without sizes that were not timed, which a line names."""
+    merged = {row_size(row): dict(row["kids"]) for row in kept}
+    for size, found in kids.items():
+        if size not in SIZES:
+            print(f"{size} is scored but not timed, and left out: add it to SIZES")
+            continue
+        before = merged.setdefault(size, {})
+        before |= {way: min(kid, before.get(way, kid)) for way, kid in found.items()}
+    return merged
+
+
 def row_size(row: dict[str, Any]) -> Size:
-    """The size that a measured row is of."""
+    """The size that a row of the file is of."""
     return Size(**{field: row[field] for field in Size._fields})
 
 
@@ -146,7 +158,7 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
     axis.grid(alpha=0.3)
     if kids:
         times = {row_size(row): row["cpu_ms"] for row in rows}
-        points = sorted((times[size], size, kid) for size, kid in kids.items() if size in times)
+        points = sorted((times[size], size, kid) for size, kid in kids.items())
         for direction in sorted({d for _, _, kid in points for d in kid}):
             shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
             axes[0, 1].scatter([ms for ms, _, _ in shown], [kid for _, _, kid in shown], label=direction)
@@ -170,11 +182,17 @@ def main() -> None:
     if folders is None:
         torch.set_num_threads(1)
         load = os.getloadavg()[0]
-        RESULTS.write_text(json.dumps({"load_before": round(load, 1), "rows": measure()}, indent=1) + "\n")
-    rows = json.loads(RESULTS.read_text())["rows"]
-    kids = scores(read_cards(folders or [BUNDLED_MODELS]))
-    draw(rows, kids, PLOT)
-    print(table(rows, kids))
+        write({"load_before": round(load, 1), "rows": measure(), "scores": json.loads(RESULTS.read_text())["scores"]})
+    known = json.loads(RESULTS.read_text())
+    kids = merge(scores(read_cards(folders or [BUNDLED_MODELS])), known["scores"])
+    write({**known, "scores": [{**size._asdict(), "kids": found} for size, found in sorted(kids.items())]})
+    draw(known["rows"], kids, PLOT)
+    print(table(known["rows"], kids))
+
+
+def write(known: dict[str, Any]) -> None:
+    """Keeps what was measured and scored."""
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from benchmarks.curve import (
     SIZES,
     draw,
     export,
+    merge,
     open_session,
     read_cards,
     row_size,
@@ -46,6 +47,19 @@ def test_the_best_score_of_a_size_and_direction_counts() -> None:
     }
 
 
+def test_scores_that_were_given_before_are_kept_and_the_lower_ones_count(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = [
+        {**Size(8, 3)._asdict(), "kids": {"horse2zebra": 5.0}},
+        {**Size(16, 6)._asdict(), "kids": {"horse2zebra": 3.0, "zebra2horse": 3.0}},
+    ]
+    fresh = {Size(16, 6): {"horse2zebra": 2.0, "zebra2horse": 4.0}, Size(12, 6): {"horse2zebra": 1.0}}
+    assert merge(fresh, kept) == {
+        Size(8, 3): {"horse2zebra": 5.0},
+        Size(16, 6): {"horse2zebra": 2.0, "zebra2horse": 3.0},
+    }
+    assert "12 x 6 is scored but not timed" in capsys.readouterr().out
+
+
 def test_bundled_translators_have_a_place_on_the_curve() -> None:
     found = scores(read_cards([BUNDLED_MODELS]))
     assert found
@@ -69,7 +83,9 @@ def test_the_curve_is_drawn(tmp_path: Path, kids: dict[Any, Any]) -> None:
 
 
 def test_what_was_measured_can_be_drawn_again() -> None:
-    measured = json.loads(RESULTS.read_text())["rows"]
+    known = json.loads(RESULTS.read_text())
+    measured = known["rows"]
+    assert {row_size(row) for row in known["scores"]} <= set(SIZES)
     assert [row_size(row) for row in measured] == SIZES
     assert len(table(measured, {}).splitlines()) == 2 + len(SIZES)
 
