@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic_settings import CliApp, get_subcommand
 
 from benchmarks.reference_pair import WAYS, Plan, Step, go, main
+from export.cli import Export
 from service.card import MODEL_FILE, read_card
 from training import checkpoint
-from training.cli import STOPPED
+from training.cli import STOPPED, Train
 
 SMALL = "--blocks 1 --resize 32 --crop 32 --device cpu --threads 1"
 
@@ -121,6 +123,13 @@ def test_every_published_model_is_judged_and_the_scores_attached() -> None:
             "--against",
             str(Path("out", "models", f"{way}-reference", "1", MODEL_FILE)),
         ]
+
+
+def test_every_command_is_one_that_its_program_takes() -> None:
+    programs = {"training": Train, "export": Export}
+    for name, command, _ in Plan(Path("data"), Path("weights"), Path("out")).steps:
+        if command[0] in programs:
+            assert get_subcommand(CliApp.run(programs[command[0]], command[1:]), cli_exit_on_error=False), name
 
 
 def test_the_feature_networks_are_asked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
