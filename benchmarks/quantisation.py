@@ -133,7 +133,8 @@ def main() -> None:
     """Measures and prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--model", type=Path, default=BUNDLED_MODELS / "horse2zebra" / "1")
+    newest = max((BUNDLED_MODELS / "horse2zebra").iterdir(), key=lambda folder: int(folder.name))
+    parser.add_argument("--model", type=Path, default=newest)
     chosen = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises to prepare models, which changes nothing here
     card = read_card(chosen.model)
