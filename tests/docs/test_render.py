@@ -28,12 +28,13 @@ def test_a_page_says_what_the_code_and_the_cards_say(render: ModuleType, name: s
 def test_a_half_precision_file_is_told_with_its_error(render: ModuleType, tmp_path: Path) -> None:
     (bundled,) = (BUNDLED_MODELS / "horse2zebra").iterdir()
     folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
+    card = json.loads((folder / CARD_FILE).read_text())
+    (folder / CARD_FILE).write_text(json.dumps({**card, "half": None}))
     assert HALF_FILE not in render.models_page(tmp_path)
     shutil.copy(folder / MODEL_FILE, folder / HALF_FILE)
     parity = {"mean_difference": 0.13, "max_difference": 2, "mean_tolerance": 0.5, "max_tolerance": 8, "checked": []}
-    card = json.loads((folder / CARD_FILE).read_text())
-    card["half"] = {"parity": parity, "sha256": sha256_of(folder / HALF_FILE)}
-    (folder / CARD_FILE).write_text(json.dumps(card))
+    half = {"parity": parity, "sha256": sha256_of(folder / HALF_FILE)}
+    (folder / CARD_FILE).write_text(json.dumps({**card, "half": half}))
     page = render.models_page(tmp_path)
     assert "`model.fp16.onnx`, 2.0 MB" in page
     assert "0.13 grey levels on average and 2 at most (published are 0.5 and 8)" in page
