@@ -109,8 +109,8 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
 
 def merge(kids: dict[Size, dict[str, float]], kept: list[dict[str, Any]]) -> dict[Size, dict[str, float]]:
     """The lower of the scores of both, without sizes that were not timed, which a line names."""
-    merged = {row_size(row): dict(row["kids"]) for row in kept}
-    for size, found in kids.items():
+    merged: dict[Size, dict[str, float]] = {}
+    for size, found in [*((row_size(row), row["kids"]) for row in kept), *kids.items()]:
         if size not in SIZES:
             print(f"{size} is scored but not timed, and left out: add it to SIZES")
             continue
@@ -181,8 +181,8 @@ def main() -> None:
     folders = parser.parse_args().models
     if folders is None:
         torch.set_num_threads(1)
-        load = os.getloadavg()[0]
-        write({"load_before": round(load, 1), "rows": measure(), "scores": json.loads(RESULTS.read_text())["scores"]})
+        load, kept = os.getloadavg()[0], json.loads(RESULTS.read_text())["scores"]
+        write({"load_before": round(load, 1), "rows": measure(), "scores": kept})
     known = json.loads(RESULTS.read_text())
     kids = merge(scores(read_cards(folders or [BUNDLED_MODELS])), known["scores"])
     write({**known, "scores": [{**size._asdict(), "kids": found} for size, found in sorted(kids.items())]})

@@ -66,9 +66,9 @@ class _Export:
 def publish(source: Path, models: Path, version: str | None = None, suffix: str = "") -> list[Path]:
     """Publishes every generator of the checkpoint (or newest checkpoint of a run folder) `source`.
 
-    `version` defaults to one more than the highest number there. Returns the new folders. Translations have a second
-    file in half precision; when its check fails it is left out, and a warning logged. Raises CheckpointError,
-    ParityError or PublishError, and then leaves no folder behind.
+    `version` defaults to one more than the highest number there, for both directions alike. Returns the new folders.
+    Translations have a second file in half precision; when its check fails it is left out, and a warning logged.
+    Raises CheckpointError, ParityError or PublishError, and then leaves no folder behind.
     """
     provenance.git_commit()  # before anything that takes time
     state = checkpoint.read(source)
@@ -81,9 +81,9 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
         raise checkpoint.CheckpointError(
             f"{source} has a history of another kind: it is not from a fit of this project"
         )
-    ready = []
-    for exportable in exportables(state, suffix):
-        chosen = version or _next_version(models / exportable.name)
+    found, ready = list(exportables(state, suffix)), []
+    chosen = version or str(max(_next_version(models / exportable.name) for exportable in found))
+    for exportable in found:
         target = models / exportable.name / chosen
         if target.exists():
             raise PublishError(f"{target} is already published: choose another --version, or delete that folder")
@@ -214,6 +214,6 @@ def _write(export: _Export, target: Path) -> None:
         fresh.rename(target)
 
 
-def _next_version(folder: Path) -> str:
+def _next_version(folder: Path) -> int:
     versions = [int(p.name) for p in folder.glob("*") if p.name.isdigit()]
-    return str(max(versions, default=0) + 1)
+    return max(versions, default=0) + 1

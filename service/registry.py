@@ -127,7 +127,7 @@ class Registry:
 def _default(candidates: list[Model]) -> Model:
     """The newest of the first kind that is there; candidates come in order of name and version.
 
-    A GPU has the time for the large generator, which takes fifteen times the work of the compact one.
+    A GPU has the time for the large generator, which takes fifteen times the CPU time of the compact one.
     """
     reference = [m for m in candidates if m.card.name == f"{m.card.direction}{REFERENCE}" and m.provider == CUDA]
     plain = [m for m in candidates if m.card.name in {m.card.direction, *PLAIN_SAMPLERS}]

@@ -137,7 +137,7 @@ def _mobilenet(weights: Path) -> MobileNetV2:
     network, file = MobileNetV2(), _existing(weights / MOBILENET_FILE)
     try:
         network.load_state_dict(torch.load(file, weights_only=True))
-    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, TypeError, ValueError, LookupError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(f"{file} is not MobileNetV2's: fetch it again, as docs/scores.md says") from error
     return network.eval()
 

@@ -26,7 +26,7 @@ def test_a_page_says_what_the_code_and_the_cards_say(render: ModuleType, name: s
 
 
 def test_a_half_precision_file_is_told_with_its_error(render: ModuleType, tmp_path: Path) -> None:
-    (bundled,) = (BUNDLED_MODELS / "horse2zebra").iterdir()
+    bundled = next((BUNDLED_MODELS / "horse2zebra").iterdir())
     folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
     card = json.loads((folder / CARD_FILE).read_text())
     (folder / CARD_FILE).write_text(json.dumps({**card, "half": None}))

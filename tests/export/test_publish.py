@@ -222,6 +222,13 @@ def test_versions_count_from_the_highest_number(tmp_path: Path, gan_checkpoint: 
     assert publish(gan_checkpoint, tmp_path) == [tmp_path / "mnist" / "11"]
 
 
+def test_both_directions_get_one_version(tmp_path: Path, cyclegan_checkpoint: Path) -> None:
+    """By which they find each other."""
+    for there in ("horse2zebra/2", "zebra2horse/3"):
+        (tmp_path / there).mkdir(parents=True)
+    assert publish(cyclegan_checkpoint, tmp_path) == [tmp_path / "horse2zebra" / "4", tmp_path / "zebra2horse" / "4"]
+
+
 def test_a_version_can_be_named(tmp_path: Path, gan_checkpoint: Path) -> None:
     (folder,) = publish(gan_checkpoint, tmp_path, version="beta")
     assert folder == tmp_path / "mnist" / "beta"

@@ -125,7 +125,7 @@ def test_files_that_are_not_the_named_ones_are_said(tmp_path: Path, capsys: pyte
         check_weights(tmp_path / "elsewhere", MOBILENET_FILE)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights"])
+@pytest.mark.parametrize("content", [b"", b"no weights", b". no pickle"])
 def test_damaged_weights_are_named(tmp_path: Path, content: bytes) -> None:
     for name in (INCEPTION_FILE, MOBILENET_FILE):
         (tmp_path / name).write_bytes(content)
