@@ -51,45 +51,38 @@ async def test_scores_are_shown(
     assert (await listing(await serve(make_app(models=tmp_path))))[0]["scores"] == [FID]
 
 
-async def test_one_model_a_task_and_direction_is_the_default(
+@pytest.fixture
+def defaults(
     tmp_path: Path,
     publish: Callable[..., Path],
     make_app: Callable[..., FastAPI],
     serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
-) -> None:
-    for name, version in [
-        ("mnist", "9"),
-        ("mnist", "10"),
-        ("mnist-wide", "11"),
-        ("horse2zebra", "1"),
-        ("horse2zebra-reference", "2"),
-        ("zebra2horse-reference", "1"),
-    ]:
-        publish(tmp_path, name, version)
-    served = await listing(await serve(make_app(models=tmp_path)))
-    defaults = [model["id"] for model in served if model["default"]]
-    assert defaults == ["horse2zebra/1", "mnist/10", "zebra2horse-reference/1"]
-    assert len(served) == 6
+) -> Callable[..., Awaitable[list[str]]]:
+    """`await defaults(*ids, **settings)`: which of the models that are published so and served are defaults."""
+
+    async def ask(*ids: str, **settings: str) -> list[str]:
+        for name, version in (one.split("/") for one in ids):
+            publish(tmp_path, name, version)
+        served = await listing(await serve(make_app(models=tmp_path, **settings)))
+        assert len(served) == len(ids)
+        return [model["id"] for model in served if model["default"]]
+
+    return ask
+
+
+async def test_one_model_a_task_and_direction_is_the_default(defaults: Callable[..., Awaitable[list[str]]]) -> None:
+    digits = "mnist/9", "mnist/10", "mnist-wide/11"
+    found = await defaults(*digits, "horse2zebra/1", "horse2zebra-reference/2", "zebra2horse-reference/1")
+    assert found == ["horse2zebra/1", "mnist/10", "zebra2horse-reference/1"]
 
 
 @pytest.mark.usefixtures("seeming_cuda")
 async def test_the_reference_translator_is_the_default_where_cuda_runs_it(
-    tmp_path: Path,
-    publish: Callable[..., Path],
-    make_app: Callable[..., FastAPI],
-    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    defaults: Callable[..., Awaitable[list[str]]],
 ) -> None:
-    for name, version in [
-        ("horse2zebra", "3"),
-        ("horse2zebra-reference", "1"),
-        ("horse2zebra-reference", "2"),
-        ("horse2zebra-wide", "9"),
-        ("zebra2horse", "1"),
-        ("zebra2horse-wide", "9"),
-    ]:
-        publish(tmp_path, name, version)
-    served = await listing(await serve(make_app(models=tmp_path, device="cuda")))
-    assert [model["id"] for model in served if model["default"]] == ["horse2zebra-reference/2", "zebra2horse/1"]
+    to_zebras = "horse2zebra/3", "horse2zebra-reference/1", "horse2zebra-reference/2", "horse2zebra-wide/9"
+    found = await defaults(*to_zebras, "zebra2horse/1", "zebra2horse-wide/9", device="cuda")
+    assert found == ["horse2zebra-reference/2", "zebra2horse/1"]
 
 
 @pytest.mark.usefixtures("seeming_cuda")
