@@ -160,11 +160,11 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
         times = {row_size(row): row["cpu_ms"] for row in rows}
         points = sorted((times[size], size, kid) for size, kid in kids.items())
         for direction in sorted({d for _, _, kid in points for d in kid}):
-            shown = [(ms, size, kid[direction]) for ms, size, kid in points if direction in kid]
-            axes[0, 1].scatter([ms for ms, _, _ in shown], [kid for _, _, kid in shown], label=direction)
-            for ms, size, kid in shown:
-                place = (5, -12) if size.antialias or size.blocks == min(BLOCKS) else (5, 5)
-                axes[0, 1].annotate(str(size), (ms, kid), textcoords="offset points", xytext=place)
+            shown = [(ms, kid[direction]) for ms, _, kid in points if direction in kid]
+            axes[0, 1].scatter([ms for ms, _ in shown], [kid for _, kid in shown], label=direction)
+        for ms, size, kid in points:  # one name for both directions: those of nearly equal ones would collide
+            place = (5, -12) if size.antialias or size.blocks == min(BLOCKS) else (5, 5)
+            axes[0, 1].annotate(str(size), (ms, min(kid.values())), textcoords="offset points", xytext=place)
         longest = max(ms for ms, _, _ in points)
         axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))
         axes[0, 1].legend()
