@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> _Exp
             images=state["images"],
             dataset=state["dataset"],
             config=_without_paths(state["config"]),
-            history=tuple({**run, "config": _without_paths(run["config"])} for run in state["history"]),
+            history=tuple(_history(state["history"], exportable.source.key)),
             git_commit=state["provenance"]["git_commit"],
             torch=state["provenance"]["torch"],
         ),
@@ -152,6 +153,13 @@ def _in_half(
     except ParityError as error:
         log.warning("%s: %s", exportable.name, error)
         return None, None
+
+
+def _history(runs: list[dict[str, Any]], network: str) -> Iterator[dict[str, Any]]:
+    """The runs that one network came through, as a card has them."""
+    for run in runs:
+        if network in run.get("networks", [network]):
+            yield {"images": run["images"], "config": _without_paths(run["config"])}
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
+from training.resuming import ResumeError
 from training.run import DeviceError, run_cyclegan, run_distil, run_gan
-from training.training_loop import DivergedError, ResumeError, StoppedError
+from training.training_loop import DivergedError, StoppedError
 
 STOPPED = 75
 """Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, come again. A Kubernetes Job does."""

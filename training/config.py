@@ -66,7 +66,7 @@ class FitConfig(BaseModel):
     """CPU threads; 0 leaves PyTorch's choice."""
     tick_images: PositiveInt
     """Images between status lines, sample grids and checkpoints."""
-    init: Path | None = None
+    init: list[Path] = Field([], max_length=1)
     """Checkpoint of another run to start the weights from (ignored when the run resumes)."""
 
     @property
@@ -163,9 +163,10 @@ class PairConfig(FitConfig):
     """The generators' residual blocks, in place of the preset's."""
     antialias: Antialias = "none"
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
-    init: Path | None = None
-    """Checkpoint of another run to start the weights from, or a published translator's .onnx file, which leaves the
-    discriminators new (ignored when the run resumes)."""
+    init: list[Path] = []
+    """What to start the weights from: a checkpoint of another run; or the .onnx files of both directions, with a comma
+    between, which leaves the discriminators new; or a checkpoint and one such file, for that direction's generator
+    (ignored when the run resumes)."""
     images: PositiveInt = 266_800
     """Length of the run in pairs; the paper's 200 epochs of horse2zebra are 266,800."""
     batch: PositiveInt = 1

@@ -14,7 +14,7 @@ from training.generators import finished_generators
 from training.losses import cyclegan as losses
 from training.networks.cyclegan import discriminator_of
 from training.pair_task import PairTask
-from training.training_loop import ResumeError
+from training.resuming import ResumeError
 
 
 class DistilTask(PairTask):

@@ -21,6 +21,8 @@ class FinishedGenerator:
     """mnist, mnist-conditional, mnist-stacked, horse2zebra or zebra2horse."""
     network: nn.Module
     """Its averaged weights, in evaluation mode."""
+    key: str
+    """What its checkpoint calls it: generator, G or F."""
     direction: str | None = None
     """Of a translation: what becomes what."""
     preset: str | None = None
@@ -50,13 +52,13 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
             digits = gan.Generator(latent, config["width"], classes, channels, config["clusters"])
             digits.load_state_dict(averages["generator"])
             name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
-            return [FinishedGenerator(name, _frozen(digits), latent=latent, conditional=conditional, stacked=stacked)]
+            return [FinishedGenerator(name, _frozen(digits), "generator", None, None, latent, conditional, stacked)]
         if task in {"cyclegan", "distil"}:
             found = []
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
                 network = cyclegan.generator_of(config)
                 network.load_state_dict(averages[key])
-                found.append(FinishedGenerator(direction, _frozen(network), direction, config["preset"]))
+                found.append(FinishedGenerator(direction, _frozen(network), key, direction, config["preset"]))
             return found
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint lacks {error}: it is not from a fit of this project") from error

@@ -51,11 +51,11 @@ class PairTask(Task):
         self.g, self.f = self.compiled(g), self.compiled(f)
         self.d_x, self.d_y = self.compiled(d_x.logits), self.compiled(d_y.logits)
 
-    def start_from(self, state: dict[str, Any]) -> None:
-        """Takes the weights of another run. Raises ValueError when they fit but translate the other way."""
+    def take(self, state: dict[str, Any]) -> None:
+        """Takes the weights of another run. Raises ValueError, too, when they fit but translate the other way."""
         if self.config.pair == directions(state["config"]["pair"])[1]:
             raise ValueError("its G is F here")
-        super().start_from(state)
+        super().take(state)
 
     def pictures(self, first: int) -> tuple[Tensor, Tensor]:
         """This process's x and y of the global batch that starts at pair `first`, in [-1, 1]."""

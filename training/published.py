@@ -1,30 +1,18 @@
 """Published translators as a start of new fits: their weights come back out of the .onnx files."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 from onnx import TensorProto, numpy_helper
-from torch import Tensor
 
 from training.checkpoint import CheckpointError
 from training.generators import directions
 
 PREFIX = "generator."
 """What export's graphs call the network."""
-
-
-@dataclass(frozen=True)
-class _Translator:
-    """One direction, as its file has it."""
-
-    way: str
-    weights: dict[str, Tensor]
-    training: dict[str, Any]
-    """Images, settings and history of the fit, as its card has them."""
 
 
 def other_way(path: Path, direction: str) -> Path:
@@ -35,30 +23,10 @@ def other_way(path: Path, direction: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint of the pair would hold of networks, averages, settings and history; no discriminators.
+    """What a checkpoint would hold of one generator, G or F: averaged weights, settings and history.
 
-    `path`: the .onnx file of either direction; the other one lies beside it as published. G and F are the averaged
-    weights. Raises CheckpointError with what is missing.
+    `path`: the .onnx file of one direction. Raises CheckpointError with what is missing.
     """
-    here = _translator(path)
-    opposite = other_way(path, here.way)
-    if not opposite.is_file():
-        raise CheckpointError(f"{path} translates one way, and {opposite} is not there: a fit needs both")
-    back, training = _translator(opposite), here.training
-    pair, reverse = directions(training["config"]["pair"])
-    if {here.way, back.way} != {pair, reverse} or back.training != training:
-        raise CheckpointError(f"{path} and {opposite} are not both directions of one fit: publish its checkpoint again")
-    g, f = (here, back) if here.way == pair else (back, here)
-    networks = {"G": g.weights, "F": f.weights}
-    return {
-        "task": "distil" if "teacher_weight" in training["config"] else "cyclegan",
-        **training,
-        "networks": networks,
-        "averages": networks,
-    }
-
-
-def _translator(path: Path) -> _Translator:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     try:
@@ -74,8 +42,10 @@ def _translator(path: Path) -> _Translator:
     try:
         card = json.loads(meta["model_card"])["training"]
         training = {"images": card["images"], "config": card["config"], "history": list(card.get("history", []))}
-        directions(training["config"]["pair"])
+        pair, reverse = directions(training["config"]["pair"])
+        network = {pair: "G", reverse: "F"}[meta["direction"]]
         weights = {t.name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in learnt}
-        return _Translator(meta["direction"], weights, training)
+        task = "distil" if "teacher_weight" in training["config"] else "cyclegan"
+        return {"task": task, **training, "networks": {network: weights}, "averages": {network: weights}}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path} or its card lacks {error}: publish it again, or give a checkpoint") from error

@@ -32,7 +32,7 @@ class Task(ABC):
         self.pools: dict[str, ImagePool] = {}
         self.dataset: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
-        """Images and settings of the runs whose weights this one started from, oldest first."""
+        """Images and settings of the runs whose weights this one started from, as `warm_start` has them."""
 
     @abstractmethod
     def step(self, first: int) -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ class Task(ABC):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes back what `state` returned."""
-        self.restore_networks(state)
+        self.take(state)
         self.history = state["history"]
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
@@ -114,14 +114,11 @@ class Task(ABC):
             images = state["pools"][name]
             pool.images = None if images is None else images.to(self.world.device)
 
-    def start_from(self, state: dict[str, Any]) -> None:
-        """Starts a new run from the weights of another one's checkpoint, and remembers that."""
-        self.restore_networks(state)
-        self.history = [*state["history"], {"images": state["images"], "config": state["config"]}]
+    def take(self, state: dict[str, Any]) -> None:
+        """Takes the weights that another run's checkpoint has.
 
-    def restore_networks(self, state: dict[str, Any]) -> None:
-        """Takes the weights alone."""
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name])
-        for name, average in self.averages.items():
-            average.load_state_dict(state["averages"][name])
+        Raises KeyError, RuntimeError or ValueError when they are not of networks like these.
+        """
+        for part, ours in (("networks", self.networks), ("averages", self.averages)):
+            for name, weights in state[part].items():
+                ours[name].load_state_dict(weights)

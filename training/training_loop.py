@@ -4,20 +4,20 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from training import checkpoint, plots, provenance, published
-from training.config import FitConfig
+from training import checkpoint, plots, provenance
 from training.grid import save_png
 from training.progress import Progress
+from training.resuming import ResumeError, check_task, differences
 from training.stats import Averages, Record, all_finite, status_line
 from training.task import Task
 from training.utilisation import CountedSteps, peak_flops, utilisation
+from training.warm_start import warm_start
 
 
 class DivergedError(Exception):
@@ -26,10 +26,6 @@ class DivergedError(Exception):
 
 class StoppedError(Exception):
     """A fit that a signal ended before its length; it is saved, and the same command goes on from there."""
-
-
-class ResumeError(Exception):
-    """A run folder whose checkpoint belongs to other settings."""
 
 
 def fit(task: Task) -> int:
@@ -104,53 +100,17 @@ def _resume(task: Task) -> tuple[int, float]:
     """
     config = task.config
     if not checkpoint.list_checkpoints(config.out):
-        if config.init is not None:
-            state = _starting_point(task, config.init)
-            try:
-                task.start_from(state)
-            except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
-                reason = _differences(config, state) or error
-                raise ResumeError(
-                    f"the networks of {config.init} are not those of these settings ({reason}): "
-                    "leave --init out, or give the settings that shape them as they are there"
-                ) from error
+        if config.init:
+            warm_start(task, config.init)
         return 0, 0.0
     state = checkpoint.read(config.out)
-    _check_task(task, state)
-    if changes := _differences(config, state):
+    check_task(task, state)
+    if changes := differences(config, state):
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
     task.restore(state)
     return int(state["images"]), float(state.get("seconds", 0.0))
-
-
-def _starting_point(task: Task, path: Path) -> dict[str, Any]:
-    """The state of another run's checkpoint, or of a published pair with the discriminators that this run has drawn."""
-    if path.suffix.lower() != ".onnx":
-        state = checkpoint.read(path)
-        _check_task(task, state)
-        return state
-    state = published.read(path)
-    _check_task(task, state)
-    drawn = {name: network.state_dict() for name, network in task.networks.items()}
-    return {**state, "networks": {**drawn, **state["networks"]}}
-
-
-def _differences(config: FitConfig, state: dict[str, Any]) -> str:
-    """The settings that may not change within a run and are others in that checkpoint."""
-    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
-    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
-    return ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
-
-
-def _check_task(task: Task, state: dict[str, Any]) -> None:
-    if state.get("task") != task.name:
-        raise ResumeError(
-            f"that checkpoint is of task {state.get('task')}, not {task.name}: choose another --out or --init"
-        )
-    if unknown := task.config.unknown(state["config"]):
-        raise ResumeError(f"that checkpoint was fitted with {unknown}, which this version does not know: fit anew")
 
 
 def _tick(

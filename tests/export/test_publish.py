@@ -89,6 +89,19 @@ def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> N
     assert config == {"seed": 0, "latent": 4, "width": 2, "conditional": False, "stacked": False, "clusters": 3}
 
 
+def test_each_card_tells_of_the_runs_that_its_network_came_through(
+    tmp_path: Path, cyclegan_state: dict[str, Any]
+) -> None:
+    config = {"rate": 1e-4, "out": "/home/me/runs"}
+    history = [{"images": n, "config": config, "networks": of} for n, of in ((1, ["F", "G"]), (2, ["G"]), (3, ["F"]))]
+    source = checkpoint.write(
+        tmp_path / "run", {**cyclegan_state, "history": [*history, {"images": 4, "config": config}]}
+    )
+    g, f = (read_card(folder).training.history for folder in publish(source, tmp_path / "models"))
+    assert g == tuple({"images": n, "config": {"rate": 1e-4}} for n in (1, 2, 4))
+    assert [run["images"] for run in f] == [1, 3, 4]
+
+
 def test_the_card_tells_what_parity_was_found_on_which_inputs(published: Path) -> None:
     parity = read_card(published / "horse2zebra" / "1").parity
     assert parity.checked == ("1x256x256x3", "3x128x96x3", "8x64x64x3")

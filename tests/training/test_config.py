@@ -29,3 +29,8 @@ def test_clusters_are_for_plain_digits(settings):
 def test_one_cluster_is_none_to_choose_from():
     with pytest.raises(ValidationError, match="2 or more"):
         GanConfig(clusters=1)
+
+
+def test_digits_start_from_one_checkpoint():
+    with pytest.raises(ValidationError, match="at most 1 item"):
+        GanConfig(init=["runs/a", "runs/b"])

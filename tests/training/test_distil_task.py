@@ -14,7 +14,8 @@ from training.config import DistilConfig
 from training.distil_task import DistilTask
 from training.generators import finished_generators
 from training.networks.cyclegan import Blur
-from training.training_loop import ResumeError, StoppedError, fit
+from training.resuming import ResumeError
+from training.training_loop import StoppedError, fit
 
 Build = Callable[..., DistilTask]
 PARTS = {"adversarial_G", "adversarial_F", "teacher_G", "teacher_F", "discriminator_X", "discriminator_Y"}

@@ -14,9 +14,11 @@ from training.checkpoint import CheckpointError
 from training.collapse import CollapseWatch
 from training.cyclegan_task import CycleGanTask
 from training.gan_task import GanTask
+from training.resuming import ResumeError
 from training.stats import read_stats
 from training.task import Task
-from training.training_loop import DivergedError, ResumeError, StoppedError, fit
+from training.training_loop import DivergedError, StoppedError, fit
+from training.warm_start import warm_start
 
 BuildGan = Callable[..., GanTask]
 BuildCycleGan = Callable[..., CycleGanTask]
@@ -345,7 +347,7 @@ def test_starting_from_the_weights_of_the_other_task_is_refused(
 ) -> None:
     fit(gan_task(images=4))
     with pytest.raises(ResumeError, match="of task gan, not cyclegan"):
-        fit(cyclegan_task(init=tmp_path / "gan"))
+        fit(cyclegan_task(init=[tmp_path / "gan"]))
 
 
 @pytest.mark.parametrize(
@@ -359,7 +361,7 @@ def test_starting_from_networks_of_another_shape_is_refused(
     fit(cyclegan_task(out=tmp_path / "first"))
     (name,) = changed
     with pytest.raises(ResumeError, match=rf"first are not those of these settings \(.*{name}: .* asked for"):
-        fit(cyclegan_task(out=tmp_path / "second", init=tmp_path / "first", **changed))
+        fit(cyclegan_task(out=tmp_path / "second", init=[tmp_path / "first"], **changed))
 
 
 @pytest.mark.parametrize("out", ["cyclegan", "second"], ids=["resumed", "started from"])
@@ -370,7 +372,7 @@ def test_a_run_with_settings_that_are_not_known_any_more_is_refused(
     state = checkpoint.read(tmp_path / "cyclegan")
     checkpoint.write(tmp_path / "cyclegan", {**state, "config": {**state["config"], "residual": True}})
     with pytest.raises(ResumeError, match="fitted with residual, which this version does not know"):
-        fit(cyclegan_task(out=tmp_path / out, init=tmp_path / "cyclegan", images=20))
+        fit(cyclegan_task(out=tmp_path / out, init=[tmp_path / "cyclegan"], images=20))
 
 
 def test_resuming_a_truncated_checkpoint_is_refused(gan_task: BuildGan, tmp_path: Path) -> None:
@@ -385,7 +387,7 @@ def test_init_starts_from_the_weights_at_image_zero(build: Callable[..., Task], 
     fit(build(out=tmp_path / "first"))
     first = checkpoint.read(tmp_path / "first")
 
-    task = build(out=tmp_path / "second", init=tmp_path / "first")
+    task = build(out=tmp_path / "second", init=[tmp_path / "first"])
     started: list[dict[str, Any]] = []
     before_step(task, 0, lambda: started.append(checkpoint_parts(task)))
     fit(task)
@@ -395,7 +397,7 @@ def test_init_starts_from_the_weights_at_image_zero(build: Callable[..., Task], 
     assert read_stats(tmp_path / "second")[0]["images"] == task.config.tick_images
     earlier = [{"images": first["images"], "config": first["config"]}]
     assert checkpoint.read(tmp_path / "second")["history"] == earlier
-    resumed = build(out=tmp_path / "second", init=tmp_path / "first", images=2 * task.config.images)
+    resumed = build(out=tmp_path / "second", init=[tmp_path / "first"], images=2 * task.config.images)
     fit(resumed)
     assert resumed.history == earlier
 
@@ -418,7 +420,7 @@ def test_init_is_ignored_when_the_run_resumes(gan_task: BuildGan, tmp_path: Path
     before_step(task, 12, send(signal.SIGTERM))
     with pytest.raises(StoppedError):
         fit(task)
-    fit(gan_task(out=tmp_path / "cut", init=tmp_path / "other"))
+    fit(gan_task(out=tmp_path / "cut", init=[tmp_path / "other"]))
     assert_same_run(tmp_path / "cut", tmp_path / "plain")
 
 
@@ -435,8 +437,10 @@ def test_a_collapse_is_reported_and_does_not_end_the_run(
 
 def test_averages_taken_over_from_another_run_do_not_vanish_at_once(build: Callable[..., Task], tmp_path: Path) -> None:
     fit(build(out=tmp_path / "first"))
-    task = build(out=tmp_path / "second", init=tmp_path / "first", ema_images=1e-3)
-    task.start_from({**checkpoint.read(tmp_path / "first"), "images": 10_000_000})
+    task = build(out=tmp_path / "second", init=[tmp_path / "first"], ema_images=1e-3)
+    first = checkpoint.read(tmp_path / "first")
+    checkpoint.write(tmp_path / "first", {**first, "images": 10_000_000})
+    warm_start(task, task.config.init)
     task.config.ema_images = 1e6
     before = [p.clone() for average in task.averages.values() for p in average.parameters()]
     with torch.no_grad():

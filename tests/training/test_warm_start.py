@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training import checkpoint, published
+from training.checkpoint import CheckpointError
+from training.cyclegan_task import CycleGanTask
+from training.training_loop import fit
+from training.warm_start import merged_history, warm_start
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
+NETWORKS = dict.fromkeys(("G", "F", "D_X", "D_Y"))
+BuildCycleGan = Callable[..., CycleGanTask]
+
+
+def run(images: int, **config: object) -> dict[str, Any]:
+    return {"images": images, "config": config}
+
+
+def source(names: str, *history: dict[str, Any], images: int = 9) -> dict[str, Any]:
+    return {"networks": dict.fromkeys(names.split()), "history": list(history), **run(images)}
+
+
+def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    shape: dict[str, Any] = {"filters": 16, "blocks": 6}
+    fit(cyclegan_task(out=tmp_path / "first", **shape))
+    first, published_f = checkpoint.read(tmp_path / "first"), published.read(PAIR[1])
+    task = cyclegan_task(**shape)
+    warm_start(task, [tmp_path / "first", PAIR[1]])
+    for part, ours in (("networks", task.networks), ("averages", task.averages)):
+        for name, network in ours.items():
+            expected = (published_f if name == "F" else first)[part][name]
+            assert all(torch.equal(weights, expected[key]) for key, weights in network.state_dict().items()), name
+    assert [r["networks"] for r in task.history[:-1]] == [["D_X", "D_Y", "G"], *[["F"]] * (len(task.history) - 2)]
+    assert task.history[-1] == {**run(published_f["images"]), "config": published_f["config"], "networks": ["F"]}
+
+
+def test_a_later_checkpoint_takes_the_place_of_everything(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    fit(cyclegan_task(out=tmp_path / "first"))
+    fit(cyclegan_task(out=tmp_path / "second", seed=1))
+    task = cyclegan_task()
+    warm_start(task, [tmp_path / "first", tmp_path / "second"])
+    assert [r["config"]["seed"] for r in task.history] == [1]
+
+
+@pytest.mark.parametrize(("given", "lacking"), [(0, "F"), (1, "G")])
+def test_one_direction_alone_is_refused(cyclegan_task: BuildCycleGan, given: int, lacking: str) -> None:
+    task = cyclegan_task(filters=16, blocks=6)
+    with pytest.raises(CheckpointError, match=rf"model\.onnx lacks {lacking}: .* both, with a comma between"):
+        warm_start(task, [PAIR[given]])
+
+
+def test_the_same_direction_twice_is_refused(cyclegan_task: BuildCycleGan) -> None:
+    with pytest.raises(CheckpointError, match="lacks F"):
+        warm_start(cyclegan_task(filters=16, blocks=6), [PAIR[0], PAIR[0]])
+
+
+def test_the_history_of_one_checkpoint_is_its_own_and_itself() -> None:
+    assert merged_history([source("G F D_X D_Y", run(1), run(2))], NETWORKS) == [run(1), run(2), run(9)]
+
+
+def test_runs_that_both_files_came_through_are_told_once() -> None:
+    merged = merged_history([source("G", run(1), run(2), images=3), source("F", run(1), run(4), images=5)], NETWORKS)
+    both, g, f = ["F", "G"], ["G"], ["F"]
+    assert [(r["images"], r["networks"]) for r in merged] == [(1, both), (2, g), (3, g), (4, f), (5, f)]
+
+
+def test_runs_with_other_settings_are_other_runs() -> None:
+    merged = merged_history([source("G", run(1, rate=1)), source("F", run(1, rate=2), images=8)], NETWORKS)
+    assert [(r["config"].get("rate"), r["networks"]) for r in merged] == [
+        (1, ["G"]),
+        (None, ["G"]),
+        (2, ["F"]),
+        (None, ["F"]),
+    ]
+
+
+def test_a_card_that_leaves_paths_out_tells_of_the_same_run() -> None:
+    merged = merged_history(
+        [source("G F D_X D_Y", run(1, rate=1, out="runs/a")), source("F", run(1, rate=1))], NETWORKS
+    )
+    assert [(r["images"], r.get("networks")) for r in merged] == [(1, None), (9, None)]
+
+
+def test_what_a_source_says_of_its_networks_is_kept() -> None:
+    earlier = {**run(1), "networks": ["F"]}
+    assert merged_history([source("G F D_X D_Y", earlier)], NETWORKS) == [earlier, run(9)]
+    replaced = merged_history([source("G F D_X D_Y", earlier), source("F", images=7)], NETWORKS)
+    assert [(r["images"], r["networks"]) for r in replaced] == [(9, ["D_X", "D_Y", "G"]), (7, ["F"])]

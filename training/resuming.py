@@ -1,0 +1,28 @@
+"""Whether a checkpoint may be gone on from with the settings at hand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.config import FitConfig
+from training.task import Task
+
+
+class ResumeError(Exception):
+    """A checkpoint that belongs to another task or to other settings."""
+
+
+def differences(config: FitConfig, state: Mapping[str, Any]) -> str:
+    """The settings that may not change within a run and are others in that checkpoint; '' for none."""
+    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
+    different = [k for k in ours if k not in config.FREE_ON_RESUME and ours[k] != theirs[k]]
+    return ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
+
+
+def check_task(task: Task, state: Mapping[str, Any]) -> None:
+    """Raises ResumeError for a checkpoint of another task, or of one with settings that are not known any more."""
+    if state.get("task") != task.name:
+        raise ResumeError(
+            f"that checkpoint is of task {state.get('task')}, not {task.name}: choose another --out or --init"
+        )
+    if unknown := task.config.unknown(state["config"]):
+        raise ResumeError(f"that checkpoint was fitted with {unknown}, which this version does not know: fit anew")

@@ -1,0 +1,63 @@
+"""Weights of other runs as the start of a new one, and the record of the runs they came through."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training import checkpoint, published
+from training.checkpoint import CheckpointError
+from training.resuming import ResumeError, check_task, differences
+from training.task import Task
+
+
+def warm_start(task: Task, sources: Sequence[Path]) -> None:
+    """Gives a new run the networks of `sources`: checkpoints, run folders or published translators.
+
+    What a later source holds takes the place of what an earlier one does; discriminators that none holds stay as they
+    were drawn. Raises CheckpointError for a source that cannot be read, ResumeError for one that does not fit.
+    """
+    states = [published.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
+    for source, state in zip(sources, states, strict=True):
+        check_task(task, state)
+        try:
+            task.take(state)
+        except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
+            reason = differences(task.config, state) or error
+            raise ResumeError(
+                f"the networks of {source} are not those of these settings ({reason}): "
+                "leave it out of --init, or give the settings that shape them as they are there"
+            ) from error
+    if lacking := task.averages.keys() - set().union(*(state["networks"] for state in states)):
+        raise CheckpointError(
+            f"{', '.join(map(str, sources))} lacks {' and '.join(sorted(lacking))}: a published file translates one "
+            "way, so give --init both, with a comma between them"
+        )
+    task.history = merged_history(states, task.networks)
+
+
+def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The runs whose weights a run has that starts from `states`, the oldest of each network first.
+
+    A run that some of `networks` did not come through says under "networks" which did.
+    """
+    runs: list[dict[str, Any]] = []
+    for number, state in enumerate(states):
+        taken = set(state["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
+        for run in (*state["history"], {"images": state["images"], "config": state["config"]}):
+            through = taken & set(run.get("networks", taken))
+            known = next((other for other in runs if _same(other, run)), None)
+            if known:
+                known["networks"] |= through
+            elif through:
+                runs.append({"images": run["images"], "config": run["config"], "networks": through})
+    for run in runs:
+        through = run.pop("networks")
+        if through != set(networks):
+            run["networks"] = sorted(through)
+    return runs
+
+
+def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are one run; cards leave out the settings that are paths."""
+    common = run["config"].keys() & other["config"].keys()
+    return run["images"] == other["images"] and all(run["config"][k] == other["config"][k] for k in common)
