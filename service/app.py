@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from fastapi.telemetry import TelemetryConfig
 
 from service import problems, tracing
@@ -56,7 +57,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log.error("a model still runs %g s after the last request: leaving without it", STOP_SECONDS)
             lifecycle.hung = True
 
-    app = FastAPI(title="GAN serving", version=version("gan-serving"), lifespan=lifespan, telemetry=_telemetry())
+    app = FastAPIOffline(
+        title="GAN serving",
+        version=version("gan-serving"),
+        lifespan=lifespan,
+        telemetry=_telemetry(),
+        redoc_url=None,
+        static_url="/docs/files",
+    )
     lifecycle = Lifecycle()
     app.state.shared, app.state.lifecycle = State(settings, metrics, registry, codecs), lifecycle
     problems.install(app)

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -58,6 +59,17 @@ async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     expected = ["/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics", "/mnist/sample", "/models"]
     assert sorted(paths) == [*expected, "/translate/{direction}"]
+
+
+async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).raise_for_status()
+    assert "//" not in re.sub("<!--.*?-->", "", page.text)
+    loaded = dict(re.findall(r'<(script|link)[^>]* (?:src|href)="([^"]+)"', page.text.replace("\n", " ")))
+    for url in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        file = (await client.get(url)).raise_for_status()
+        assert file.content, url
+    assert (await client.get(loaded["script"])).headers["content-type"].startswith("text/javascript")
+    assert "url: '/openapi.json'" in page.text
 
 
 async def test_the_schema_says_how_a_picture_is_sent(client: httpx.AsyncClient) -> None:
