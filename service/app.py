@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from fastapi.telemetry import TelemetryConfig
+from fastapi_offline import FastAPIOffline
 
-from service import problems, tracing
+from service import openapi, problems, tracing
 from service.codec_threads import CodecThreads
 from service.cores import usable_cores
 from service.fast_path import FastPath
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("gan-serving"),
         lifespan=lifespan,
         telemetry=_telemetry(),
+        responses=openapi.PROBLEM,
         redoc_url=None,
         static_url="/docs/files",
     )

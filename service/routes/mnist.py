@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 from pydantic import Field
 
-from service import codecs
+from service import codecs, openapi
 from service.latents import SEED_RANGE, consecutive_seeds
 from service.negotiation import choose_format
 from service.parameters import Deadline, Query, header
@@ -46,7 +46,11 @@ class SampleQuery(Query):
     """Digits in a row of the PNG."""
 
 
-@router.get("/mnist/sample", response_class=Response, openapi_extra=SampleQuery.documented())
+@router.get(
+    "/mnist/sample",
+    response_class=Response,
+    openapi_extra={**SampleQuery.documented(), "responses": openapi.DIGITS},
+)
 async def sample(request: Request) -> Response:
     """Digits as one PNG (28x28 each, side by side, ink white), a NumPy array (count, 28, 28) or JSON with PNGs."""
     shared = state_of(request)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from service import openapi
 from service.problem import Problem
 from service.state import State, state_of
 
@@ -43,7 +44,7 @@ def _unless_failing(state: State, for_seconds: float) -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, openapi_extra={"responses": openapi.METRICS})
 def metrics(request: Request) -> Response:
     """Prometheus metrics, gathered in a thread: the loop has requests to serve."""
     return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

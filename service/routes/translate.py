@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service import codecs
+from service import codecs, openapi
 from service.card import SizeRule
 from service.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size
 from service.parameters import Deadline, Query
@@ -26,20 +26,6 @@ router = APIRouter(tags=["translate"])
 
 CHUNK_BYTES = 2**18
 """Of an uploaded file, read at once."""
-
-_BODY = {
-    "required": True,
-    "content": {
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}},
-            }
-        },
-    },
-}
 
 
 class TranslateQuery(Query):
@@ -54,7 +40,11 @@ class TranslateQuery(Query):
 @router.post(
     "/translate/{direction}",
     response_class=Response,
-    openapi_extra={"requestBody": _BODY, **TranslateQuery.documented()},
+    openapi_extra={
+        "requestBody": openapi.UPLOAD,
+        **TranslateQuery.documented(),
+        "responses": openapi.TRANSLATION,
+    },
 )
 async def translate(
     request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse; /models lists them.")]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.card import HALF_FILE, MODEL_FILE, Score, sha256_of
+from service.card import HALF_FILE, MODEL_FILE, Score, Training, sha256_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +39,18 @@ async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, model
         "scores": [],
     }
     assert set(described) == {"mnist/1", "horse2zebra/1", "zebra2horse/1"}
+
+
+async def test_pairs_of_all_fits_are_counted(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+) -> None:
+    history = ({"images": 30, "config": {}}, {"images": 4, "config": {}})
+    fits = Training(images=200, history=history, dataset={}, config={}, git_commit="a" * 40, torch="2.14")
+    publish(tmp_path, "mnist", training=fits)
+    assert (await listing(await serve(make_app(models=tmp_path))))[0]["trained_images"] == 234
 
 
 async def test_scores_are_shown(
