@@ -1,5 +1,6 @@
 """What can be set on a fit, one class a task; every field's docstring is its help text."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -187,6 +188,15 @@ class PairConfig(FitConfig):
     """Generated images kept to show the discriminators again; 0 shows only new ones."""
     augment: list[Policy] = []
     """What the discriminators' pictures are varied by, real and generated alike: any of colour,translation,cutout."""
+    r1_weight: float = Field(0.0, ge=0)
+    """Weight of the R1 penalty, which keeps the discriminators smooth; 0 leaves it out."""
+    r1_every: PositiveInt = 16
+    """Steps from one R1 penalty to the next; its weight is scaled by as much, so that its mean stays."""
+
+    @property
+    def period_steps(self) -> int:
+        """Steps after which their kinds repeat."""
+        return self.r1_every if self.r1_weight else 1
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -211,8 +221,8 @@ class CycleGanConfig(PairConfig):
 
     @property
     def period_steps(self) -> int:
-        """Steps after which their kinds repeat: one in so many has the identity losses."""
-        return self.identity_every if self.identity_weight else 1
+        """Steps after which their kinds repeat: one in so many has the identity losses, another R1."""
+        return math.lcm(super().period_steps, self.identity_every if self.identity_weight else 1)
 
 
 class DistilConfig(PairConfig):

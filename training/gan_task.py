@@ -14,7 +14,8 @@ from training.data.mnist import CLASSES, Digits
 from training.data.pixels import to_uint8
 from training.distributed import World
 from training.grid import tile
-from training.losses.gan import GENERATOR_LOSSES, discriminator_loss, r1_penalty
+from training.losses.gan import GENERATOR_LOSSES, discriminator_loss
+from training.losses.r1 import r1_penalty
 from training.metrics.modes import histogram
 from training.networks.gan import Discriminator, Generator
 from training.task import Task

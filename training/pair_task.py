@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from training.generators import directions
 from training.grid import tile
 from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
+from training.losses.r1 import r1_penalty
 from training.networks.cyclegan import Discriminator, generator_of
 from training.task import Task
 
@@ -93,7 +94,20 @@ class PairTask(Task):
             "discriminator_Y": losses.discriminator_loss(real_y, faked_y, kind),
             "discriminator_X": losses.discriminator_loss(real_x, faked_x, kind),
         }
-        self.descend("discriminators", parts["discriminator_Y"] + parts["discriminator_X"])
+        total = parts["discriminator_Y"] + parts["discriminator_X"]
+        if self.config.r1_weight and first // self.config.batch % self.config.r1_every == 0:
+            parts |= self._r1_penalties(shown_x, shown_y)
+            total = total + self.config.r1_weight * self.config.r1_every * (parts["r1_Y"] + parts["r1_X"])
+        self.descend("discriminators", total)
+        return parts
+
+    def _r1_penalties(self, shown_x: Tensor, shown_y: Tensor) -> dict[str, Tensor]:
+        """On the real half of what the discriminators were shown; uncompiled, since it is differentiated twice."""
+        parts = {}
+        for name, shown in (("Y", shown_y), ("X", shown_x)):
+            real = shown.detach()[: len(shown) // 2].requires_grad_(True)
+            discriminator = cast(Discriminator, self.networks[f"D_{name}"])
+            parts[f"r1_{name}"] = r1_penalty(discriminator.logits(real), real)
         return parts
 
     def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:

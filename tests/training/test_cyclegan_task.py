@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from training.cyclegan_task import CycleGanTask
+from training.losses.r1 import r1_penalty
 
 Build = Callable[..., CycleGanTask]
 
@@ -169,6 +171,41 @@ def test_a_pool_shows_the_discriminators_older_fakes(cyclegan_task: Build) -> No
     )
     assert without[0] == pooled[0]  # the pool fills
     assert without != pooled
+
+
+def test_the_r1_penalties_come_every_so_many_steps(cyclegan_task: Build) -> None:
+    task = cyclegan_task(r1_weight=0.1, r1_every=2)
+    assert [task.step(first).keys() >= {"r1_X", "r1_Y"} for first in (0, 2, 4)] == [True, False, True]
+    assert not {"r1_X", "r1_Y"} & cyclegan_task().step(0).keys()
+
+
+def test_a_rarer_r1_weighs_as_much_more(cyclegan_task: Build) -> None:
+    rare, heavy = cyclegan_task(r1_weight=0.5, r1_every=4), cyclegan_task(r1_weight=2, r1_every=1)
+    for task in (rare, heavy):
+        task.step(0)
+    assert_close(gradients(rare, "D_X", "D_Y"), gradients(heavy, "D_X", "D_Y"))
+
+
+def test_r1_is_of_the_real_pictures_alone(cyclegan_task: Build) -> None:
+    task = cyclegan_task(r1_weight=1, r1_every=1)
+    before = {name: copy.deepcopy(task.networks[name]) for name in ("D_X", "D_Y")}
+    parts = task.step(0)
+    for name, real in zip("XY", task.pictures(0), strict=True):
+        real.requires_grad_(True)
+        expected = r1_penalty(before[f"D_{name}"].logits(real), real)
+        assert parts[f"r1_{name}"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_r1_keeps_the_discriminators_flatter(cyclegan_task: Build) -> None:
+    def steepness(**settings: object) -> float:
+        task = cyclegan_task(discriminator_rate=1e-2, **settings)
+        for first in range(0, 40, 2):
+            task.step(first)
+        x, _ = task.pictures(0)
+        x.requires_grad_(True)
+        return r1_penalty(task.networks["D_X"].logits(x), x).item()
+
+    assert steepness(r1_weight=10, r1_every=2) < steepness() / 2
 
 
 @pytest.mark.parametrize(

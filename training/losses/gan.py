@@ -7,7 +7,6 @@ would already be -inf.
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -30,15 +29,6 @@ def minimax_loss(fake_logits: Tensor) -> Tensor:
 def non_saturating_loss(fake_logits: Tensor) -> Tensor:
     """-E[log D(G(z))], section 3's substitute: the same fixed point, gradient -(1 - D(G(z))). Scalar >= 0."""
     return softplus(-fake_logits).mean()
-
-
-def r1_penalty(real_logits: Tensor, images: Tensor) -> Tensor:
-    """E[|dD/dx|^2] / 2 over real `images` (N, ...), D the logit (Mescheder et al. 2018, equation 9). Scalar >= 0.
-
-    `images` must require gradients and `real_logits` (N,) come from them; the result can be differentiated again.
-    """
-    (gradient,) = torch.autograd.grad(real_logits.sum(), images, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean() / 2
 
 
 GENERATOR_LOSSES = {"minimax": minimax_loss, "non_saturating": non_saturating_loss}

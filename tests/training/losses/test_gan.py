@@ -11,7 +11,6 @@ from training.losses.gan import (
     discriminator_loss,
     minimax_loss,
     non_saturating_loss,
-    r1_penalty,
 )
 
 LN3 = log(3)  # the logit of likelihood 3/4; -LN3 is the logit of 1/4
@@ -104,21 +103,3 @@ def test_both_generator_losses_push_the_logits_up() -> None:
 def test_a_generator_loss_falls_as_the_discriminator_is_fooled(name: str) -> None:
     loss = GENERATOR_LOSSES[name]
     assert loss(logits(-2)) > loss(logits(0)) > loss(logits(2))
-
-
-def test_r1_is_half_the_mean_squared_gradient() -> None:
-    weight = torch.tensor([3.0, -4.0])  # a linear D has the same gradient everywhere: 25 squared length
-    images = torch.randn(5, 1, 1, 2, requires_grad=True)
-    assert r1_penalty(images.flatten(1) @ weight, images).item() == pytest.approx(12.5)
-
-
-def test_r1_weighs_each_image_by_its_own_gradient() -> None:
-    images = torch.tensor([[1.0], [2.0]], requires_grad=True)  # of x^2: gradients 2 and 4
-    assert r1_penalty(images.square().sum(1), images).item() == pytest.approx((4 + 16) / 2 / 2)
-
-
-def test_r1_pulls_the_discriminator_flat() -> None:
-    weight = torch.tensor([3.0, -4.0], requires_grad=True)
-    images = torch.randn(5, 2, requires_grad=True)
-    r1_penalty(images @ weight, images).backward()
-    assert torch.allclose(weight.grad, weight)
