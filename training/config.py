@@ -212,8 +212,6 @@ class CycleGanConfig(PairConfig):
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
-    discriminator_norm: Literal["instance", "none"] = "instance"
-    """What normalises the discriminators' maps; 'none' lets them see tint and contrast too, which R1 keeps smooth."""
     cycle_weight: float = Field(10.0, ge=0)
     """Weight of each cycle loss (lambda in the paper)."""
     identity_weight: float = Field(5.0, ge=0)
