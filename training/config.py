@@ -212,6 +212,8 @@ class CycleGanConfig(PairConfig):
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
+    discriminator_norm: Literal["instance", "none"] = "instance"
+    """What normalises the discriminators' maps; 'none' lets them see tint and contrast too, which R1 keeps smooth."""
     discriminator_scales: int = Field(1, ge=1, le=2)
     """2 adds to each discriminator one that sees pictures at half their size, and so more of an animal at once."""
     cycle_weight: float = Field(10.0, ge=0)
