@@ -212,22 +212,12 @@ class CycleGanConfig(PairConfig):
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
-    discriminator_norm: Literal["instance", "none"] = "instance"
-    """What normalises the discriminators' maps; 'none' lets them see tint and contrast too, which R1 keeps smooth."""
-    discriminator_scales: int = Field(1, ge=1, le=2)
-    """2 adds to each discriminator one that sees pictures at half their size, and so more of an animal at once."""
     cycle_weight: float = Field(10.0, ge=0)
     """Weight of each cycle loss (lambda in the paper)."""
     identity_weight: float = Field(5.0, ge=0)
     """Weight of each identity loss."""
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; its weight is scaled by as much, so that its mean stays."""
-
-    @model_validator(mode="after")
-    def _seen_at_half_the_size(self) -> Self:
-        if self.crop < 32 * self.discriminator_scales:
-            raise ValueError(f"crop {self.crop} is too small for two discriminator scales: make it 64 or more")
-        return self
 
     @property
     def period_steps(self) -> int:

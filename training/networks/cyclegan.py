@@ -135,82 +135,51 @@ def generator_of(config: Mapping[str, Any]) -> Generator:
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64, antialias: bool = False, normalised: bool = True, scales: int = 1) -> None:
+    def __init__(self, filters: int = 64, antialias: bool = False) -> None:
         """`filters`: channels after the first layer, eight times as many at the end.
 
         `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
         the finest patterns would be blurred away before anything has seen them.
-
-        `normalised`: instance normalisation, as in the paper. It takes from every map its mean and its scale, and with
-        them most of a picture's tint and of how strong its stripes are. Without it a patch is judged by itself.
-
-        `scales`: 2 adds a second such network that sees the picture at half its size, and with it patches of 140
-        pixels (Wang et al. 2018).
         """
         super().__init__()
-        self.score = _patch_scores(filters, antialias, normalised)
-        self.coarse_score = _patch_scores(filters, antialias, normalised) if scales > 1 else None
-        self.apply(_initialise if normalised else _initialise_to_scale)
+
+        def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+            return [
+                *([Blur(inputs)] if antialias and stride > 1 else []),
+                nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=False),
+                nn.InstanceNorm2d(outputs),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+
+        self.score = nn.Sequential(
+            nn.Conv2d(3, filters, 4, stride=1 if antialias else 2, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            *([Blur(filters, stride=2)] if antialias else []),
+            *layer(filters, 2 * filters, 2),
+            *layer(2 * filters, 4 * filters, 2),
+            *layer(4 * filters, 8 * filters, 1),
+            nn.Conv2d(8 * filters, 1, 4, padding=1),
+        )
+        self.apply(_initialise)
 
     def logits(self, x: Tensor) -> Tensor:
-        """x (N, 3, H, W) in [-1, 1], sides at least 32 a scale -> patch logits (N, scales, h, w).
-
-        The losses start from these. Coarse logits are repeated over the fine patches that they cover, so that either
-        scale has the same weight in a mean.
-        """
-        fine: Tensor = self.score(x)
-        if self.coarse_score is None:
-            return fine
-        coarse = self.coarse_score(functional.avg_pool2d(x, 2))
-        return torch.cat([fine, functional.interpolate(coarse, fine.shape[2:], mode="nearest")], dim=1)
+        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
+        return self.score(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, scales, h, w)."""
+        """x (N, 3, H, W) in [-1, 1] -> likelihood in (0, 1) that each patch is real, (N, 1, h, w)."""
         return torch.sigmoid(self.logits(x).float())
-
-
-def _patch_scores(filters: int, antialias: bool, normalised: bool) -> nn.Sequential:
-    def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-        return [
-            *([Blur(inputs)] if antialias and stride > 1 else []),
-            nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=not normalised),
-            *([nn.InstanceNorm2d(outputs)] if normalised else []),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-
-    return nn.Sequential(
-        nn.Conv2d(3, filters, 4, stride=1 if antialias else 2, padding=1),
-        nn.LeakyReLU(0.2, inplace=True),
-        *([Blur(filters, stride=2)] if antialias else []),
-        *layer(filters, 2 * filters, 2),
-        *layer(2 * filters, 4 * filters, 2),
-        *layer(4 * filters, 8 * filters, 1),
-        nn.Conv2d(8 * filters, 1, 4, padding=1),
-    )
 
 
 def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
     """The discriminator of a pair's settings, of the preset's size where none is given."""
     filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
-    return Discriminator(
-        filters,
-        antialias=config.get("antialias", "none") != "none",
-        normalised=config.get("discriminator_norm", "instance") == "instance",
-        scales=config.get("discriminator_scales", 1),
-    )
+    return Discriminator(filters, config.get("antialias", "none") != "none")
 
 
 def _initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02), as in the paper's appendix."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def _initialise_to_scale(module: nn.Module) -> None:
-    """Weights that keep the scale of what passes (He et al. 2015), where no normalisation restores it."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, 0.2)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -64,27 +64,20 @@ def test_likelihood_is_the_sigmoid_of_the_logits() -> None:
     assert torch.equal(network(x), torch.sigmoid(network.logits(x)))
 
 
-@pytest.mark.parametrize(("scales", "scale", "side"), [(1, 0, 70), (2, 0, 70), (2, 1, 140)])
-def test_a_patch_is_70_pixels_wide_and_high_and_140_at_half_the_size(scales: int, scale: int, side: int) -> None:
-    network = Discriminator(4, normalised=False, scales=scales)  # mean and variance would see the whole picture
-    x = torch.rand(1, 3, 256, 256, dtype=torch.float64, requires_grad=True)
-    network.double().logits(x)[0, scale, 15, 15].backward()
+def test_a_patch_is_70_pixels_wide_and_high() -> None:
+    network = Discriminator(4)
+    for i, layer in enumerate(network.score):
+        if isinstance(layer, nn.InstanceNorm2d):  # whose mean and variance see the whole picture
+            network.score[i] = nn.Identity()
+    x = torch.rand(1, 3, 128, 128, dtype=torch.float64, requires_grad=True)
+    network.double().logits(x)[0, 0, 7, 7].backward()
     seen = x.grad[0].abs().sum(0) > 0
     top, left = seen.nonzero().min(0).values.tolist()
     bottom, right = seen.nonzero().max(0).values.tolist()
-    assert (bottom - top + 1, right - left + 1) == (side, side)
-
-
-@pytest.mark.parametrize(("side", "patches"), [(64, 6), (100, 10), (256, 30)])
-def test_both_scales_weigh_the_same_in_a_mean(side: int, patches: int) -> None:
-    network = Discriminator(2, scales=2)
-    x = torch.rand(1, 3, side, side) * 2 - 1
-    logits = network.logits(x)
-    assert logits.shape == (1, 2, patches, patches)
-    assert torch.equal(logits[:, :1], network.score(x))
-    assert set(logits[0, 1].unique().tolist()) == set(
-        network.coarse_score(functional.avg_pool2d(x, 2)).unique().tolist()
-    )
+    assert (bottom - top + 1, right - left + 1) == (70, 70)
+    assert seen.sum() == 70 * 70
+    assert top > 0  # not cut off by the border
+    assert bottom < 127
 
 
 def test_parameters_of_the_reference_preset_are_those_of_the_paper() -> None:
@@ -166,24 +159,6 @@ def test_antialiasing_has_no_weights() -> None:
     for network in (Generator(4, 1), Discriminator(4)):
         smooth = type(network)(4, *([1] if isinstance(network, Generator) else []), antialias=True)
         assert count(smooth) == count(network)
-
-
-@torch.no_grad()
-def test_a_discriminator_without_normalisation_sees_how_strong_stripes_are() -> None:
-    torch.manual_seed(0)
-    stripes = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(1, 3, 64, 16)
-
-    def difference(network: Discriminator) -> float:
-        strong, weak = network.logits(stripes), network.logits(0.5 * stripes)
-        return float((strong - weak).abs().mean() / strong.std())
-
-    assert difference(Discriminator(8, normalised=False)) > 3 * difference(Discriminator(8))
-
-
-@torch.no_grad()
-def test_a_discriminator_without_normalisation_keeps_the_scale_of_what_passes() -> None:
-    logits = discriminator_of({"preset": "compact", "discriminator_norm": "none"}).logits(torch.randn(2, 3, 64, 64))
-    assert 0.3 < logits.std() < 3
 
 
 def test_sizes_replace_those_of_the_preset() -> None:
