@@ -51,7 +51,7 @@ class Stopwatch:
             if isinstance(route, APIRoute):
                 route.endpoint = self._marking(route.endpoint)
         for reader in (Query, Deadline):
-            reader.of = classmethod(self._timing(vars(reader)["of"].__func__))  # type: ignore[assignment]
+            reader.of = classmethod(self._timing(vars(reader)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
 
     def _marking(self, route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def marked(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through

@@ -94,7 +94,7 @@ def get(url: str, body: bytes | None = None, headers: dict[str, str] | None = No
     """Status and body; an error's too."""
     request = urllib.request.Request(url, body, headers or {})  # noqa: S310 -- this machine's own addresses
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 -- likewise
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

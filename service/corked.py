@@ -16,7 +16,7 @@ SMALL_BYTES = 65_536
 class CorkedProtocol(HttpToolsProtocol):
     """Uvicorn's, over a corked transport."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed, as in uvicorn
         """A connection begins."""
         super().connection_made(cast(asyncio.Transport, CorkedTransport(transport)))
 

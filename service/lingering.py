@@ -15,7 +15,7 @@ LINGER_SECONDS = 5.0
 class LingeringProtocol(CorkedProtocol):
     """Closes its side only, and reads what comes without looking, until the client has closed its own."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed, as in uvicorn
         """A connection begins."""
         self.lingers, self.unread = False, 0
         super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self)))

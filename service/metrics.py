@@ -18,7 +18,7 @@ from service.failures import Reason
 from service.gpu import GpuCollector
 
 # no second series beside each counter and histogram that only says when it began
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the client does not type it
 
 Outcome = Literal["ok", "rejected", "cancelled", "deadline", "bad_input", "failed"]
 

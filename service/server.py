@@ -132,7 +132,7 @@ class _Server(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # typed as any protocol, it is uvicorn's
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 

@@ -55,7 +55,7 @@ class _Counter(TorchDispatchMode):
     """Adds up PyTorch's formulas. Its own FlopCounterMode hooks into modules, which breaks R1's second derivative."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch does not type it
         self.flops = 0
 
     def __torch_dispatch__(

@@ -15,7 +15,7 @@ class Wire(asyncio.Transport):
         self.packets: list[bytes] = []
         self.closed = False
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
+    def write(self, data: bytes) -> None:  # type: ignore[override]  # bytes are all it gets
         assert not self.closed
         self.packets.append(bytes(data))
 

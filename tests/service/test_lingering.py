@@ -86,7 +86,7 @@ async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connect
 @pytest.mark.parametrize("path", [b"/", b"/last"])
 async def test_an_answer_that_nobody_reads_is_given_up(path: bytes) -> None:
     config, state = uvicorn.Config(answer_much, log_config=None), ServerState()
-    config.timeout_keep_alive = 0.1  # type: ignore[assignment]
+    config.timeout_keep_alive = 0.1  # type: ignore[assignment]  # uvicorn's is of whole seconds
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:

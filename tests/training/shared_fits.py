@@ -119,7 +119,7 @@ def stopped_and_resumed(world: World, folder: Path) -> list[int]:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(first)
 
-    cut.step = signalled  # type: ignore[method-assign]
+    cut.step = signalled  # type: ignore[method-assign]  # a step that is watched
     with contextlib.suppress(StoppedError):
         fit(cut)
         return images

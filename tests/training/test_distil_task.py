@@ -112,7 +112,7 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(distil_task: Build, 
             signal.raise_signal(signal.SIGTERM)
         return step(first)
 
-    cut.step = stopped  # type: ignore[method-assign]
+    cut.step = stopped  # type: ignore[method-assign]  # a step that is watched
     with pytest.raises(StoppedError):
         fit(cut)
     assert fit(distil_task(out=tmp_path / "cut", teacher_weight=10)) == 12

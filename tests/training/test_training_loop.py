@@ -39,7 +39,7 @@ def before_step(task: Task, image: int, action: Callable[[], object]) -> None:
             action()
         return step(first)
 
-    task.step = watched  # type: ignore[method-assign]
+    task.step = watched  # type: ignore[method-assign]  # a step that is watched
 
 
 def send(number: signal.Signals) -> Callable[[], None]:
@@ -201,7 +201,7 @@ def test_a_line_holds_the_means_of_its_tick(gan_task: BuildGan, tmp_path: Path) 
         losses.append(parts["generator_loss"].item())
         return parts
 
-    task.step = noted  # type: ignore[method-assign]
+    task.step = noted  # type: ignore[method-assign]  # a step that is watched
     fit(task)
     written = [line["generator_loss"] for line in read_stats(tmp_path / "gan")]
     assert written == pytest.approx([sum(losses[i : i + 2]) / 2 for i in (0, 2, 4)])
@@ -263,7 +263,7 @@ def test_a_weight_that_is_not_finite_is_not_saved_though_the_losses_are(gan_task
             task.networks["discriminator"].score.bias.data.fill_(float("inf"))
         return losses
 
-    task.step = overflow  # type: ignore[method-assign]
+    task.step = overflow  # type: ignore[method-assign]  # a step that is watched
     with pytest.raises(DivergedError, match="a weight is not finite by image 16"):
         fit(task)
     assert checkpoint.read(tmp_path / "gan")["images"] == 8
@@ -466,7 +466,7 @@ def test_a_run_of_minutes_ends_by_the_clock_with_its_rate_at_zero(
         now[0] += 10
         return step(first)
 
-    task.step = ten_seconds  # type: ignore[method-assign]
+    task.step = ten_seconds  # type: ignore[method-assign]  # a step that is watched
     assert fit(task) == 6 * task.config.batch
     assert rates == pytest.approx([1, 1, 1, 1, 2 / 3, 1 / 3])
     assert checkpoint.read(task.config.out)["seconds"] == 60
