@@ -210,6 +210,9 @@ class CycleGanConfig(PairConfig):
 
     out: Path = Path("runs/horse2zebra")
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
+    only: Literal["G", "F"] | None = None
+    """The one generator that learns, in half the time: G (horse2zebra) or F (zebra2horse). The other one stays as
+    --init has it, averaged, and only brings pictures back."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     cycle_weight: float = Field(10.0, ge=0)
@@ -223,6 +226,12 @@ class CycleGanConfig(PairConfig):
     def period_steps(self) -> int:
         """Steps after which their kinds repeat: one in so many has the identity losses, another R1."""
         return math.lcm(super().period_steps, self.identity_every if self.identity_weight else 1)
+
+    @model_validator(mode="after")
+    def _has_what_stands_still(self) -> Self:
+        if self.only and not self.init:
+            raise ValueError(f"--only {self.only} needs the other generator from elsewhere: give --init")
+        return self
 
 
 class DistilConfig(PairConfig):

@@ -44,7 +44,7 @@ class DistilTask(PairTask):
         super().__init__(config, domains, shown, world, precision, judge)
         for name in ("D_X", "D_Y"):
             self.networks[name].load_state_dict(teacher["networks"][name])
-        self.teacher_g, self.teacher_f = self.compiled(self.adopt(g)), self.compiled(self.adopt(f))
+        self.teachers = {"G": self.compiled(self.adopt(g)), "F": self.compiled(self.adopt(f))}
         self.dataset["teacher"] = {
             "sha256": teacher_sha256,
             "images": teacher["images"],
@@ -53,21 +53,25 @@ class DistilTask(PairTask):
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One update of both generators, then one of both discriminators."""
-        x, y = self.pictures(first)
+        pictures = self.pictures(first)
 
         # Generators
-        with self.autocast():
-            with torch.no_grad():
-                taught_y, taught_x = self.teacher_g(x), self.teacher_f(y)
-            fake_y, fake_x = self.g(x), self.f(y)
-        parts = self.adversarial(fake_y, fake_x, first)
-        parts["teacher_G"] = losses.distillation_loss(taught_y.float(), fake_y.float())
-        parts["teacher_F"] = losses.distillation_loss(taught_x.float(), fake_x.float())
-        total = parts["adversarial_G"] + parts["adversarial_F"]
-        self.descend("generators", total + self.config.teacher_weight * (parts["teacher_G"] + parts["teacher_F"]))
+        parts, fakes = {}, {}
+        total = torch.zeros((), device=self.world.device)
+        for way in self.ways:
+            with self.autocast():
+                with torch.no_grad():
+                    taught = self.teachers[way.generator](pictures[way.source])
+                fakes[way.target] = self.generators[way.generator](pictures[way.source])
+            parts[f"teacher_{way.generator}"] = losses.distillation_loss(taught.float(), fakes[way.target].float())
+            total = total + self.config.teacher_weight * parts[f"teacher_{way.generator}"]
+        parts |= self.adversarial(fakes, first)
+        for way in self.ways:
+            total = total + parts[f"adversarial_{way.generator}"]
+        self.descend("generators", total)
 
         # Discriminators
-        parts |= self.improve_discriminators(x, y, fake_y, fake_x, first)
+        parts |= self.improve_discriminators(pictures, fakes, first)
         return {name: value.detach() for name, value in parts.items()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,19 @@ from training.networks.cyclegan import Discriminator, generator_of
 from training.task import Task
 
 
+class Way(NamedTuple):
+    """One of a pair's two translations, as its networks and domains are called."""
+
+    generator: str
+    back: str
+    """The generator that brings its pictures back."""
+    source: str
+    target: str
+
+
+WAYS = (Way("G", "F", "X", "Y"), Way("F", "G", "Y", "X"))
+
+
 class PairTask(Task):
     """Networks, pictures and the adversarial half of a step; a subclass adds what else the generators learn from."""
 
@@ -34,10 +47,14 @@ class PairTask(Task):
         world: World,
         precision: torch.dtype,
         discriminator: Callable[[], Discriminator],
+        ways: tuple[Way, ...] = WAYS,
     ) -> None:
-        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole."""
+        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole.
+
+        `ways`: those that learn. A generator that does not stands still, and so does the discriminator that judges it.
+        """
         super().__init__(config, world, precision)
-        self.shown = shown
+        self.shown, self.ways = shown, ways
         self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
         settings = config.model_dump()
@@ -46,68 +63,66 @@ class PairTask(Task):
             d_x, d_y = (self.adopt(discriminator()) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
-        self.add_optimiser("generators", g, f, rate=config.rate)
-        self.add_optimiser("discriminators", d_x, d_y, rate=config.discriminator_rate)
+        self.still = {"G": g, "F": f}.keys() - {way.generator for way in ways}
+        for name in self.still:
+            self.networks[name].requires_grad_(False)
+        learning = [self.networks[way.generator] for way in ways]
+        judging = [self.networks[f"D_{way.target}"] for way in ways]
+        self.add_optimiser("generators", *learning, rate=config.rate)
+        self.add_optimiser("discriminators", *judging, rate=config.discriminator_rate)
         self.pools = {name: ImagePool(config.pool, config.seed, f"pool {name}", world) for name in ("X", "Y")}
-        self.g, self.f = self.compiled(g), self.compiled(f)
-        self.d_x, self.d_y = self.compiled(d_x.logits), self.compiled(d_y.logits)
+        self.generators = {"G": self.compiled(g), "F": self.compiled(f)}
+        self.discriminators = {"X": self.compiled(d_x.logits), "Y": self.compiled(d_y.logits)}
 
     def take(self, state: dict[str, Any]) -> None:
-        """Takes the weights of another run. Raises ValueError, too, when they fit but translate the other way."""
+        """Takes the weights of another run. Raises ValueError, too, when they fit but translate the other way.
+
+        A generator that stands still takes the averaged ones, as it would be served.
+        """
         if self.config.pair == directions(state["config"]["pair"])[1]:
             raise ValueError("its G is F here")
         super().take(state)
+        for name in self.still:
+            self.networks[name].load_state_dict(self.averages[name].state_dict())
 
-    def pictures(self, first: int) -> tuple[Tensor, Tensor]:
-        """This process's x and y of the global batch that starts at pair `first`, in [-1, 1]."""
+    def pictures(self, first: int) -> dict[str, Tensor]:
+        """This process's x and y of the global batch that starts at pair `first`, in [-1, 1], as X and Y."""
         config = self.config
-        x, y = (d.batch(first, config.batch, config.crop, config.seed, self.world) for d in self.domains)
-        return x, y
+        batches = (d.batch(first, config.batch, config.crop, config.seed, self.world) for d in self.domains)
+        return dict(zip("XY", batches, strict=True))
 
-    def adversarial(self, fake_y: Tensor, fake_x: Tensor, first: int) -> dict[str, Tensor]:
-        """The generators' adversarial losses; no gradient of a discriminator's weights is computed."""
-        kind = self.config.adversarial
-        self.networks["D_X"].requires_grad_(False)
-        self.networks["D_Y"].requires_grad_(False)
-        with self.autocast():
-            judged_y = self.d_y(self._varied(fake_y, "judged Y", first))
-            judged_x = self.d_x(self._varied(fake_x, "judged X", first))
-        self.networks["D_X"].requires_grad_(True)
-        self.networks["D_Y"].requires_grad_(True)
-        return {
-            "adversarial_G": losses.adversarial_loss(judged_y.float(), kind),
-            "adversarial_F": losses.adversarial_loss(judged_x.float(), kind),
-        }
-
-    def improve_discriminators(
-        self, x: Tensor, y: Tensor, fake_y: Tensor, fake_x: Tensor, first: int
-    ) -> dict[str, Tensor]:
-        """One update of both discriminators on photographs and a history of fakes; their losses."""
-        kind = self.config.adversarial
-        old_y, old_x = self.pools["Y"].query(fake_y.detach(), first), self.pools["X"].query(fake_x.detach(), first)
-        shown_y = torch.cat([self._varied(y, "real Y", first), self._varied(old_y, "fake Y", first)])
-        shown_x = torch.cat([self._varied(x, "real X", first), self._varied(old_x, "fake X", first)])
-        with self.autocast():
-            real_y, faked_y = self.d_y(shown_y).float().chunk(2)
-            real_x, faked_x = self.d_x(shown_x).float().chunk(2)
-        parts = {
-            "discriminator_Y": losses.discriminator_loss(real_y, faked_y, kind),
-            "discriminator_X": losses.discriminator_loss(real_x, faked_x, kind),
-        }
-        total = parts["discriminator_Y"] + parts["discriminator_X"]
-        if self.config.r1_weight and first // self.config.batch % self.config.r1_every == 0:
-            parts |= self._r1_penalties(shown_x, shown_y)
-            total = total + self.config.r1_weight * self.config.r1_every * (parts["r1_Y"] + parts["r1_X"])
-        self.descend("discriminators", total)
+    def adversarial(self, fakes: dict[str, Tensor], first: int) -> dict[str, Tensor]:
+        """The generators' adversarial losses on their fakes, by domain; no gradient of a discriminator is computed."""
+        parts = {}
+        for way in self.ways:
+            discriminator = self.networks[f"D_{way.target}"].requires_grad_(False)
+            with self.autocast():
+                judged = self.discriminators[way.target](self._varied(fakes[way.target], f"judged {way.target}", first))
+            discriminator.requires_grad_(True)
+            parts[f"adversarial_{way.generator}"] = losses.adversarial_loss(judged.float(), self.config.adversarial)
         return parts
 
-    def _r1_penalties(self, shown_x: Tensor, shown_y: Tensor) -> dict[str, Tensor]:
-        """On the real half of what the discriminators were shown; uncompiled, since it is differentiated twice."""
-        parts = {}
-        for name, shown in (("Y", shown_y), ("X", shown_x)):
-            real = shown.detach()[: len(shown) // 2].requires_grad_(True)
-            discriminator = cast(Discriminator, self.networks[f"D_{name}"])
-            parts[f"r1_{name}"] = r1_penalty(discriminator.logits(real), real)
+    def improve_discriminators(
+        self, real: dict[str, Tensor], fakes: dict[str, Tensor], first: int
+    ) -> dict[str, Tensor]:
+        """One update of the discriminators on photographs and a history of fakes, both by domain; their losses."""
+        config, parts, total = self.config, {}, torch.zeros((), device=self.world.device)
+        with_r1 = config.r1_weight > 0 and first // config.batch % config.r1_every == 0
+        for domain in (way.target for way in self.ways):
+            old = self.pools[domain].query(fakes[domain].detach(), first)
+            shown = self._varied(real[domain], f"real {domain}", first)
+            both = torch.cat([shown, self._varied(old, f"fake {domain}", first)])
+            with self.autocast():
+                is_real, is_fake = self.discriminators[domain](both).float().chunk(2)
+            parts[f"discriminator_{domain}"] = losses.discriminator_loss(is_real, is_fake, config.adversarial)
+            total = total + parts[f"discriminator_{domain}"]
+            if with_r1:
+                shown = shown.detach().requires_grad_(True)
+                discriminator = cast(Discriminator, self.networks[f"D_{domain}"])
+                uncompiled = discriminator.logits(shown)  # compiled code cannot be differentiated twice
+                parts[f"r1_{domain}"] = r1_penalty(uncompiled, shown)
+                total = total + config.r1_weight * config.r1_every * parts[f"r1_{domain}"]
+        self.descend("discriminators", total)
         return parts
 
     def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:

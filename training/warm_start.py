@@ -6,8 +6,12 @@ from typing import Any
 
 from training import checkpoint, published
 from training.checkpoint import CheckpointError
+from training.pair_task import WAYS
 from training.resuming import ResumeError, check_task, differences
 from training.task import Task
+
+LEARNT_WITH = {way.generator: [way.generator, f"D_{way.target}"] for way in WAYS}
+"""The networks that a fit of one generator alone changes."""
 
 
 def warm_start(task: Task, sources: Sequence[Path]) -> None:
@@ -43,7 +47,10 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
     runs: list[dict[str, Any]] = []
     for number, state in enumerate(states):
         taken = set(state["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
-        for run in (*state["history"], {"images": state["images"], "config": state["config"]}):
+        last = {"images": state["images"], "config": state["config"]}
+        if only := state["config"].get("only"):
+            last["networks"] = LEARNT_WITH[only]
+        for run in (*state["history"], last):
             through = taken & set(run.get("networks", taken))
             known = next((other for other in runs if _same(other, run)), None)
             if known:

@@ -242,6 +242,13 @@ def test_both_directions_get_one_version(tmp_path: Path, cyclegan_checkpoint: Pa
     assert publish(cyclegan_checkpoint, tmp_path) == [tmp_path / "horse2zebra" / "4", tmp_path / "zebra2horse" / "4"]
 
 
+def test_a_generator_that_stood_still_is_not_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
+    (tmp_path / "models" / "horse2zebra" / "7").mkdir(parents=True)
+    config = {**cyclegan_state["config"], "only": "F"}
+    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config})
+    assert publish(source, tmp_path / "models") == [tmp_path / "models" / "zebra2horse" / "1"]
+
+
 def test_a_version_can_be_named(tmp_path: Path, gan_checkpoint: Path) -> None:
     (folder,) = publish(gan_checkpoint, tmp_path, version="beta")
     assert folder == tmp_path / "mnist" / "beta"

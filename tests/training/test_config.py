@@ -34,3 +34,8 @@ def test_one_cluster_is_none_to_choose_from():
 def test_digits_start_from_one_checkpoint():
     with pytest.raises(ValidationError, match="at most 1 item"):
         GanConfig(init=["runs/a", "runs/b"])
+
+
+def test_a_generator_that_learns_alone_needs_the_other_one():
+    with pytest.raises(ValidationError, match="--only G needs the other generator from elsewhere: give --init"):
+        CycleGanConfig(only="G")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from training.cyclegan_task import CycleGanTask
 from training.losses.r1 import r1_penalty
+from training.utilisation import CountedSteps
 
 Build = Callable[..., CycleGanTask]
 
@@ -190,7 +191,7 @@ def test_r1_is_of_the_real_pictures_alone(cyclegan_task: Build) -> None:
     task = cyclegan_task(r1_weight=1, r1_every=1)
     before = {name: copy.deepcopy(task.networks[name]) for name in ("D_X", "D_Y")}
     parts = task.step(0)
-    for name, real in zip("XY", task.pictures(0), strict=True):
+    for name, real in task.pictures(0).items():
         real.requires_grad_(True)
         expected = r1_penalty(before[f"D_{name}"].logits(real), real)
         assert parts[f"r1_{name}"].item() == pytest.approx(expected.item(), rel=1e-5)
@@ -201,11 +202,56 @@ def test_r1_keeps_the_discriminators_flatter(cyclegan_task: Build) -> None:
         task = cyclegan_task(discriminator_rate=1e-2, **settings)
         for first in range(0, 40, 2):
             task.step(first)
-        x, _ = task.pictures(0)
+        x = task.pictures(0)["X"]
         x.requires_grad_(True)
         return r1_penalty(task.networks["D_X"].logits(x), x).item()
 
     assert steepness(r1_weight=10, r1_every=2) < steepness() / 2
+
+
+@pytest.mark.parametrize(("only", "judge", "source"), [("G", "D_Y", "X"), ("F", "D_X", "Y")])
+def test_a_generator_that_learns_alone_moves_with_its_discriminator(
+    cyclegan_task: Build, only: str, judge: str, source: str
+) -> None:
+    task = cyclegan_task(only=only, init=["elsewhere"], r1_weight=0.1)
+    before = {name: weights(network) for name, network in task.networks.items()}
+    parts = task.step(0)
+    for name, network in task.networks.items():
+        assert moved(network, before[name]) == (set(before[name]) if name in {only, judge} else set())
+    judged = judge.removeprefix("D_")
+    assert set(parts) == {
+        f"adversarial_{only}",
+        f"cycle_{source}",
+        f"identity_{only}",
+        f"discriminator_{judged}",
+        f"r1_{judged}",
+    }
+
+
+@pytest.mark.parametrize("only", ["G", "F"])
+def test_a_generator_that_learns_alone_descends_its_own_direction(cyclegan_task: Build, only: str) -> None:
+    task = cyclegan_task(only=only, init=["elsewhere"], cycle_weight=3, identity_weight=2)
+    freeze(task, "generators")
+    freeze(task, "discriminators")
+    task.step(0)
+    taken = gradients(task, only)
+    here, back, judge = (task.networks[n] for n in (("G", "F", "D_Y") if only == "G" else ("F", "G", "D_X")))
+    x, y = (d.batch(0, 2, 32, 0, task.world) for d in task.domains)
+    source, target = (x, y) if only == "G" else (y, x)
+    total = (judge.logits(here(source)) - 1).square().mean()
+    total = total + 3 * (back(here(source)) - source).abs().mean() + 2 * (here(target) - target).abs().mean()
+    assert_close(taken, list(torch.autograd.grad(total, list(here.parameters()))))
+    assert all(p.grad is None for p in back.parameters())
+
+
+def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Build) -> None:
+    def flops(**settings: object) -> float:
+        steps = CountedSteps(cyclegan_task(batch=1, **settings))
+        steps.step(0)
+        assert steps.flops_per_image
+        return steps.flops_per_image
+
+    assert 0.4 < flops(only="G", init=["elsewhere"]) / flops() <= 0.5
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def test_the_teacher_stays_as_it_is(distil_task: Build, teacher: dict[str, Any])
     task = distil_task()
     for first in (0, 2, 4):
         task.step(first)
-    g, f = finished_generators(teacher)
-    for ours, theirs in ((task.teacher_g, g), (task.teacher_f, f)):
+    for theirs in finished_generators(teacher):
+        ours = task.teachers[theirs.key]
         assert not any(p.requires_grad for p in ours.parameters())
         for one, other in zip(ours.parameters(), theirs.network.parameters(), strict=True):
             assert torch.equal(one, other)
@@ -49,7 +49,7 @@ def test_the_teacher_stays_as_it_is(distil_task: Build, teacher: dict[str, Any])
 
 def test_parts_by_hand_at_the_start(distil_task: Build, teacher: dict[str, Any]) -> None:
     task = distil_task()
-    x, y = task.pictures(0)
+    x, y = task.pictures(0).values()
     g, f = (finished.network for finished in finished_generators(teacher))
     with torch.no_grad():
         fake_y, fake_x = task.networks["G"](x), task.networks["F"](y)

@@ -47,6 +47,21 @@ def test_a_later_checkpoint_takes_the_place_of_everything(cyclegan_task: BuildCy
     assert [r["config"]["seed"] for r in task.history] == [1]
 
 
+def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    fit(cyclegan_task(out=tmp_path / "first", ema_images=10))
+    first = checkpoint.read(tmp_path / "first")
+    settings = {"only": "G", "init": [tmp_path / "first"], "out": tmp_path / "second"}
+    fit(cyclegan_task(**settings, images=2))
+    fit(cyclegan_task(**settings, images=6))  # resumed
+    second = checkpoint.read(tmp_path / "second")
+    for name, expected in first["averages"]["F"].items():
+        assert torch.equal(second["networks"]["F"][name], expected)
+        assert torch.equal(second["averages"]["F"][name], expected)
+        assert not torch.equal(first["networks"]["F"][name], expected)
+        assert not torch.equal(second["averages"]["G"][name], first["averages"]["G"][name])
+    assert second["images"] == 6
+
+
 @pytest.mark.parametrize(("given", "lacking"), [(0, "F"), (1, "G")])
 def test_one_direction_alone_is_refused(cyclegan_task: BuildCycleGan, given: int, lacking: str) -> None:
     task = cyclegan_task(filters=16, blocks=6)
@@ -91,3 +106,14 @@ def test_what_a_source_says_of_its_networks_is_kept() -> None:
     assert merged_history([source("G F D_X D_Y", earlier)], NETWORKS) == [earlier, run(9)]
     replaced = merged_history([source("G F D_X D_Y", earlier), source("F", images=7)], NETWORKS)
     assert [(r["images"], r["networks"]) for r in replaced] == [(9, ["D_X", "D_Y", "G"]), (7, ["F"])]
+
+
+def test_only_what_learnt_in_a_run_has_come_through_it() -> None:
+    alone = {**source("G F D_X D_Y", run(1)), "config": {"only": "F"}}
+    merged = merged_history([alone], NETWORKS)
+    assert merged == [run(1), {**run(9, only="F"), "networks": ["D_X", "F"]}]
+    assert merged_history([alone, source("F", run(1), images=7)], NETWORKS) == [
+        run(1),
+        {**run(9, only="F"), "networks": ["D_X"]},
+        {**run(7), "networks": ["F"]},
+    ]
