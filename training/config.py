@@ -211,8 +211,10 @@ class CycleGanConfig(PairConfig):
     out: Path = Path("runs/horse2zebra")
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     only: Literal["G", "F"] | None = None
-    """The one generator that learns, in half the time: G (horse2zebra) or F (zebra2horse). The other one stays as
-    --init has it, averaged, and only brings pictures back."""
+    """The one generator that learns, in half the arithmetic: G (X to Y) or F (Y to X). The other one stays as --init
+    has it, averaged, and only brings pictures back."""
+    return_weight: float = Field(0.0, ge=0)
+    """With --only: weight of the other cycle's loss, in which the one that learns brings back what the other made."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     cycle_weight: float = Field(10.0, ge=0)
@@ -231,6 +233,8 @@ class CycleGanConfig(PairConfig):
     def _has_what_stands_still(self) -> Self:
         if self.only and not self.init:
             raise ValueError(f"--only {self.only} needs the other generator from elsewhere: give --init")
+        if self.return_weight and not self.only:
+            raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
         return self
 
 

@@ -16,7 +16,9 @@ from training.pair_task import WAYS, PairTask
 class CycleGanTask(PairTask):
     """The full objective: adversarial, cycle and identity losses of both directions, each reported by itself.
 
-    With `only` set, that of one direction: the other generator stands still and brings its pictures back.
+    With `only` set, that of one direction: the other generator stands still and brings its pictures back. With a
+    `return_weight` the learner, say F, also learns from the other cycle, |F(G(x)) - x|, in which G's translations are
+    inputs whose answers are known.
     """
 
     name = "cyclegan"
@@ -40,24 +42,32 @@ class CycleGanTask(PairTask):
         config, pictures = self.config, self.pictures(first)
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 
-        # Generators; the identity inputs ride along, instance normalisation keeps them apart
+        # Generators; what else one is to map rides along, instance normalisation keeps the pictures apart
         parts, fakes = {}, {}
         total = torch.zeros((), device=self.world.device)
         for way in self.ways:
             source, target = pictures[way.source], pictures[way.target]
+            generator, back = self.generators[way.generator], self.generators[way.back]
             with self.autocast():
+                inputs = [source]
                 if with_identity:
-                    fake, same = self.generators[way.generator](torch.cat([source, target])).chunk(2)
-                    parts[f"identity_{way.generator}"] = losses.identity_loss(target, same.float())
-                    weight = config.identity_weight * config.identity_every
-                    total = total + weight * parts[f"identity_{way.generator}"]
-                else:
-                    fake = self.generators[way.generator](source)
-                again = self.generators[way.back](fake)
+                    inputs.append(target)
+                if config.return_weight:
+                    with torch.no_grad():
+                        inputs.append(back(target))
+                fake, *mapped = generator(torch.cat(inputs)).chunk(len(inputs))
+                again = back(fake)
+            if config.return_weight:
+                parts[f"cycle_{way.target}"] = losses.cycle_loss(target, mapped.pop().float())
+                total = total + config.return_weight * parts[f"cycle_{way.target}"]
+            if with_identity:
+                parts[f"identity_{way.generator}"] = losses.identity_loss(target, mapped.pop().float())
+                weight = config.identity_weight * config.identity_every
+                total = total + weight * parts[f"identity_{way.generator}"]
             parts[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
             total = total + config.cycle_weight * parts[f"cycle_{way.source}"]
             fakes[way.target] = fake
-        parts |= self.adversarial(fakes, first)
+        parts = self.adversarial(fakes, first) | parts
         for way in self.ways:
             total = total + parts[f"adversarial_{way.generator}"]
         self.descend("generators", total)

@@ -65,7 +65,7 @@ class DistilTask(PairTask):
                 fakes[way.target] = self.generators[way.generator](pictures[way.source])
             parts[f"teacher_{way.generator}"] = losses.distillation_loss(taught.float(), fakes[way.target].float())
             total = total + self.config.teacher_weight * parts[f"teacher_{way.generator}"]
-        parts |= self.adversarial(fakes, first)
+        parts = self.adversarial(fakes, first) | parts
         for way in self.ways:
             total = total + parts[f"adversarial_{way.generator}"]
         self.descend("generators", total)

@@ -39,3 +39,8 @@ def test_digits_start_from_one_checkpoint():
 def test_a_generator_that_learns_alone_needs_the_other_one():
     with pytest.raises(ValidationError, match="--only G needs the other generator from elsewhere: give --init"):
         CycleGanConfig(only="G")
+
+
+def test_bringing_back_has_a_weight_of_its_own_only_where_one_generator_learns():
+    with pytest.raises(ValidationError, match="--return-weight is for --only; where both learn, --cycle-weight"):
+        CycleGanConfig(return_weight=1)

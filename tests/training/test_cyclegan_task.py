@@ -244,6 +244,29 @@ def test_a_generator_that_learns_alone_descends_its_own_direction(cyclegan_task:
     assert all(p.grad is None for p in back.parameters())
 
 
+@pytest.mark.parametrize("only", ["G", "F"])
+def test_a_generator_that_learns_alone_can_bring_back_what_the_other_makes(cyclegan_task: Build, only: str) -> None:
+    settings = {"only": only, "init": ["elsewhere"], "cycle_weight": 3, "identity_weight": 2, "identity_every": 2}
+    for first, same in ((0, 1), (2, 0)):
+        with_return, without = cyclegan_task(**settings, return_weight=5), cyclegan_task(**settings)
+        for task in (with_return, without):
+            freeze(task, "generators")
+            freeze(task, "discriminators")
+        parts, others = with_return.step(first), without.step(first)
+        target = "Y" if only == "G" else "X"
+        assert set(parts) == {*others, f"cycle_{target}"}
+        assert sum(name.startswith("identity") for name in parts) == same
+        for name, value in others.items():
+            assert parts[name].item() == pytest.approx(value.item(), rel=1e-4)
+        here, back = (with_return.networks[n] for n in (only, "F" if only == "G" else "G"))
+        photographs = with_return.pictures(first)[target]
+        loss = (here(back(photographs).detach()) - photographs).abs().mean()
+        assert parts[f"cycle_{target}"].item() == pytest.approx(loss.item(), rel=1e-4)
+        more = [a - b for a, b in zip(gradients(with_return, only), gradients(without, only), strict=True)]
+        assert_close(more, list(torch.autograd.grad(5 * loss, list(here.parameters()))))
+        assert all(p.grad is None for p in back.parameters())
+
+
 def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Build) -> None:
     def flops(**settings: object) -> float:
         steps = CountedSteps(cyclegan_task(batch=1, **settings))
