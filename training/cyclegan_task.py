@@ -56,7 +56,7 @@ class CycleGanTask(PairTask):
                     with torch.no_grad():
                         inputs.append(back(target))
                 fake, *mapped = generator(torch.cat(inputs)).chunk(len(inputs))
-                again = back(fake)
+                again = back(fake) if config.cycle_weight else None
             if config.return_weight:
                 parts[f"cycle_{way.target}"] = losses.cycle_loss(target, mapped.pop().float())
                 total = total + config.return_weight * parts[f"cycle_{way.target}"]
@@ -64,8 +64,9 @@ class CycleGanTask(PairTask):
                 parts[f"identity_{way.generator}"] = losses.identity_loss(target, mapped.pop().float())
                 weight = config.identity_weight * config.identity_every
                 total = total + weight * parts[f"identity_{way.generator}"]
-            parts[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
-            total = total + config.cycle_weight * parts[f"cycle_{way.source}"]
+            if again is not None:
+                parts[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
+                total = total + config.cycle_weight * parts[f"cycle_{way.source}"]
             fakes[way.target] = fake
         parts = self.adversarial(fakes, first) | parts
         for way in self.ways:

@@ -277,6 +277,11 @@ def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Buil
     assert 0.4 < flops(only="G", init=["elsewhere"]) / flops() <= 0.5
 
 
+def test_a_loss_without_weight_costs_nothing(cyclegan_task: Build) -> None:
+    parts = cyclegan_task(cycle_weight=0, identity_weight=0).step(0)
+    assert set(parts) == {"adversarial_G", "adversarial_F", "discriminator_X", "discriminator_Y"}
+
+
 @pytest.mark.parametrize(
     ("images", "rate"), [(0, 2e-4), (133_400, 2e-4), (200_100, 1e-4), (266_799, 1.5e-9), (266_800, 0)]
 )
