@@ -36,7 +36,7 @@ class PublishConfig(BaseModel):
     models: Path = Path("models")
     """Folder of published models; the files become <models>/<name>/<version>/."""
     version: str | None = Field(None, pattern=NAME_PATTERN)
-    """Version to publish as; by default one more than the highest number there, for both directions alike."""
+    """Version to publish as; by default one more than the highest number of either direction there."""
     suffix: str = Field("", pattern=r"^(-[a-z0-9]+)*$")
     """Ending of a variant's name: --suffix=-reference."""
 

@@ -20,14 +20,12 @@ class Exportable:
 
 
 def exportables(state: dict[str, Any], suffix: str = "") -> list[Exportable]:
-    """The graphs of a checkpoint's averaged generators, of those that learnt. `suffix` ("-fast") sets a variant apart.
+    """The graphs of a checkpoint's averaged generators. `suffix` ("-fast") sets a variant apart.
 
     Raises CheckpointError when the state is not from a fit of this project, or of stacked MNIST.
     """
     found = []
     for source in finished_generators(state):
-        if state["config"].get("only") not in {None, source.key}:
-            continue  # it stood still: the run that it is from has its card
         if source.stacked:
             raise CheckpointError("stacked MNIST is a test of coverage: score it with 'gan-train evaluate'")
         graph = (DigitGraph if source.latent else TranslationGraph)(source.network)

@@ -65,9 +65,9 @@ class _Export:
 
 
 def publish(source: Path, models: Path, version: str | None = None, suffix: str = "") -> list[Path]:
-    """Publishes every generator of the checkpoint (or newest checkpoint of a run folder) `source`.
+    """Publishes every generator that learnt in the checkpoint (or newest checkpoint of a run folder) `source`.
 
-    `version` defaults to one more than the highest number there, for both directions alike. Returns the new folders.
+    `version` defaults to one more than the highest number of either direction there. Returns the new folders.
     Translations have a second file in half precision; when its check fails it is left out, and a warning logged.
     Raises CheckpointError, ParityError or PublishError, and then leaves no folder behind.
     """
@@ -85,6 +85,8 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
     found, ready = list(exportables(state, suffix)), []
     chosen = version or str(max(_next_version(models / exportable.name) for exportable in found))
     for exportable in found:
+        if not exportable.source.learnt:
+            continue
         target = models / exportable.name / chosen
         if target.exists():
             raise PublishError(f"{target} is already published: choose another --version, or delete that folder")

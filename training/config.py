@@ -232,7 +232,7 @@ class CycleGanConfig(PairConfig):
     @model_validator(mode="after")
     def _has_what_stands_still(self) -> Self:
         if self.only and not self.init:
-            raise ValueError(f"--only {self.only} needs the other generator from elsewhere: give --init")
+            raise ValueError(f"--only {self.only} takes the other generator from --init: name it, resuming as well")
         if self.return_weight and not self.only:
             raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
         return self

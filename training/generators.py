@@ -23,6 +23,8 @@ class FinishedGenerator:
     """Its averaged weights, in evaluation mode."""
     key: str
     """What its checkpoint calls it: generator, G or F."""
+    learnt: bool = True
+    """Whether it learnt in that run; if not, it only brought pictures back, and its own run has its card."""
     direction: str | None = None
     """Of a translation: what becomes what."""
     preset: str | None = None
@@ -52,13 +54,20 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
             digits = gan.Generator(latent, config["width"], classes, channels, config["clusters"])
             digits.load_state_dict(averages["generator"])
             name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
-            return [FinishedGenerator(name, _frozen(digits), "generator", None, None, latent, conditional, stacked)]
+            return [
+                FinishedGenerator(
+                    name, _frozen(digits), "generator", latent=latent, conditional=conditional, stacked=stacked
+                )
+            ]
         if task in {"cyclegan", "distil"}:
-            found = []
+            found, only = [], config.get("only")
+            if only not in {None, "G", "F"}:
+                raise CheckpointError(f"the checkpoint has only {only!r} learn: it is not from a fit of this project")
             for key, direction in zip("GF", directions(config["pair"]), strict=True):
                 network = cyclegan.generator_of(config)
                 network.load_state_dict(averages[key])
-                found.append(FinishedGenerator(direction, _frozen(network), key, direction, config["preset"]))
+                learnt = only in {None, key}
+                found.append(FinishedGenerator(direction, _frozen(network), key, learnt, direction, config["preset"]))
             return found
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint lacks {error}: it is not from a fit of this project") from error

@@ -25,10 +25,13 @@ class Way(NamedTuple):
     """One of a pair's two translations, as its networks and domains are called."""
 
     generator: str
+    """The network that translates: G or F."""
     back: str
     """The generator that brings its pictures back."""
     source: str
+    """The domain it translates from: X or Y."""
     target: str
+    """The domain it translates to; the discriminator D_X or D_Y is called by it."""
 
 
 WAYS = (Way("G", "F", "X", "Y"), Way("F", "G", "Y", "X"))
@@ -63,7 +66,7 @@ class PairTask(Task):
             d_x, d_y = (self.adopt(discriminator()) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
-        self.still = {"G": g, "F": f}.keys() - {way.generator for way in ways}
+        self.still = {way.generator for way in WAYS} - {way.generator for way in ways}
         for name in self.still:
             self.networks[name].requires_grad_(False)
         learning = [self.networks[way.generator] for way in ways]

@@ -18,9 +18,16 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     """Gives a new run the networks of `sources`: checkpoints, run folders or published translators.
 
     What a later source holds takes the place of what an earlier one does; discriminators that none holds stay as they
-    were drawn. Raises CheckpointError for a source that cannot be read, ResumeError for one that does not fit.
+    were drawn. Raises CheckpointError for a source that cannot be read, ResumeError for one that does not fit or of
+    which nothing would be left.
     """
     states = [published.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
+    for number, source in enumerate(sources):
+        if not _taken(states, number):
+            raise ResumeError(
+                f"of {source} nothing is left, since what --init names after it takes the place of it all: leave it "
+                "out, or give the .onnx files of what it is to bring after the others"
+            )
     for source, state in zip(sources, states, strict=True):
         check_task(task, state)
         try:
@@ -46,13 +53,14 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
     """
     runs: list[dict[str, Any]] = []
     for number, state in enumerate(states):
-        taken = set(state["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
+        taken = _taken(states, number)
         last = {"images": state["images"], "config": state["config"]}
         if only := state["config"].get("only"):
             last["networks"] = LEARNT_WITH[only]
+        earlier = len(runs)  # two alike of one source are two: the same settings, gone on with
         for run in (*state["history"], last):
             through = taken & set(run.get("networks", taken))
-            known = next((other for other in runs if _same(other, run)), None)
+            known = next((other for other in runs[:earlier] if _same(other, run)), None)
             if known:
                 known["networks"] |= through
             elif through:
@@ -62,6 +70,11 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
         if through != set(networks):
             run["networks"] = sorted(through)
     return runs
+
+
+def _taken(states: Sequence[Mapping[str, Any]], number: int) -> set[str]:
+    """The networks that are taken of that source: those that no later one holds."""
+    return set(states[number]["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
 
 
 def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

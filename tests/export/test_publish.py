@@ -244,9 +244,21 @@ def test_both_directions_get_one_version(tmp_path: Path, cyclegan_checkpoint: Pa
 
 def test_a_generator_that_stood_still_is_not_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
     (tmp_path / "models" / "horse2zebra" / "7").mkdir(parents=True)
-    config = {**cyclegan_state["config"], "only": "F"}
-    source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config})
-    assert publish(source, tmp_path / "models") == [tmp_path / "models" / "zebra2horse" / "1"]
+    state = {**cyclegan_state, "config": {**cyclegan_state["config"], "only": "F"}}
+    state["history"] = [{"images": 5, "config": {}}, {"images": 7, "config": {"only": "F"}, "networks": ["D_X", "F"]}]
+    (folder,) = publish(checkpoint.write(tmp_path / "run", state), tmp_path / "models")
+    assert folder == tmp_path / "models" / "zebra2horse" / "8"  # both directions share their numbers
+    training = read_card(folder).training
+    assert training.config["only"] == "F"
+    assert [earlier["images"] for earlier in training.history] == [5, 7]
+
+
+def test_what_names_another_network_as_the_one_that_learnt_is_refused(
+    tmp_path: Path, cyclegan_state: dict[str, Any]
+) -> None:
+    state = {**cyclegan_state, "config": {**cyclegan_state["config"], "only": "H"}}
+    with pytest.raises(CheckpointError, match="only 'H' learn"):
+        publish(checkpoint.write(tmp_path / "run", state), tmp_path / "models")
 
 
 def test_a_version_can_be_named(tmp_path: Path, gan_checkpoint: Path) -> None:

@@ -93,6 +93,7 @@ def fits(world: World) -> dict[str, dict[str, Any]]:
         "cyclegan with a pool": run(cyclegan(world, pool=4)),
         "cyclegan without a pool": run(cyclegan(world, pool=0)),
         "cyclegan with augmentation": run(cyclegan(world, pool=4, augment=["colour", "translation", "cutout"])),
+        "cyclegan, G alone": run(cyclegan(world, pool=4, only="G", init=["elsewhere"], return_weight=1)),
         "distillation": run(distil(world)),
         "gan": run(without_batch_norm(gan(world))),
     }

@@ -37,7 +37,9 @@ def test_digits_start_from_one_checkpoint():
 
 
 def test_a_generator_that_learns_alone_needs_the_other_one():
-    with pytest.raises(ValidationError, match="--only G needs the other generator from elsewhere: give --init"):
+    with pytest.raises(
+        ValidationError, match="--only G takes the other generator from --init: name it, resuming as well"
+    ):
         CycleGanConfig(only="G")
 
 

@@ -197,6 +197,24 @@ def test_r1_is_of_the_real_pictures_alone(cyclegan_task: Build) -> None:
         assert parts[f"r1_{name}"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_r1_is_not_run_through_torch_compile(cyclegan_task: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+
+    def count(function: Callable[..., Tensor], **_: object) -> Callable[..., Tensor]:
+        def counted(*inputs: Tensor) -> Tensor:
+            called.append(function)
+            return function(*inputs)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", count)
+    cyclegan_task(compile=True).step(0)
+    calls, with_r1 = len(called), cyclegan_task(compile=True, r1_weight=1)
+    called.clear()
+    assert "r1_X" in with_r1.step(0)
+    assert len(called) == calls  # compiled code has no second derivatives
+
+
 def test_r1_keeps_the_discriminators_flatter(cyclegan_task: Build) -> None:
     def steepness(**settings: object) -> float:
         task = cyclegan_task(discriminator_rate=1e-2, **settings)

@@ -16,7 +16,14 @@ from training.networks.cyclegan import PRESETS
 
 HELPER = Path(__file__).with_name("shared_fits.py")
 ROOT = Path(__file__).resolve().parents[2]
-FITS = ("cyclegan with a pool", "cyclegan without a pool", "cyclegan with augmentation", "distillation", "gan")
+FITS = (
+    "cyclegan with a pool",
+    "cyclegan without a pool",
+    "cyclegan with augmentation",
+    "cyclegan, G alone",
+    "distillation",
+    "gan",
+)
 
 
 def free_port() -> int:

@@ -8,6 +8,7 @@ import torch
 from training import checkpoint, published
 from training.checkpoint import CheckpointError
 from training.cyclegan_task import CycleGanTask
+from training.resuming import ResumeError
 from training.training_loop import fit
 from training.warm_start import merged_history, warm_start
 
@@ -39,20 +40,19 @@ def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: B
     assert task.history[-1] == {**run(published_f["images"]), "config": published_f["config"], "networks": ["F"]}
 
 
-def test_a_later_checkpoint_takes_the_place_of_everything(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+def test_a_source_of_which_nothing_would_be_left_is_refused(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     fit(cyclegan_task(out=tmp_path / "first"))
     fit(cyclegan_task(out=tmp_path / "second", seed=1))
-    task = cyclegan_task()
-    warm_start(task, [tmp_path / "first", tmp_path / "second"])
-    assert [r["config"]["seed"] for r in task.history] == [1]
+    with pytest.raises(ResumeError, match=r"of .*first nothing is left.*: leave it out, or give the \.onnx files"):
+        warm_start(cyclegan_task(), [tmp_path / "first", tmp_path / "second"])
 
 
 def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     fit(cyclegan_task(out=tmp_path / "first", ema_images=10))
     first = checkpoint.read(tmp_path / "first")
-    settings = {"only": "G", "init": [tmp_path / "first"], "out": tmp_path / "second"}
-    fit(cyclegan_task(**settings, images=2))
-    fit(cyclegan_task(**settings, images=6))  # resumed
+    settings = {"only": "G", "init": [tmp_path / "first"], "return_weight": 1}
+    fit(cyclegan_task(**settings, out=tmp_path / "second", images=2))
+    fit(cyclegan_task(**settings, out=tmp_path / "second", images=6))  # resumed
     second = checkpoint.read(tmp_path / "second")
     for name, expected in first["averages"]["F"].items():
         assert torch.equal(second["networks"]["F"][name], expected)
@@ -60,6 +60,12 @@ def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, t
         assert not torch.equal(first["networks"]["F"][name], expected)
         assert not torch.equal(second["averages"]["G"][name], first["averages"]["G"][name])
     assert second["images"] == 6
+    fit(cyclegan_task(**settings, out=tmp_path / "uncut", images=6))
+    uncut = checkpoint.read(tmp_path / "uncut")
+    for name, network in uncut["networks"].items():
+        assert all(torch.equal(weights, second["networks"][name][key]) for key, weights in network.items()), name
+    with pytest.raises(ResumeError, match="only"):
+        fit(cyclegan_task(**{**settings, "only": "F"}, out=tmp_path / "second", images=8))
 
 
 @pytest.mark.parametrize(("given", "lacking"), [(0, "F"), (1, "G")])
@@ -70,12 +76,16 @@ def test_one_direction_alone_is_refused(cyclegan_task: BuildCycleGan, given: int
 
 
 def test_the_same_direction_twice_is_refused(cyclegan_task: BuildCycleGan) -> None:
-    with pytest.raises(CheckpointError, match="lacks F"):
+    with pytest.raises(ResumeError, match=r"horse2zebra.* nothing is left"):
         warm_start(cyclegan_task(filters=16, blocks=6), [PAIR[0], PAIR[0]])
 
 
 def test_the_history_of_one_checkpoint_is_its_own_and_itself() -> None:
     assert merged_history([source("G F D_X D_Y", run(1), run(2))], NETWORKS) == [run(1), run(2), run(9)]
+
+
+def test_two_runs_alike_one_after_the_other_are_two() -> None:
+    assert merged_history([source("G F D_X D_Y", run(9))], NETWORKS) == [run(9), run(9)]
 
 
 def test_runs_that_both_files_came_through_are_told_once() -> None:

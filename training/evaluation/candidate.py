@@ -38,6 +38,8 @@ class Candidate:
     """One batch: z float32 (n, latent) -> digits uint8 (n, 1, 28, 28), or pictures uint8 (n, 3, h, w) -> the same."""
     graph_sha256: str | None
     """Of a published file: the hash of its graph and weights, which scores in its metadata do not change."""
+    learnt: bool = True
+    """Whether it is a result of its checkpoint's run; if not, it only brought pictures back."""
 
     @property
     def called(self) -> str:
@@ -96,5 +98,12 @@ def from_network(finished: FinishedGenerator) -> Candidate:
         return to_uint8(finished.network(first if finished.latent else to_signed(first), *rest))
 
     return Candidate(
-        finished.name, finished.direction, finished.latent, finished.conditional, finished.stacked, run, None
+        name=finished.name,
+        direction=finished.direction,
+        latent=finished.latent,
+        conditional=finished.conditional,
+        stacked=finished.stacked,
+        run=run,
+        graph_sha256=None,
+        learnt=finished.learnt,
     )

@@ -47,20 +47,21 @@ class EvaluateConfig(BaseModel):
 
 
 def evaluate(config: EvaluateConfig) -> list[Report]:
-    """Scores every generator of the model, writes and returns the reports.
+    """Scores every generator that learnt in the model, writes and returns the reports.
 
     Raises DataError or CheckpointError with what is missing.
     """
     if not config.model.exists():
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
-    candidates = list(open_candidates(config.model))
+    found = list(open_candidates(config.model))
+    candidates = [c for c in found if c.learnt]
     ways = {c.direction for c in candidates if c.direction}
     if config.weights is not None:
         labelled = ways & {*directions(EQUINE_PAIR)}
         check_weights(config.weights, INCEPTION_FILE, *([MOBILENET_FILE] if labelled else []))
     against = _open("against", config.against, ways)
     back = _open("back", config.back, {directions(way)[1] for way in ways})
-    back = back or [*candidates, *_beside(config.model, ways)]
+    back = back or [*found, *_beside(config.model, ways)]
     reports = []
     for candidate in candidates:
         if candidate.direction:

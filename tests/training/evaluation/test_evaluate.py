@@ -119,6 +119,16 @@ def test_a_checkpoint_is_scored_both_ways_with_its_cycle(
     assert "horse2zebra of a checkpoint" in said.protocol
 
 
+def test_what_only_brought_pictures_back_in_a_run_is_not_scored(
+    run: Callable[..., list[Report]], cyclegan_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = cyclegan_task(only="F", init=["elsewhere"])
+    checkpoint.write(tmp_path / "pair", {"task": task.name, "images": 8, **describe(task), **task.state()})
+    (report,) = run(tmp_path / "pair")
+    assert report.model == "zebra2horse"
+    assert "cycle error" in metrics(report)
+
+
 @pytest.mark.parametrize("option", ["back", "against"])
 def test_a_file_of_the_wrong_direction_is_refused(
     run: Callable[..., list[Report]], tmp_path: Path, option: str
