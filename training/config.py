@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 from training.augmentation import Policy
 from training.losses.cyclegan import Adversarial
 from training.losses.gan import GeneratorLoss
-from training.networks.cyclegan import Preset
+from training.networks.cyclegan import Norm, Preset
 
 
 class FitConfig(BaseModel):
@@ -217,6 +217,9 @@ class CycleGanConfig(PairConfig):
     """With --only: weight of the other cycle's loss, in which the one that learns brings back what the other made."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
+    discriminator_norm: Norm = "instance"
+    """What normalises the discriminators' layers: the paper's instance normalisation hides a picture's contrast from
+    them, spectral normalisation does not."""
     cycle_weight: float = Field(10.0, ge=0)
     """Weight of each cycle loss (lambda in the paper)."""
     identity_weight: float = Field(5.0, ge=0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
@@ -89,11 +89,12 @@ def test_an_antialiased_teacher_brings_such_discriminators(
     assert not any(isinstance(m, Blur) for m in taught.networks["G"].modules())
 
 
-def test_the_discriminators_have_the_teachers_size(cyclegan_task: Callable[..., Any], distil_task: Build) -> None:
-    narrow = cyclegan_task(discriminator_filters=6)
+def test_the_discriminators_are_made_as_the_teachers(cyclegan_task: Callable[..., Any], distil_task: Build) -> None:
+    narrow = cyclegan_task(discriminator_filters=6, discriminator_norm="spectral")
     narrow.step(0)
     taught = distil_task(teacher={**checkpoint_of(narrow), "images": 2})
     assert taught.networks["D_X"].score[0].out_channels == 6
+    assert not any(isinstance(m, nn.InstanceNorm2d) for m in taught.networks["D_X"].modules())
     assert all(part.isfinite() for part in taught.step(0).values())
 
 

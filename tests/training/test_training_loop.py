@@ -91,11 +91,15 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
 
 
-@pytest.mark.parametrize("augment", [[], ["colour", "translation", "cutout"]], ids=["plain", "augmented"])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"augment": ["colour", "translation", "cutout"]}, {"discriminator_norm": "spectral"}],
+    ids=["plain", "augmented", "spectral"],
+)
 def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(
-    cyclegan_task: BuildCycleGan, tmp_path: Path, augment: list[str]
+    cyclegan_task: BuildCycleGan, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    settings = {"images": 8, "augment": augment}
+    settings = {"images": 8, **changed}
     fit(cyclegan_task(torch.bfloat16, out=tmp_path / "uncut", **settings))
     cut = cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings)
     before_step(cut, 2, send(signal.SIGTERM))
@@ -352,7 +356,7 @@ def test_starting_from_the_weights_of_the_other_task_is_refused(
 
 @pytest.mark.parametrize(
     "changed",
-    [{"antialias": "all"}, {"filters": 8}, {"blocks": 2}],
+    [{"antialias": "all"}, {"discriminator_norm": "spectral"}, {"filters": 8}, {"blocks": 2}],
     ids=lambda changed: "-".join(changed),
 )
 def test_starting_from_networks_of_another_shape_is_refused(

@@ -6,8 +6,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 Preset = Literal["reference", "compact"]
+Norm = Literal["instance", "spectral"]
 
 #: (generator filters, residual blocks, discriminator filters) of each preset.
 PRESETS: dict[Preset, tuple[int, int, int]] = {
@@ -135,19 +137,24 @@ def generator_of(config: Mapping[str, Any]) -> Generator:
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64, antialias: bool = False) -> None:
+    def __init__(self, filters: int = 64, antialias: bool = False, norm: Norm = "instance") -> None:
         """`filters`: channels after the first layer, eight times as many at the end.
 
         `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
         the finest patterns would be blurred away before anything has seen them.
+
+        `norm`: of all layers but the last. Instance normalisation, the paper's, divides by each picture's own contrast,
+        so that muted colours are as good as bright ones, and hides most of a tint. Spectral normalisation (Miyato et
+        al. 2018) bounds how steep a layer is instead; the last one is free to be as sure as it likes.
         """
         super().__init__()
+        spectral = norm == "spectral"
 
         def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+            convolution = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=spectral)
             return [
                 *([Blur(inputs)] if antialias and stride > 1 else []),
-                nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=False),
-                nn.InstanceNorm2d(outputs),
+                *([convolution] if spectral else [convolution, nn.InstanceNorm2d(outputs)]),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
 
@@ -161,6 +168,10 @@ class Discriminator(nn.Module):
             nn.Conv2d(8 * filters, 1, 4, padding=1),
         )
         self.apply(_initialise)
+        if spectral:
+            for convolution in self.score[:-1]:
+                if isinstance(convolution, nn.Conv2d):
+                    spectral_norm(convolution)
 
     def logits(self, x: Tensor) -> Tensor:
         """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
@@ -174,7 +185,9 @@ class Discriminator(nn.Module):
 def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
     """The discriminator of a pair's settings, of the preset's size where none is given."""
     filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
-    return Discriminator(filters, config.get("antialias", "none") != "none")
+    return Discriminator(
+        filters, config.get("antialias", "none") != "none", config.get("discriminator_norm", "instance")
+    )
 
 
 def _initialise(module: nn.Module) -> None:

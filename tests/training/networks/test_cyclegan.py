@@ -109,6 +109,24 @@ def test_a_discriminator_is_the_presets_unless_it_is_set() -> None:
             assert count(discriminator_of({"preset": "compact", **settings})) == count(Discriminator(filters))
 
 
+def test_half_the_contrast_is_invisible_under_instance_normalisation_and_seen_under_spectral() -> None:
+    x = 20 * (torch.rand(1, 3, 64, 64) - 0.5)  # far above the epsilon of the normalisation
+    for norm, expected in (("instance", 1), ("spectral", 0.5)):  # biases begin at zero
+        network = discriminator_of({"preset": "compact", "discriminator_filters": 8, "discriminator_norm": norm}).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(network.logits(x / 2), expected * network.logits(x), rtol=1e-2, atol=1e-2)
+
+
+def test_spectral_normalisation_bounds_every_layer_but_the_last() -> None:
+    network = discriminator_of({"preset": "compact", "discriminator_filters": 4, "discriminator_norm": "spectral"})
+    assert not any(isinstance(m, nn.InstanceNorm2d) for m in network.modules())
+    for _ in range(50):  # each look takes one step of the power iteration
+        network.logits(torch.zeros(1, 3, 32, 32))
+    convolutions = [m for m in network.score if isinstance(m, nn.Conv2d)]
+    steepest = [float(torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2)) for m in convolutions]
+    assert steepest[:-1] == pytest.approx([1] * 4, rel=0.03)
+
+
 def test_convolutions_start_at_a_fiftieth() -> None:
     weights = torch.cat([m.weight.flatten() for m in Generator(16, 2).modules() if isinstance(m, nn.Conv2d)])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
