@@ -20,7 +20,7 @@ class Exportable:
 
 
 def exportables(state: dict[str, Any], suffix: str = "") -> list[Exportable]:
-    """The graphs of a checkpoint's averaged generators. `suffix` ("-fast") sets a variant apart.
+    """The graphs of a checkpoint's averaged generators. `suffix` ("-fast") sets a variant's name apart.
 
     Raises CheckpointError when the state is not from a fit of this project, or of stacked MNIST.
     """

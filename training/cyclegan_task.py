@@ -43,7 +43,7 @@ class CycleGanTask(PairTask):
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 
         # Generators; what else one is to map rides along, instance normalisation keeps the pictures apart
-        parts, fakes = {}, {}
+        cycles, identities, fakes = {}, {}, {}
         total = torch.zeros((), device=self.world.device)
         for way in self.ways:
             source, target = pictures[way.source], pictures[way.target]
@@ -53,22 +53,21 @@ class CycleGanTask(PairTask):
                 if with_identity:
                     inputs.append(target)
                 if config.return_weight:
-                    with torch.no_grad():
-                        inputs.append(back(target))
+                    inputs.append(back(target))
                 fake, *mapped = generator(torch.cat(inputs)).chunk(len(inputs))
                 again = back(fake) if config.cycle_weight else None
             if config.return_weight:
-                parts[f"cycle_{way.target}"] = losses.cycle_loss(target, mapped.pop().float())
-                total = total + config.return_weight * parts[f"cycle_{way.target}"]
+                cycles[f"cycle_{way.target}"] = losses.cycle_loss(target, mapped.pop().float())
+                total = total + config.return_weight * cycles[f"cycle_{way.target}"]
             if with_identity:
-                parts[f"identity_{way.generator}"] = losses.identity_loss(target, mapped.pop().float())
+                identities[f"identity_{way.generator}"] = losses.identity_loss(target, mapped.pop().float())
                 weight = config.identity_weight * config.identity_every
-                total = total + weight * parts[f"identity_{way.generator}"]
+                total = total + weight * identities[f"identity_{way.generator}"]
             if again is not None:
-                parts[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
-                total = total + config.cycle_weight * parts[f"cycle_{way.source}"]
+                cycles[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
+                total = total + config.cycle_weight * cycles[f"cycle_{way.source}"]
             fakes[way.target] = fake
-        parts = self.adversarial(fakes, first) | parts
+        parts = self.adversarial(fakes, first) | cycles | identities
         for way in self.ways:
             total = total + parts[f"adversarial_{way.generator}"]
         self.descend("generators", total)

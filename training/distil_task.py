@@ -15,6 +15,7 @@ from training.losses import cyclegan as losses
 from training.networks.cyclegan import discriminator_of
 from training.pair_task import PairTask
 from training.resuming import ResumeError
+from training.warm_start import learnt
 
 
 class DistilTask(PairTask):
@@ -40,6 +41,11 @@ class DistilTask(PairTask):
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
+        if untaught := {"D_X", "D_Y"} - learnt(teacher):
+            raise CheckpointError(
+                f"--teacher's {' and '.join(sorted(untaught))} never learnt, since --only left it as drawn: give a "
+                "run whose both directions learnt, one after the other or together"
+            )
         judge = partial(discriminator_of, theirs)
         super().__init__(config, domains, shown, world, precision, judge)
         for name in ("D_X", "D_Y"):

@@ -22,6 +22,8 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     which nothing would be left.
     """
     states = [published.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
+    for state in states:
+        check_task(task, state)
     for number, source in enumerate(sources):
         if not _taken(states, number):
             raise ResumeError(
@@ -29,7 +31,6 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
                 "out, or give the .onnx files of what it is to bring after the others"
             )
     for source, state in zip(sources, states, strict=True):
-        check_task(task, state)
         try:
             task.take(state)
         except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
@@ -54,15 +55,12 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
     runs: list[dict[str, Any]] = []
     for number, state in enumerate(states):
         taken = _taken(states, number)
-        last = {"images": state["images"], "config": state["config"]}
-        if only := state["config"].get("only"):
-            last["networks"] = LEARNT_WITH[only]
-        earlier = len(runs)  # two alike of one source are two: the same settings, gone on with
-        for run in (*state["history"], last):
+        earlier = runs[:]  # each is met once: two alike of one source are two, the same settings, gone on with
+        for run in _runs(state):
             through = taken & set(run.get("networks", taken))
-            known = next((other for other in runs[:earlier] if _same(other, run)), None)
-            if known:
-                known["networks"] |= through
+            met = next((i for i, other in enumerate(earlier) if _same(other, run)), None)
+            if met is not None:
+                earlier.pop(met)["networks"] |= through
             elif through:
                 runs.append({"images": run["images"], "config": run["config"], "networks": through})
     for run in runs:
@@ -70,6 +68,19 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
         if through != set(networks):
             run["networks"] = sorted(through)
     return runs
+
+
+def learnt(state: Mapping[str, Any]) -> set[str]:
+    """The networks of a checkpoint that learnt in its run or in one that it came through; others are as drawn."""
+    return set().union(*(run.get("networks", state["networks"]) for run in _runs(state)))
+
+
+def _runs(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those that a checkpoint came through, and its own."""
+    own = {"images": state["images"], "config": state["config"]}
+    if only := state["config"].get("only"):
+        own["networks"] = LEARNT_WITH[only]
+    return [*state["history"], own]
 
 
 def _taken(states: Sequence[Mapping[str, Any]], number: int) -> set[str]:

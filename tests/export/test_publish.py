@@ -245,7 +245,11 @@ def test_both_directions_get_one_version(tmp_path: Path, cyclegan_checkpoint: Pa
 def test_a_generator_that_stood_still_is_not_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
     (tmp_path / "models" / "horse2zebra" / "7").mkdir(parents=True)
     state = {**cyclegan_state, "config": {**cyclegan_state["config"], "only": "F"}}
-    state["history"] = [{"images": 5, "config": {}}, {"images": 7, "config": {"only": "F"}, "networks": ["D_X", "F"]}]
+    state["history"] = [
+        {"images": 5, "config": {}},
+        {"images": 6, "config": {"only": "G"}, "networks": ["D_Y", "G"]},
+        {"images": 7, "config": {"only": "F"}, "networks": ["D_X", "F"]},
+    ]
     (folder,) = publish(checkpoint.write(tmp_path / "run", state), tmp_path / "models")
     assert folder == tmp_path / "models" / "zebra2horse" / "8"  # both directions share their numbers
     training = read_card(folder).training

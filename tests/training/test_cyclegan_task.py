@@ -1,6 +1,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -292,10 +293,13 @@ def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Buil
         assert steps.flops_per_image
         return steps.flops_per_image
 
-    assert 0.4 < flops(only="G", init=["elsewhere"]) / flops() <= 0.5
+    alone = {"only": "G", "init": ["elsewhere"]}
+    assert 0.4 < flops(**alone) / flops() <= 0.5
+    assert 0.55 < flops(**alone, return_weight=1) / flops() < 0.67
+    assert flops(cycle_weight=0) < 0.8 * flops()
 
 
-def test_a_loss_without_weight_costs_nothing(cyclegan_task: Build) -> None:
+def test_a_loss_without_weight_is_left_out(cyclegan_task: Build) -> None:
     parts = cyclegan_task(cycle_weight=0, identity_weight=0).step(0)
     assert set(parts) == {"adversarial_G", "adversarial_F", "discriminator_X", "discriminator_Y"}
 
@@ -319,8 +323,9 @@ def test_a_step_is_a_function_of_weights_and_position(cyclegan_task: Build) -> N
     assert one == other
 
 
-def test_a_step_in_bf16_keeps_weights_and_losses_in_fp32(cyclegan_task: Build) -> None:
-    task = cyclegan_task(torch.bfloat16)
+@pytest.mark.parametrize("settings", [{}, {"only": "F", "init": ["elsewhere"], "return_weight": 1}])
+def test_a_step_in_bf16_keeps_weights_and_losses_in_fp32(cyclegan_task: Build, settings: dict[str, Any]) -> None:
+    task = cyclegan_task(torch.bfloat16, **settings)
     parts = task.step(0)
     assert all(value.dtype is torch.float32 and value.isfinite() for value in parts.values())
     assert {p.dtype for network in task.networks.values() for p in network.parameters()} == {torch.float32}

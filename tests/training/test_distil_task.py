@@ -98,6 +98,16 @@ def test_the_discriminators_are_made_as_the_teachers(cyclegan_task: Callable[...
     assert all(part.isfinite() for part in taught.step(0).values())
 
 
+def test_a_teacher_whose_discriminator_never_learnt_is_refused(
+    cyclegan_task: Callable[..., Any], distil_task: Build
+) -> None:
+    teacher = {**checkpoint_of(cyclegan_task(only="F", init=["elsewhere"])), "images": 2}
+    with pytest.raises(CheckpointError, match="--teacher's D_Y never learnt, since --only left it as drawn"):
+        distil_task(teacher={**teacher, "history": []})
+    both = [{"images": 2, "config": {}}]
+    assert distil_task(teacher={**teacher, "history": both}).step(0)
+
+
 def checkpoint_of(task: Any) -> dict[str, Any]:
     config = task.config.model_dump(mode="json")
     return {"task": task.name, "config": config, "provenance": {"git_commit": "c"}, **task.state()}

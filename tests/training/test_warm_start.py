@@ -10,7 +10,7 @@ from training.checkpoint import CheckpointError
 from training.cyclegan_task import CycleGanTask
 from training.resuming import ResumeError
 from training.training_loop import fit
-from training.warm_start import merged_history, warm_start
+from training.warm_start import learnt, merged_history, warm_start
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
@@ -47,6 +47,19 @@ def test_a_source_of_which_nothing_would_be_left_is_refused(cyclegan_task: Build
         warm_start(cyclegan_task(), [tmp_path / "first", tmp_path / "second"])
 
 
+def test_a_checkpoint_that_is_of_no_fit_is_refused(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "classifier", {"images": 4, "network": {}})
+    with pytest.raises(ResumeError, match="of task None, not cyclegan: choose another --out or --init"):
+        warm_start(cyclegan_task(), [tmp_path / "classifier"])
+
+
+def test_what_learnt_is_what_any_of_the_runs_changed() -> None:
+    alone = {**source("G F D_X D_Y"), "config": {"only": "F"}}
+    assert learnt(alone) == {"F", "D_X"}
+    assert learnt({**alone, "history": [{**run(3, only="G"), "networks": ["G", "D_Y"]}]}) == set(NETWORKS)
+    assert learnt({**alone, "history": [run(3)]}) == set(NETWORKS)
+
+
 def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     fit(cyclegan_task(out=tmp_path / "first", ema_images=10))
     first = checkpoint.read(tmp_path / "first")
@@ -64,7 +77,7 @@ def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, t
     uncut = checkpoint.read(tmp_path / "uncut")
     for name, network in uncut["networks"].items():
         assert all(torch.equal(weights, second["networks"][name][key]) for key, weights in network.items()), name
-    with pytest.raises(ResumeError, match="only"):
+    with pytest.raises(ResumeError, match="only: G there, F asked for"):
         fit(cyclegan_task(**{**settings, "only": "F"}, out=tmp_path / "second", images=8))
 
 
@@ -86,6 +99,8 @@ def test_the_history_of_one_checkpoint_is_its_own_and_itself() -> None:
 
 def test_two_runs_alike_one_after_the_other_are_two() -> None:
     assert merged_history([source("G F D_X D_Y", run(9))], NETWORKS) == [run(9), run(9)]
+    both = [source("G F D_X D_Y", run(9)), source("F", run(9))]
+    assert merged_history(both, NETWORKS) == [run(9), run(9)]
 
 
 def test_runs_that_both_files_came_through_are_told_once() -> None:
