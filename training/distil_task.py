@@ -41,11 +41,12 @@ class DistilTask(PairTask):
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
-        if untaught := {"D_X", "D_Y"} - learnt(teacher):
-            raise CheckpointError(
-                f"--teacher's {' and '.join(sorted(untaught))} never learnt, since --only left it as drawn: give a "
-                "run whose both directions learnt, one after the other or together"
-            )
+        for name in ("D_X", "D_Y"):
+            if name not in learnt(teacher):
+                raise CheckpointError(
+                    f"--teacher's {name} never learnt, since --only left it as drawn: give a run whose both directions "
+                    "learnt, one after the other or together"
+                )
         judge = partial(discriminator_of, theirs)
         super().__init__(config, domains, shown, world, precision, judge)
         for name in ("D_X", "D_Y"):

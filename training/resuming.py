@@ -1,6 +1,7 @@
 """Whether a checkpoint may be gone on from with the settings at hand."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from training.config import FitConfig
@@ -18,11 +19,13 @@ def differences(config: FitConfig, state: Mapping[str, Any]) -> str:
     return ", ".join(f"{k}: {theirs[k]} there, {ours[k]} asked for" for k in different)
 
 
-def check_task(task: Task, state: Mapping[str, Any]) -> None:
-    """Raises ResumeError for a checkpoint of another task, or of one with settings that are not known any more."""
+def check_task(task: Task, state: Mapping[str, Any], source: Path) -> None:
+    """Raises ResumeError for a checkpoint of another task, or of one with settings that are not known any more.
+
+    `source`: where it was found.
+    """
     if state.get("task") != task.name:
-        raise ResumeError(
-            f"that checkpoint is of task {state.get('task')}, not {task.name}: choose another --out or --init"
-        )
+        theirs = f"of task {state['task']}" if "task" in state else "of no fit"
+        raise ResumeError(f"{source} is {theirs}, not {task.name}: choose another --out or --init")
     if unknown := task.config.unknown(state["config"]):
-        raise ResumeError(f"that checkpoint was fitted with {unknown}, which this version does not know: fit anew")
+        raise ResumeError(f"{source} was fitted with {unknown}, which this version does not know: fit anew")

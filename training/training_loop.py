@@ -104,7 +104,7 @@ def _resume(task: Task) -> tuple[int, float]:
             warm_start(task, config.init)
         return 0, 0.0
     state = checkpoint.read(config.out)
-    check_task(task, state)
+    check_task(task, state, config.out)
     if changes := differences(config, state):
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"

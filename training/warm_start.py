@@ -22,8 +22,8 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     which nothing would be left.
     """
     states = [published.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
-    for state in states:
-        check_task(task, state)
+    for source, state in zip(sources, states, strict=True):
+        check_task(task, state, source)
     for number, source in enumerate(sources):
         if not _taken(states, number):
             raise ResumeError(
@@ -56,13 +56,18 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
     for number, state in enumerate(states):
         taken = _taken(states, number)
         earlier = runs[:]  # each is met once: two alike of one source are two, the same settings, gone on with
+        new: list[dict[str, Any]] = []  # not met, in front of the next one that is
         for run in _runs(state):
             through = taken & set(run.get("networks", taken))
-            met = next((i for i, other in enumerate(earlier) if _same(other, run)), None)
-            if met is not None:
-                earlier.pop(met)["networks"] |= through
+            met = next((other for other in earlier if _same(other, run)), None)
+            if met:
+                met["networks"] |= through
+                earlier = [other for other in earlier if other is not met]
+                place = next(i for i, other in enumerate(runs) if other is met)
+                runs[place:place], new = new, []
             elif through:
-                runs.append({"images": run["images"], "config": run["config"], "networks": through})
+                new.append({"images": run["images"], "config": run["config"], "networks": through})
+        runs += new
     for run in runs:
         through = run.pop("networks")
         if through != set(networks):

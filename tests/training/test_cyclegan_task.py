@@ -324,7 +324,7 @@ def test_a_step_is_a_function_of_weights_and_position(cyclegan_task: Build) -> N
 
 
 @pytest.mark.parametrize("settings", [{}, {"only": "F", "init": ["elsewhere"], "return_weight": 1}])
-def test_a_step_in_bf16_keeps_weights_and_losses_in_fp32(cyclegan_task: Build, settings: dict[str, Any]) -> None:
+def test_a_step_in_bf16_keeps_weights_in_fp32(cyclegan_task: Build, settings: dict[str, Any]) -> None:
     task = cyclegan_task(torch.bfloat16, **settings)
     parts = task.step(0)
     assert all(value.dtype is torch.float32 and value.isfinite() for value in parts.values())

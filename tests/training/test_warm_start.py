@@ -49,7 +49,7 @@ def test_a_source_of_which_nothing_would_be_left_is_refused(cyclegan_task: Build
 
 def test_a_checkpoint_that_is_of_no_fit_is_refused(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "classifier", {"images": 4, "network": {}})
-    with pytest.raises(ResumeError, match="of task None, not cyclegan: choose another --out or --init"):
+    with pytest.raises(ResumeError, match="classifier is of no fit, not cyclegan: choose another --out or --init"):
         warm_start(cyclegan_task(), [tmp_path / "classifier"])
 
 
@@ -107,6 +107,11 @@ def test_runs_that_both_files_came_through_are_told_once() -> None:
     merged = merged_history([source("G", run(1), run(2), images=3), source("F", run(1), run(4), images=5)], NETWORKS)
     both, g, f = ["F", "G"], ["G"], ["F"]
     assert [(r["images"], r["networks"]) for r in merged] == [(1, both), (2, g), (3, g), (4, f), (5, f)]
+
+
+def test_a_run_stands_before_those_that_it_came_before() -> None:
+    merged = merged_history([source("G", run(2), images=3), source("F", run(1), images=3)], NETWORKS)
+    assert [(r["images"], r["networks"]) for r in merged] == [(2, ["G"]), (1, ["F"]), (3, ["F", "G"])]
 
 
 def test_runs_with_other_settings_are_other_runs() -> None:

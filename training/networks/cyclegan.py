@@ -143,9 +143,9 @@ class Discriminator(nn.Module):
         `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
         the finest patterns would be blurred away before anything has seen them.
 
-        `norm`: of all layers but the last. Instance normalisation, the paper's, divides by each picture's own contrast,
+        `norm`: of what the layers put out. Instance normalisation, the paper's, divides by each picture's own contrast,
         so that muted colours are as good as bright ones, and hides most of a tint. Spectral normalisation (Miyato et
-        al. 2018) bounds how steep a layer is instead; the last one is free to be as sure as it likes.
+        al. 2018) bounds how steep a layer is instead; the last one stays free to be as sure as it likes.
         """
         super().__init__()
         spectral = norm == "spectral"
