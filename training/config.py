@@ -215,6 +215,11 @@ class CycleGanConfig(PairConfig):
     has it, averaged, and only brings pictures back."""
     return_weight: float = Field(0.0, ge=0)
     """With --only: weight of the other cycle's loss, in which the one that learns brings back what the other made."""
+    return_randomised: bool = False
+    """With --return-weight: what is to be brought back is seen enlarged, in other colours and through noise, so that
+    more is learnt than the other one's hand."""
+    adversarial_weight: float = Field(1.0, ge=0)
+    """Weight of the adversarial losses; 0 leaves the discriminators out, for a learner that --return-weight teaches."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     discriminator_norm: Norm = "instance"
@@ -238,6 +243,12 @@ class CycleGanConfig(PairConfig):
             raise ValueError(f"--only {self.only} takes the other generator from --init: name it, resuming as well")
         if self.return_weight and not self.only:
             raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
+        if self.return_randomised and not self.return_weight:
+            raise ValueError("--return-randomised changes what --return-weight learns from: give it a weight as well")
+        if not self.adversarial_weight and not self.return_weight:
+            raise ValueError(
+                "--adversarial-weight 0 is for --return-weight: without both, copying is the best there is"
+            )
         return self
 
 

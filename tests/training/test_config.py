@@ -46,3 +46,7 @@ def test_a_generator_that_learns_alone_needs_the_other_one():
 def test_bringing_back_has_a_weight_of_its_own_only_where_one_generator_learns():
     with pytest.raises(ValidationError, match="--return-weight is for --only; where both learn, --cycle-weight"):
         CycleGanConfig(return_weight=1)
+    with pytest.raises(ValidationError, match="--return-randomised changes what --return-weight learns from"):
+        CycleGanConfig(return_randomised=True)
+    with pytest.raises(ValidationError, match="--adversarial-weight 0 is for --return-weight"):
+        CycleGanConfig(adversarial_weight=0)

@@ -21,6 +21,7 @@ FITS = (
     "cyclegan without a pool",
     "cyclegan with augmentation",
     "cyclegan, G alone",
+    "cyclegan, F without discriminators",
     "cyclegan, spectral",
     "distillation",
     "gan",
