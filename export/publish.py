@@ -165,7 +165,8 @@ def _history(runs: list[dict[str, Any]], network: str) -> Iterator[dict[str, Any
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in {"data", "out", "cache", "init", "teacher"}}
+    paths = {"data", "out", "cache", "init", "extrapolate_from", "teacher"}
+    return {name: value for name, value in config.items() if name not in paths}
 
 
 def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict[str, Any]]:

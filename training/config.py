@@ -208,11 +208,17 @@ class PairConfig(FitConfig):
 class CycleGanConfig(PairConfig):
     """Fit CycleGAN (Zhu et al. 2017) on two folders of unpaired images."""
 
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = FitConfig.FREE_ON_RESUME | {"extrapolate_from"}
+
     out: Path = Path("runs/horse2zebra")
     """Run folder for checkpoints, samples and statistics; if it holds a checkpoint, the run goes on from there."""
     only: Literal["G", "F"] | None = None
     """The one generator that learns, in half the arithmetic: G (X to Y) or F (Y to X). The other one stays as --init
     has it, averaged, and only brings pictures back."""
+    extrapolate: float = Field(1.0, ge=1)
+    """How many times as far from --extrapolate-from as --init has it the averaged generator is to start."""
+    extrapolate_from: Path | None = None
+    """The published translator (.onnx) that the fit named by --init began with (ignored when the run resumes)."""
     return_weight: float = Field(0.0, ge=0)
     """With --only: weight of the other cycle's loss, in which the one that learns brings back what the other made."""
     return_randomised: bool = False
@@ -241,6 +247,10 @@ class CycleGanConfig(PairConfig):
     def _has_what_stands_still(self) -> Self:
         if self.only and not self.init:
             raise ValueError(f"--only {self.only} takes the other generator from --init: name it, resuming as well")
+        if (self.extrapolate > 1) != (self.extrapolate_from is not None):
+            raise ValueError("--extrapolate says how far, --extrapolate-from says from where: give both, or neither")
+        if self.extrapolate > 1 and not self.init:
+            raise ValueError("--extrapolate moves what --init holds: name it, resuming as well")
         if self.return_weight and not self.only:
             raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
         if self.return_randomised and not self.return_weight:

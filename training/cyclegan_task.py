@@ -9,6 +9,7 @@ from training.config import CycleGanConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.domain_randomisation import randomise
+from training.extrapolation import extrapolate
 from training.losses import cyclegan as losses
 from training.networks.cyclegan import discriminator_of
 from training.pair_task import WAYS, PairTask
@@ -37,6 +38,10 @@ class CycleGanTask(PairTask):
         judge = partial(discriminator_of, config.model_dump())
         ways = tuple(way for way in WAYS if config.only in {None, way.generator})
         super().__init__(config, domains, shown, world, precision, judge, ways)
+
+    def begin(self) -> None:
+        """Moves the learner further in the direction that it came, if it is to."""
+        extrapolate(self, self.config)
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One update of the generators, then one of the discriminators."""

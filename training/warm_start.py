@@ -44,6 +44,7 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
             f"{', '.join(map(str, sources))} lacks {' and '.join(sorted(lacking))}: a published file translates one "
             "way, so give --init both, with a comma between them"
         )
+    task.begin()
     task.history = merged_history(states, task.networks)
 
 

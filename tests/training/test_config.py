@@ -43,6 +43,14 @@ def test_a_generator_that_learns_alone_needs_the_other_one():
         CycleGanConfig(only="G")
 
 
+def test_moving_weights_on_takes_how_far_from_where_and_what():
+    for half in ({"extrapolate": 2}, {"extrapolate_from": "model.onnx"}):
+        with pytest.raises(ValidationError, match="give both, or neither"):
+            CycleGanConfig(init=["runs/a"], **half)
+    with pytest.raises(ValidationError, match="--extrapolate moves what --init holds: name it"):
+        CycleGanConfig(extrapolate=2, extrapolate_from="model.onnx")
+
+
 def test_bringing_back_has_a_weight_of_its_own_only_where_one_generator_learns():
     with pytest.raises(ValidationError, match="--return-weight is for --only; where both learn, --cycle-weight"):
         CycleGanConfig(return_weight=1)
