@@ -221,11 +221,6 @@ class CycleGanConfig(PairConfig):
     """The published translator (.onnx) that the fit named by --init began with (ignored when the run resumes)."""
     return_weight: float = Field(0.0, ge=0)
     """With --only: weight of the other cycle's loss, in which the one that learns brings back what the other made."""
-    return_randomised: bool = False
-    """With --return-weight: what is to be brought back is seen enlarged, in other colours and through noise, so that
-    more is learnt than the other one's hand."""
-    adversarial_weight: float = Field(1.0, ge=0)
-    """Weight of the adversarial losses; 0 leaves the discriminators out, for a learner that --return-weight teaches."""
     discriminator_filters: PositiveInt | None = None
     """The discriminators' channels after their first layer, in place of the preset's."""
     discriminator_norm: Norm = "instance"
@@ -253,12 +248,6 @@ class CycleGanConfig(PairConfig):
             raise ValueError("--extrapolate moves what --init holds: name it, resuming as well")
         if self.return_weight and not self.only:
             raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
-        if self.return_randomised and not self.return_weight:
-            raise ValueError("--return-randomised changes what --return-weight learns from: give it a weight as well")
-        if not self.adversarial_weight and not self.return_weight:
-            raise ValueError(
-                "--adversarial-weight 0 is for --return-weight: without both, copying is the best there is"
-            )
         return self
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from training.config import CycleGanConfig
 from training.data.unpaired import Domain
 from training.distributed import World
-from training.domain_randomisation import randomise
 from training.extrapolation import extrapolate
 from training.losses import cyclegan as losses
 from training.networks.cyclegan import discriminator_of
@@ -20,7 +19,7 @@ class CycleGanTask(PairTask):
 
     With `only` set, that of one direction: the other generator stands still and brings its pictures back. With a
     `return_weight` the learner, say F, also learns from the other cycle, |F(G(x)) - x|, in which G's translations are
-    inputs whose answers are known, with `return_randomised` seen through random changes.
+    inputs whose answers are known.
     """
 
     name = "cyclegan"
@@ -48,47 +47,36 @@ class CycleGanTask(PairTask):
         config, pictures = self.config, self.pictures(first)
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 
-        # Generators; all that one is to map goes through it at once, instance normalisation keeps the pictures apart
+        # Generators; what else one is to map rides along, instance normalisation keeps the pictures apart
         cycles, identities, fakes = {}, {}, {}
         total = torch.zeros((), device=self.world.device)
         for way in self.ways:
             source, target = pictures[way.source], pictures[way.target]
             generator, back = self.generators[way.generator], self.generators[way.back]
-            inputs: dict[str, Tensor] = {}
-            answer = target
-            if config.adversarial_weight or config.cycle_weight:
-                inputs["source"] = source
-            if with_identity:
-                inputs["target"] = target
             with self.autocast():
+                inputs = [source]
+                if with_identity:
+                    inputs.append(target)
                 if config.return_weight:
-                    inputs["made"] = back(target)
-                    if config.return_randomised:
-                        numbers = (first + i for i in self.world.share(config.batch))
-                        inputs["made"], answer = randomise(inputs["made"], target, config.seed, numbers)
-                outputs = generator(torch.cat(list(inputs.values()))).chunk(len(inputs))
-                mapped = dict(zip(inputs, outputs, strict=True))
-                again = back(mapped["source"]) if config.cycle_weight else None
+                    inputs.append(back(target))
+                fake, *mapped = generator(torch.cat(inputs)).chunk(len(inputs))
+                again = back(fake) if config.cycle_weight else None
             if config.return_weight:
-                cycles[f"cycle_{way.target}"] = losses.cycle_loss(answer, mapped["made"].float())
+                cycles[f"cycle_{way.target}"] = losses.cycle_loss(target, mapped.pop().float())
                 total = total + config.return_weight * cycles[f"cycle_{way.target}"]
             if with_identity:
-                identities[f"identity_{way.generator}"] = losses.identity_loss(target, mapped["target"].float())
+                identities[f"identity_{way.generator}"] = losses.identity_loss(target, mapped.pop().float())
                 weight = config.identity_weight * config.identity_every
                 total = total + weight * identities[f"identity_{way.generator}"]
             if again is not None:
                 cycles[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
                 total = total + config.cycle_weight * cycles[f"cycle_{way.source}"]
-            if config.adversarial_weight:
-                fakes[way.target] = mapped["source"]
-        parts = cycles | identities
-        if config.adversarial_weight:
-            judged = self.adversarial(fakes, first)
-            total = total + config.adversarial_weight * sum(judged.values())
-            parts = judged | parts
+            fakes[way.target] = fake
+        parts = self.adversarial(fakes, first) | cycles | identities
+        for way in self.ways:
+            total = total + parts[f"adversarial_{way.generator}"]
         self.descend("generators", total)
 
         # Discriminators
-        if config.adversarial_weight:
-            parts |= self.improve_discriminators(pictures, fakes, first)
+        parts |= self.improve_discriminators(pictures, fakes, first)
         return {name: value.detach() for name, value in parts.items()}

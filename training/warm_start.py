@@ -83,11 +83,9 @@ def learnt(state: Mapping[str, Any]) -> set[str]:
 
 def _runs(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Those that a checkpoint came through, and its own."""
-    config = state["config"]
-    own = {"images": state["images"], "config": config}
-    if only := config.get("only"):
-        judged = config.get("adversarial_weight", 1) > 0
-        own["networks"] = LEARNT_WITH[only] if judged else [only]
+    own = {"images": state["images"], "config": state["config"]}
+    if only := state["config"].get("only"):
+        own["networks"] = LEARNT_WITH[only]
     return [*state["history"], own]
 
 

@@ -94,18 +94,6 @@ def fits(world: World) -> dict[str, dict[str, Any]]:
         "cyclegan without a pool": run(cyclegan(world, pool=0)),
         "cyclegan with augmentation": run(cyclegan(world, pool=4, augment=["colour", "translation", "cutout"])),
         "cyclegan, G alone": run(cyclegan(world, pool=4, only="G", init=["elsewhere"], return_weight=1)),
-        "cyclegan, F without discriminators": run(
-            cyclegan(
-                world,
-                pool=0,
-                only="F",
-                init=["elsewhere"],
-                return_weight=1,
-                return_randomised=True,
-                adversarial_weight=0,
-                cycle_weight=0,
-            )
-        ),
         "cyclegan, spectral": run(cyclegan(world, pool=4, discriminator_norm="spectral", r1_weight=0.1, r1_every=2)),
         "distillation": run(distil(world)),
         "gan": run(without_batch_norm(gan(world))),

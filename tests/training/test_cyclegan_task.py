@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from training.cyclegan_task import CycleGanTask
-from training.domain_randomisation import randomise
 from training.losses.r1 import r1_penalty
 from training.utilisation import CountedSteps
 
@@ -287,35 +286,6 @@ def test_a_generator_that_learns_alone_can_bring_back_what_the_other_makes(cycle
         assert all(p.grad is None for p in back.parameters())
 
 
-def test_what_is_to_be_brought_back_can_be_seen_through_random_changes(cyclegan_task: Build) -> None:
-    task = cyclegan_task(only="F", init=["elsewhere"], return_weight=5, return_randomised=True, seed=2)
-    freeze(task, "generators")
-    photographs = task.pictures(4)["X"]
-    made, answers = randomise(task.networks["G"](photographs).detach(), photographs, 2, [4, 5])
-    expected = (task.networks["F"](made) - answers).abs().mean()
-    assert task.step(4)["cycle_X"].item() == pytest.approx(expected.item(), rel=1e-4)
-    assert not torch.equal(answers, photographs)
-
-
-def test_a_learner_that_is_taught_the_way_back_can_do_without_a_discriminator(cyclegan_task: Build) -> None:
-    settings = {"only": "F", "init": ["elsewhere"], "return_weight": 5, "cycle_weight": 0, "identity_every": 2}
-    task = cyclegan_task(**settings, adversarial_weight=0, r1_weight=1)
-    before = {name: weights(network) for name, network in task.networks.items()}
-    assert set(task.step(0)) == {"cycle_X", "identity_F"}
-    assert set(task.step(2)) == {"cycle_X"}
-    for name, network in task.networks.items():
-        assert moved(network, before[name]) == (set(before[name]) if name == "F" else set())
-
-
-def test_the_adversarial_losses_have_a_weight(cyclegan_task: Build) -> None:
-    settings = {"cycle_weight": 0, "identity_weight": 0}
-    tasks = [cyclegan_task(**settings, adversarial_weight=weight) for weight in (1, 3)]
-    for task in tasks:
-        freeze(task, "generators")
-        task.step(0)
-    assert_close(gradients(tasks[1], "G", "F"), [3 * g for g in gradients(tasks[0], "G", "F")])
-
-
 def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Build) -> None:
     def flops(**settings: object) -> float:
         steps = CountedSteps(cyclegan_task(batch=1, **settings))
@@ -326,7 +296,6 @@ def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Buil
     alone = {"only": "G", "init": ["elsewhere"]}
     assert 0.4 < flops(**alone) / flops() <= 0.5
     assert 0.55 < flops(**alone, return_weight=1) / flops() < 0.67
-    assert flops(**alone, return_weight=1, cycle_weight=0, adversarial_weight=0) < 0.4 * flops()
     assert flops(cycle_weight=0) < 0.8 * flops()
 
 

@@ -21,7 +21,6 @@ FITS = (
     "cyclegan without a pool",
     "cyclegan with augmentation",
     "cyclegan, G alone",
-    "cyclegan, F without discriminators",
     "cyclegan, spectral",
     "distillation",
     "gan",
