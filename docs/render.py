@@ -1,7 +1,7 @@
 """Writes the pages that repeat what the code or the cards say: .venv/bin/python docs/render.py"""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -141,8 +141,13 @@ def _half_line(parity: HalfParity, size_bytes: int) -> str:
 
 
 def _seen(training: Training) -> str:
-    runs = [run["images"] for run in training.history] + [training.images]
-    return " and then ".join(f"{images:,}" for images in runs)
+    runs = [(run["images"], run["config"]) for run in training.history] + [(training.images, training.config)]
+    return " and then ".join(f"{images:,}{_moved_on(config)}" for images, config in runs)
+
+
+def _moved_on(config: dict[str, Any]) -> str:
+    factor = config.get("extrapolate", 1)
+    return f" (from {factor:g} times as far as the run before had come)" if factor > 1 else ""
 
 
 def _interval(score: Score) -> str:

@@ -38,3 +38,14 @@ def test_a_half_precision_file_is_told_with_its_error(render: ModuleType, tmp_pa
     page = render.models_page(tmp_path)
     assert "`model.fp16.onnx`, 2.0 MB" in page
     assert "0.13 grey levels on average and 2 at most (published are 0.5 and 8)" in page
+
+
+def test_a_run_that_began_further_on_is_told_so(render: ModuleType, tmp_path: Path) -> None:
+    bundled = next((BUNDLED_MODELS / "horse2zebra").iterdir())
+    folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
+    assert "times as far" not in render.models_page(tmp_path)
+    card = json.loads((folder / CARD_FILE).read_text())
+    card["training"]["config"]["extrapolate"] = 2.0
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    images = card["training"]["images"]
+    assert f"and then {images:,} (from 2 times as far as the run before had come) pairs" in render.models_page(tmp_path)
