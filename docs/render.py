@@ -146,8 +146,8 @@ def _seen(training: Training) -> str:
 
 
 def _moved_on(config: dict[str, Any]) -> str:
-    factor = config.get("extrapolate", 1)
-    return f" (from {factor:g} times as far as the run before had come)" if factor > 1 else ""
+    factor = config.get("extrapolate")
+    return f" (from {factor:g} times as far as runs before it had come from a published file)" if factor else ""
 
 
 def _interval(score: Score) -> str:

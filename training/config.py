@@ -215,8 +215,8 @@ class CycleGanConfig(PairConfig):
     only: Literal["G", "F"] | None = None
     """The one generator that learns, in half the arithmetic: G (X to Y) or F (Y to X). The other one stays as --init
     has it, averaged, and only brings pictures back."""
-    extrapolate: float = Field(1.0, ge=1)
-    """How many times as far from --extrapolate-from as --init has it the averaged generator is to start."""
+    extrapolate: float | None = Field(None, gt=1, allow_inf_nan=False)
+    """With --only: how many times as far from --extrapolate-from as --init has it the averaged generator starts."""
     extrapolate_from: Path | None = None
     """The published translator (.onnx) that the fit named by --init began with (ignored when the run resumes)."""
     return_weight: float = Field(0.0, ge=0)
@@ -242,10 +242,10 @@ class CycleGanConfig(PairConfig):
     def _has_what_stands_still(self) -> Self:
         if self.only and not self.init:
             raise ValueError(f"--only {self.only} takes the other generator from --init: name it, resuming as well")
-        if (self.extrapolate > 1) != (self.extrapolate_from is not None):
+        if (self.extrapolate is None) != (self.extrapolate_from is None):
             raise ValueError("--extrapolate says how far, --extrapolate-from says from where: give both, or neither")
-        if self.extrapolate > 1 and not self.init:
-            raise ValueError("--extrapolate moves what --init holds: name it, resuming as well")
+        if self.extrapolate and not self.only:
+            raise ValueError("--extrapolate moves one generator: say with --only which one learns")
         if self.return_weight and not self.only:
             raise ValueError("--return-weight is for --only; where both learn, --cycle-weight weighs both cycles")
         return self

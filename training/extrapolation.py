@@ -11,28 +11,29 @@ from training import published
 from training.config import CycleGanConfig
 from training.pair_task import PairTask
 from training.resuming import ResumeError
+from training.warm_start import same_run
 
 
 def extrapolate(task: PairTask, config: CycleGanConfig) -> None:
-    """Moves the averaged weights w of the generators that learn to o + `config.extrapolate` (w - o), to start from.
+    """Moves the averaged weights w of the generator that learns to o + `config.extrapolate` (w - o), to start from.
 
-    o is what `config.extrapolate_from`, a published translator, has; a translator of one way moves its generator alone.
-    Raises CheckpointError for a file that cannot be read, ResumeError for one whose generator is not to learn or is of
-    another size.
+    o is what `config.extrapolate_from` holds, a published translator that `task.history` came through. Raises
+    CheckpointError for a file that cannot be read, ResumeError for one that is no start of the learner.
     """
-    if config.extrapolate_from is None:
+    origin = config.extrapolate_from
+    if config.extrapolate is None or origin is None:
         return
-    state = published.read(config.extrapolate_from)
-    ((name, origin),) = state["averages"].items()
-    average, network = task.averages[name], task.networks[name]
+    if origin.suffix.lower() != ".onnx":
+        raise ResumeError(f"{origin} is no published file: give --extrapolate-from the .onnx that the fit began with")
+    state = published.read(origin)
+    ((name, start),) = state["averages"].items()
     if name in task.still:
-        raise ResumeError(
-            f"{config.extrapolate_from} holds {name}, which stands still here: give the other direction's"
-        )
-    weights = dict(average.named_parameters())
-    if {k: w.shape for k, w in weights.items()} != {k: w.shape for k, w in origin.items()}:
-        raise ResumeError(f"{config.extrapolate_from} has a generator of another size than --init: it began elsewhere")
+        raise ResumeError(f"{origin} holds {name}, which stands still here: give the other direction's")
+    came_through = [run for run in task.history if name in run.get("networks", [name])]
+    if not any(same_run(run, state) for run in came_through[:-1]):
+        raise ResumeError(f"--init has gone nowhere from {origin}: give the published file that its fit began with")
+    average = task.averages[name]
     with torch.no_grad():
-        for key, weight in weights.items():
-            weight.copy_(torch.lerp(origin[key].to(weight), weight, config.extrapolate))
-    network.load_state_dict(average.state_dict())
+        for key, weight in average.named_parameters():
+            weight.copy_(torch.lerp(start[key].to(weight), weight, config.extrapolate))
+    task.networks[name].load_state_dict(average.state_dict())

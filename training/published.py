@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a readable ONNX file ({type(error).__name__})") from error
     meta = {p.key: p.value for p in model.metadata_props}
     if meta.get("task") != "translate":
-        raise CheckpointError(f"{path} is no translator that gan-export published: give --init a checkpoint instead")
+        raise CheckpointError(f"{path} is no translator that gan-export published: only those start fits again")
     learnt = [t for t in model.graph.initializer if t.name.startswith(PREFIX) and t.name.endswith((".weight", ".bias"))]
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in learnt):
         raise CheckpointError(f"{path} has its weights rounded to half precision: give the model.onnx beside it")
@@ -48,4 +48,4 @@ def read(path: Path) -> dict[str, Any]:
         task = "distil" if "teacher_weight" in training["config"] else "cyclegan"
         return {"task": task, **training, "networks": {network: weights}, "averages": {network: weights}}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(f"{path} or its card lacks {error}: publish it again, or give a checkpoint") from error
+        raise CheckpointError(f"{path} or its card lacks {error}: publish it again") from error

@@ -15,7 +15,7 @@ LEARNT_WITH = {way.generator: [way.generator, f"D_{way.target}"] for way in WAYS
 
 
 def warm_start(task: Task, sources: Sequence[Path]) -> None:
-    """Gives a new run the networks of `sources`: checkpoints, run folders or published translators.
+    """Gives a new run the networks of `sources`, checkpoints, run folders or published translators, and has it begin.
 
     What a later source holds takes the place of what an earlier one does; discriminators that none holds stay as they
     were drawn. Raises CheckpointError for a source that cannot be read, ResumeError for one that does not fit or of
@@ -44,8 +44,8 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
             f"{', '.join(map(str, sources))} lacks {' and '.join(sorted(lacking))}: a published file translates one "
             "way, so give --init both, with a comma between them"
         )
-    task.begin()
     task.history = merged_history(states, task.networks)
+    task.begin()
 
 
 def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, object]) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
         new: list[dict[str, Any]] = []  # not met, in front of the next one that is
         for run in _runs(state):
             through = taken & set(run.get("networks", taken))
-            met = next((other for other in earlier if _same(other, run)), None)
+            met = next((other for other in earlier if same_run(other, run)), None)
             if met:
                 met["networks"] |= through
                 earlier = [other for other in earlier if other is not met]
@@ -94,7 +94,7 @@ def _taken(states: Sequence[Mapping[str, Any]], number: int) -> set[str]:
     return set(states[number]["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
 
 
-def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_run(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether both are one run; cards leave out the settings that are paths."""
     common = run["config"].keys() & other["config"].keys()
     return run["images"] == other["images"] and all(run["config"][k] == other["config"][k] for k in common)

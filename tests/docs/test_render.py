@@ -48,4 +48,8 @@ def test_a_run_that_began_further_on_is_told_so(render: ModuleType, tmp_path: Pa
     card["training"]["config"]["extrapolate"] = 2.0
     (folder / CARD_FILE).write_text(json.dumps(card))
     images = card["training"]["images"]
-    assert f"and then {images:,} (from 2 times as far as the run before had come) pairs" in render.models_page(tmp_path)
+    further = " (from 2 times as far as runs before it had come from a published file)"
+    assert f"and then {images:,}{further} pairs" in render.models_page(tmp_path)
+    card["training"]["history"].append({"images": 12, "config": card["training"]["config"]})
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    assert f"and then 12{further} and then {images:,}{further} pairs" in render.models_page(tmp_path)

@@ -92,7 +92,7 @@ def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> N
 def test_each_card_tells_of_the_runs_that_its_network_came_through(
     tmp_path: Path, cyclegan_state: dict[str, Any]
 ) -> None:
-    config = {"rate": 1e-4, "out": "/home/me/runs"}
+    config = {"rate": 1e-4, "out": "/home/me/runs", "extrapolate_from": "/home/me/old.onnx"}
     history = [{"images": n, "config": config, "networks": of} for n, of in ((1, ["F", "G"]), (2, ["G"]), (3, ["F"]))]
     source = checkpoint.write(
         tmp_path / "run", {**cyclegan_state, "history": [*history, {"images": 4, "config": config}]}

@@ -46,9 +46,12 @@ def test_a_generator_that_learns_alone_needs_the_other_one():
 def test_moving_weights_on_takes_how_far_from_where_and_what():
     for half in ({"extrapolate": 2}, {"extrapolate_from": "model.onnx"}):
         with pytest.raises(ValidationError, match="give both, or neither"):
-            CycleGanConfig(init=["runs/a"], **half)
-    with pytest.raises(ValidationError, match="--extrapolate moves what --init holds: name it"):
-        CycleGanConfig(extrapolate=2, extrapolate_from="model.onnx")
+            CycleGanConfig(only="F", init=["runs/a"], **half)
+    with pytest.raises(ValidationError, match="--extrapolate moves one generator: say with --only which one learns"):
+        CycleGanConfig(init=["runs/a"], extrapolate=2, extrapolate_from="model.onnx")
+    for factor in (1, float("inf"), float("nan")):
+        with pytest.raises(ValidationError, match=r"greater than 1|finite"):
+            CycleGanConfig(only="F", init=["runs/a"], extrapolate=factor, extrapolate_from="model.onnx")
 
 
 def test_bringing_back_has_a_weight_of_its_own_only_where_one_generator_learns():

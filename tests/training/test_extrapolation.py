@@ -45,14 +45,24 @@ def test_a_generator_that_stands_still_is_not_moved(cyclegan_task: Build) -> Non
         warm_start(task, [G, F])
 
 
-def test_a_generator_of_another_size_began_elsewhere(cyclegan_task: Build, tmp_path: Path) -> None:
-    fit(cyclegan_task(out=tmp_path / "small"))
-    task = cyclegan_task(init=[tmp_path / "small"], extrapolate=2, extrapolate_from=F)
-    with pytest.raises(ResumeError, match="has a generator of another size than --init: it began elsewhere"):
-        warm_start(task, [tmp_path / "small"])
+def test_a_file_that_the_learner_did_not_go_on_from_is_no_start(cyclegan_task: Build, tmp_path: Path) -> None:
+    fit(cyclegan_task(**SIZE, out=tmp_path / "other"))
+    task = cyclegan_task(**SIZE, only="F", init=[tmp_path / "other"], extrapolate=2, extrapolate_from=F)
+    with pytest.raises(ResumeError, match=r"has gone nowhere from .*onnx: give the published file that its fit began"):
+        warm_start(task, [tmp_path / "other"])
 
 
-def test_a_file_that_is_not_there_is_named(cyclegan_task: Build) -> None:
-    task = cyclegan_task(**SIZE, init=[G, F], extrapolate=2, extrapolate_from=Path("gone.onnx"))
-    with pytest.raises(CheckpointError, match=r"gone\.onnx does not exist"):
+def test_what_is_there_already_has_gone_nowhere(cyclegan_task: Build) -> None:
+    task = cyclegan_task(**SIZE, only="F", init=[G, F], extrapolate=2, extrapolate_from=F)
+    with pytest.raises(ResumeError, match="has gone nowhere"):
         warm_start(task, [G, F])
+
+
+def test_a_start_is_a_published_file(cyclegan_task: Build, tmp_path: Path) -> None:
+    for origin, error, reason in (
+        (tmp_path, ResumeError, r"is no published file: give --extrapolate-from the \.onnx that the fit began with"),
+        (Path("gone.onnx"), CheckpointError, r"gone\.onnx does not exist"),
+    ):
+        task = cyclegan_task(**SIZE, only="F", init=[G, F], extrapolate=2, extrapolate_from=origin)
+        with pytest.raises(error, match=reason):
+            warm_start(task, [G, F])
