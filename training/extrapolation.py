@@ -31,7 +31,7 @@ def extrapolate(task: PairTask, config: CycleGanConfig) -> None:
         raise ResumeError(f"{origin} holds {name}, which stands still here: give the other direction's")
     came_through = [run for run in task.history if name in run.get("networks", [name])]
     if not any(same_run(run, state) for run in came_through[:-1]):
-        raise ResumeError(f"--init has gone nowhere from {origin}: give the published file that its fit began with")
+        raise ResumeError(f"--init has not come any way from {origin}: give the published file that its fit began with")
     average = task.averages[name]
     with torch.no_grad():
         for key, weight in average.named_parameters():
