@@ -35,7 +35,9 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a readable ONNX file ({type(error).__name__})") from error
     meta = {p.key: p.value for p in model.metadata_props}
     if meta.get("task") != "translate":
-        raise CheckpointError(f"{path} is no translator that gan-export published: only those start fits again")
+        raise CheckpointError(
+            f"{path} is no translator that gan-export published: of .onnx files only those start fits"
+        )
     learnt = [t for t in model.graph.initializer if t.name.startswith(PREFIX) and t.name.endswith((".weight", ".bias"))]
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in learnt):
         raise CheckpointError(f"{path} has its weights rounded to half precision: give the model.onnx beside it")

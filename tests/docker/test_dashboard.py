@@ -14,7 +14,9 @@ DASHBOARD = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards" / "g
 @pytest.fixture(scope="module")
 def written_again() -> Any:
     """`written_again(dashboard)`: what is left of it after Grafana's types."""
-    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    models = pytest.importorskip(
+        "grafana_foundation_sdk.models.dashboard", reason="grafana-foundation-sdk is not installed"
+    )
     from grafana_foundation_sdk.cog import plugins
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
 

@@ -98,7 +98,9 @@ def serving(models: Path, endpoint: str) -> Iterator[tuple[str, list[dict[str, A
 def exported(bodies: tuple[str, list[tuple[str, str, bytes]]], models: Path) -> Callable[..., tuple[Any, ...]]:
     """`exported(ask)`: (spans by name, resource, log) of what `ask(client)` causes."""
     pytest.importorskip("opentelemetry.sdk", reason="the extra 'tracing' is not installed")
-    service_pb2 = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+    service_pb2 = pytest.importorskip(
+        "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="opentelemetry-proto is not installed"
+    )
 
     def run(ask: Callable[[httpx.Client], object]) -> tuple[Any, ...]:
         endpoint, received = bodies
