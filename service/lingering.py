@@ -1,4 +1,4 @@
-"""An answer that comes before the request's body has (RFC 9112, section 9.6).
+"""An answer that comes before the whole request has (RFC 9112, section 9.6).
 
 To close a connection on which bytes still arrive resets it, and the client may lose the answer that told it why.
 """
@@ -6,13 +6,13 @@ To close a connection on which bytes still arrive resets it, and the client may 
 import asyncio
 from typing import Any, cast
 
-from service.corked import CorkedProtocol
+from service.request_head import RequestHeadProtocol
 
 LINGER_SECONDS = 5.0
-"""How long a client may go on sending a body that has been refused."""
+"""How long a client may go on sending what has been refused."""
 
 
-class LingeringProtocol(CorkedProtocol):
+class LingeringProtocol(RequestHeadProtocol):
     """Closes its side only, and reads what comes without looking, until the client has closed its own."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed, as in uvicorn
@@ -28,7 +28,8 @@ class LingeringProtocol(CorkedProtocol):
     def on_message_complete(self) -> None:
         """A request has arrived whole, be it after its answer, which uvicorn does not note."""
         super().on_message_complete()
-        self.cycle.more_body = False
+        if self.cycle is not None:
+            self.cycle.more_body = False
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing has come since an answer; a client that has read nothing of it since either holds memory."""
@@ -44,13 +45,13 @@ class LingeringProtocol(CorkedProtocol):
             super().timeout_keep_alive_handler()
 
     @property
-    def body_is_due(self) -> bool:
+    def more_is_due(self) -> bool:
         """Whether the request that is answered has not arrived whole."""
-        return self.cycle is not None and self.cycle.more_body
+        return self.head_refused or (self.cycle is not None and self.cycle.more_body)
 
 
 class LingeringTransport:
-    """Closes in two steps where a body is due."""
+    """Closes in two steps where more is due."""
 
     def __init__(self, transport: asyncio.Transport, protocol: LingeringProtocol) -> None:
         self._transport, self._protocol = transport, protocol
@@ -59,7 +60,7 @@ class LingeringTransport:
     def close(self) -> None:
         """As a transport's; the second time, or when the client takes too long, at once."""
         loop, transport, protocol = asyncio.get_running_loop(), self._transport, self._protocol
-        if protocol.lingers or transport.is_closing() or not protocol.body_is_due:
+        if protocol.lingers or transport.is_closing() or not protocol.more_is_due:
             transport.close()
             if transport.get_write_buffer_size():
                 loop.call_later(protocol.timeout_keep_alive, transport.abort)

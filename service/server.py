@@ -30,7 +30,8 @@ BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
 
 KEEP_ALIVE_SECONDS = 75
-"""How long a connection may idle: longer than load balancers keep theirs, or they would write into a closed one."""
+"""How long a connection may idle, or take over a request's head: longer than load balancers keep theirs, or they would
+write into a closed one."""
 
 SETTLE_SECONDS = 0.5
 """How long a connection that is open when SIGTERM comes may take to send its request."""
@@ -66,10 +67,9 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "log_level": settings.log_level,
         "access_log": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "http": LingeringProtocol,
     }
-    config = uvicorn.Config(
-        app, http=LingeringProtocol, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common
-    )
+    config = uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common)
     public = _Server(config)
     watcher = _Server(uvicorn.Config(create_management_app(app), lifespan="off", timeout_graceful_shutdown=1, **common))
 

@@ -1,0 +1,135 @@
+"""Heads that are too long, too slow or offer another protocol, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from service.lingering import LingeringProtocol
+from service.request_head import HEAD_BYTES
+
+pytestmark = pytest.mark.anyio
+
+OFFER = (
+    b"POST /here?a=b HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAB\r\nContent-Length: 9\r\n\r\n"
+)
+PLAIN = b"GET /here HTTP/1.1\r\nHost: a\r\n\r\n"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    body = (await request.body()).decode()
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.5)
+    await JSONResponse([request.method, str(request.url.query), body, request.headers.get("upgrade")])(
+        scope, receive, send
+    )
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[int], Awaitable[Connection]]]:
+    """`await connect(seconds)`: a connection to a server on which one may idle so long."""
+    opened: list[tuple[asyncio.Server, asyncio.StreamWriter]] = []
+
+    async def connect(seconds: int) -> Connection:
+        config, state = uvicorn.Config(echo, log_config=None, timeout_keep_alive=seconds), ServerState()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        opened.append((server, writer))
+        return reader, writer
+
+    yield connect
+    for server, writer in opened:
+        writer.transport.abort()
+        server.close()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """Status and body of the next one."""
+    async with asyncio.timeout(30):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower().decode()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        return int(head.split()[1]), (await reader.readexactly(length)).decode()
+
+
+@pytest.mark.parametrize("cuts", [[], [len(OFFER)], [40], [len(OFFER) - 2], [len(OFFER) + 4], [10, 60, 90, 150, 175]])
+async def test_who_offers_another_protocol_is_answered_in_this_one(
+    connect: Callable[[int], Awaitable[Connection]], cuts: list[int]
+) -> None:
+    reader, writer = await connect(30)
+    whole = OFFER + b"the body."
+    for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
+        writer.write(whole[start:end])
+        await asyncio.sleep(0.02)
+    assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
+    writer.write(whole + PLAIN)  # and so is every later one
+    assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
+    assert await answer(reader) == (200, '["GET","","",null]')
+
+
+async def test_a_tunnel_is_refused_and_the_server_goes_on(connect: Callable[[int], Awaitable[Connection]]) -> None:
+    reader, writer = await connect(30)
+    writer.write(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+    status, _ = await answer(reader)
+    assert status == 400
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+@pytest.mark.parametrize("endless", [b"a: b\r\n", b"x"])
+async def test_a_head_that_does_not_end_is_refused(
+    connect: Callable[[int], Awaitable[Connection]], endless: bytes
+) -> None:
+    reader, writer = await connect(30)
+    writer.write(PLAIN[:-2] + b"long: ")
+    for _ in range(12):
+        writer.write(endless * (HEAD_BYTES // len(endless) // 4))
+        await asyncio.sleep(0.01)  # in packets, and on after it is refused
+    status, reason = await answer(reader)
+    assert (status, "65,536 bytes" in reason) == (431, True)
+    writer.write_eof()
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+async def test_a_long_body_before_it_is_no_part_of_a_head(connect: Callable[[int], Awaitable[Connection]]) -> None:
+    reader, writer = await connect(30)
+    body = bytes(3 * HEAD_BYTES)
+    head = b"POST /here HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    writer.write(head + body + PLAIN[:9])
+    assert (await answer(reader))[0] == 200
+    writer.write(PLAIN[9:])
+    assert (await answer(reader))[0] == 200
+
+
+async def test_who_says_nothing_is_let_go(connect: Callable[[int], Awaitable[Connection]]) -> None:
+    reader, _ = await connect(1)
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+@pytest.mark.parametrize("before", [b"", PLAIN])
+async def test_who_says_half_is_told(connect: Callable[[int], Awaitable[Connection]], before: bytes) -> None:
+    reader, writer = await connect(1)
+    writer.write(before + PLAIN[:9])
+    if before:
+        assert (await answer(reader))[0] == 200
+    await asyncio.sleep(0.5)
+    writer.write(PLAIN[9:12])  # which does not begin the time anew
+    status, reason = await answer(reader)
+    assert (status, "longer than 1 s" in reason) == (408, True)
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+async def test_an_answer_on_its_way_is_not_cut_by_what_was_sent_ahead(
+    connect: Callable[[int], Awaitable[Connection]],
+) -> None:
+    reader, writer = await connect(1)
+    writer.write(PLAIN.replace(b"/here", b"/slow") + PLAIN[:9])
+    assert (await answer(reader))[0] == 200
