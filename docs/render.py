@@ -19,7 +19,9 @@ def settings_page() -> str:
     """docs/settings.md, from the docstrings of the settings."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = {BUNDLED_MODELS: "the repository's `models/`", None: "unset"}.get(field.default, f"`{field.default}`")
+        value = field.default
+        written = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        default = {BUNDLED_MODELS: "the repository's `models/`", None: "unset"}.get(value, f"`{written}`")
         rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {field.description} |")
     return "\n".join(
         [

@@ -195,8 +195,20 @@ class ModelCard(_Part):
         return Artefact(half.file, half.precision, str(half.sha256)) if half else None
 
 
+def unreadable(error: OSError) -> CardError:
+    """What to say of a file or folder that the system does not let the service read."""
+    return CardError(f"{error.filename}: {error.strerror}: let the user that runs the service read it")
+
+
 def read_card(folder: Path) -> ModelCard:
     """The card of a model folder, its files checked against their hashes. Raises CardError with the reason."""
+    try:
+        return _read_card(folder)
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def _read_card(folder: Path) -> ModelCard:
     path = folder / CARD_FILE
     _require(path)
     try:

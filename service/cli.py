@@ -21,7 +21,7 @@ def main() -> None:
     try:
         settings = CliApp.run(Settings)
         logs.configure(settings)
-        with tracing.exporting():
+        with server.ending_at_once(), tracing.exporting():
             ports = server.bind(settings)
             app = create_app(settings)
             server.run(app, ports, settings)

@@ -29,7 +29,11 @@ class CodecThreads:
         Who is cancelled while all threads are taken leaves nothing behind.
         """
         await self._free.acquire()
-        running = self._threads.submit(contextvars.copy_context().run, work, *arguments)
+        try:
+            running = self._threads.submit(contextvars.copy_context().run, work, *arguments)
+        except BaseException:  # such as that the system has no thread to give
+            self._free.release()
+            raise
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[Any]) -> None:

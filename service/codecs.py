@@ -26,6 +26,7 @@ _ENCODING: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """Options of each encoder, and those to try next: WebP's fastest method gives up on large detailed pictures."""
 _FORMATS = ("JPEG", "PNG", "WEBP")
+Image.MAX_IMAGE_PIXELS = None  # `decode` has a limit of its own, which may be above Pillow's
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -78,13 +79,11 @@ def decode(body: bytes, max_pixels: int) -> Picture:
             image.load()
             kind: Format = "jpeg" if image.format in ("JPEG", "MPO") else "png" if image.format == "PNG" else "webp"
             return Picture(_to_rgb(_upright(image)), kind)
+    except (Problem, MemoryError):
+        raise
     except UnidentifiedImageError as error:
         raise Problem(415, "not-an-image", "the body is not a JPEG, PNG or WebP picture") from error
-    except Image.DecompressionBombError as error:
-        raise Problem(
-            413, "image-too-large", f"at most {max_pixels:,} pixels are taken: scale the picture down"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # Pillow raises many kinds for a damaged picture, IndexError for one
         raise Problem(
             422, "broken-image", f"the picture cannot be decoded ({error}): it is truncated or damaged"
         ) from error

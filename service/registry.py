@@ -1,11 +1,12 @@
 """The models that are served, each with its batcher."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from service.batcher import Batcher
-from service.card import CARD_FILE, Artefact, CardError, ModelCard, Task, read_card
+from service.card import NAME_PATTERN, Artefact, CardError, ModelCard, Task, read_card, unreadable
 from service.cpu_session import PROVIDER as CPU
 from service.cuda import PROVIDER as CUDA
 from service.inputs import probe_rows
@@ -55,7 +56,7 @@ class Registry:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Loads every model. Raises CardError when there is none or one is broken, DeviceError when it cannot run."""
         self._root = settings.models
-        folders = sorted(card.parent for card in settings.models.glob(f"*/*/{CARD_FILE}"))
+        folders = _folders(settings.models)
         if not folders:
             raise CardError(f"no models in {settings.models}: publish some with gan-export, or set GAN_MODELS")
         self._devices = Devices(settings)
@@ -132,6 +133,19 @@ def _default(candidates: list[Model]) -> Model:
     reference = [m for m in candidates if m.card.name == f"{m.card.direction}{REFERENCE}" and m.provider == CUDA]
     plain = [m for m in candidates if m.card.name in {m.card.direction, *PLAIN_SAMPLERS}]
     return (reference or plain or candidates)[-1]
+
+
+def _folders(root: Path) -> list[Path]:
+    """Those of all versions. Raises CardError for one that may not be looked into: it might hold a model."""
+    try:
+        return [version for name in _subfolders(root) for version in _subfolders(name)] if root.is_dir() else []
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Those with the name of a model or version; others, such as a volume's lost+found, are none of ours."""
+    return sorted(path for path in folder.iterdir() if re.match(NAME_PATTERN, path.name) and path.is_dir())
 
 
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:

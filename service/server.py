@@ -58,6 +58,13 @@ def bind(settings: Settings) -> Ports:
     return Ports(public, _bind(settings.host, settings.management_port, "GAN_MANAGEMENT_PORT"))
 
 
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Has a signal end the process while it starts: one that is process 1, as in a container, would not get it."""
+    with _signals(lambda number, _: os._exit(128 + number)):
+        yield
+
+
 def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     """Serves `app` until a signal, and through the drain. Raises PortError before anything is served."""
     _listen(ports.public, "GAN_PORT")
@@ -149,11 +156,13 @@ def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 def _bind(host: str, port: int, setting: str) -> list[socket.socket]:
     """A socket for every address of `host`."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise PortError(f"GAN_HOST: {host} is no address ({error}): use 127.0.0.1, or 0.0.0.0 for all") from error
     bound: list[socket.socket] = []
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        for family, kind, protocol, _, address in found:
             listener = socket.socket(family, kind, protocol)
             listener.setblocking(False)
             bound.append(listener)

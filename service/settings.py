@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     """GPU memory that each session may take for its tensors; 0 for no limit."""
     queue_size: int = Field(256, ge=1)
     """Requests that may wait for one model; further ones are told when to come back (503)."""
-    timeout_seconds: float = Field(30.0, gt=0)
+    timeout_seconds: float = Field(30.0, gt=0, le=86_400)
     """Time from a request's arrival to its body (408) and its result (504); X-Request-Timeout asks for less."""
     body_bytes: int = Field(10 * 2**20, ge=1)
     """Largest request body (413)."""

@@ -52,6 +52,13 @@ def test_an_unknown_flag_is_named(refused: Refused) -> None:
     assert "--bogus" in refused("--bogus")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".a", "no such host"])
+def test_a_host_that_is_none_is_named(host: str, refused: Refused) -> None:
+    text = refused("--host", host)
+    assert text.startswith(f"gan-serve: GAN_HOST: {host} is no address ")
+    assert text.count("\n") == 1
+
+
 def test_no_models_is_said_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
     text = refused("--models", str(tmp_path))
     assert text == f"gan-serve: no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"

@@ -88,6 +88,21 @@ async def test_a_thread_keeps_its_process_until_that_ends(codecs: CodecThreads) 
     assert await codecs.run(codecs.apart, LONG, os.getpid) not in (first, second)
 
 
+async def test_a_thread_that_could_not_be_started_is_tried_again(
+    codecs: CodecThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await codecs.run(abs, -1)
+    async with asyncio.timeout(LONG / 2):
+        assert await codecs.run(abs, -1) == 1
+
+
 async def test_a_process_that_could_not_be_started_is_tried_again(
     codecs: CodecThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:

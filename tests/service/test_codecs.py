@@ -177,6 +177,19 @@ def test_decode_refuses_a_decompression_bomb() -> None:
     assert (problem.status, problem.kind) == (413, "image-too-large")
 
 
+def test_decode_has_no_limit_but_the_one_it_is_given() -> None:
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 14_000, 13_000, 8, 0, 0, 0, 0))  # Pillow's is below it
+    cut = b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(bytes(1000)))
+    assert refusal(cut, max_pixels=200_000_000).kind == "broken-image"
+    assert refusal(cut, max_pixels=181_999_999).kind == "image-too-large"
+
+
+def test_decode_refuses_a_profile_of_no_length_behind_the_pixels(encoded: Encoded, noise: Noise) -> None:
+    body = encoded(noise(8, 8), "PNG")
+    problem = refusal(body[:-12] + png_chunk(b"iCCP", b"") + body[-12:])  # an IndexError of Pillow's
+    assert (problem.status, problem.kind) == (422, "broken-image")
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_decode_of_damaged_files_raises_nothing_but_problems(encoded: Encoded, noise: Noise) -> None:
     image = noise(24, 16)

@@ -1,5 +1,8 @@
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,6 +29,54 @@ def test_the_default_is_the_highest_version(tmp_path: Path, publish: Publish, lo
     registry = load()
     assert registry.find("sample", None, None).id == "mnist/10"
     assert [model.id for model in registry.models] == ["mnist/2", "mnist/9", "mnist/10"]
+
+
+@pytest.fixture
+def others() -> Iterator[Path]:
+    """A folder that anybody may look into; what is made of it is read without root's rights."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextlib.contextmanager
+def without_rights() -> Iterator[None]:
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+@pytest.mark.parametrize(
+    "secret", ["horse2zebra", "horse2zebra/1", "horse2zebra/1/card.json", "horse2zebra/1/model.onnx"]
+)
+def test_what_may_not_be_read_is_said(
+    others: Path, publish: Publish, make_settings: Callable[..., Settings], secret: str
+) -> None:
+    publish(others, "horse2zebra")
+    (others / secret).chmod(0)
+    with without_rights(), pytest.raises(CardError, match=f"{secret}.*: Permission denied: let the user"):
+        Registry(make_settings(models=others), Metrics())
+    (others / secret).chmod(0o700)
+
+
+def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "mnist")
+    (tmp_path / "lost+found").mkdir(mode=0)
+    (tmp_path / "mnist" / ".new").mkdir()
+    (tmp_path / "notes.txt").write_text("ours")
+    assert [model.id for model in load().models] == ["mnist/1"]
+
+
+def test_a_version_without_its_card_is_said(tmp_path: Path, publish: Publish, load: Load) -> None:
+    publish(tmp_path, "mnist")
+    (tmp_path / "mnist" / "2").mkdir()
+    with pytest.raises(CardError, match=r"mnist/2 has no card.json"):
+        load()
 
 
 def test_a_number_is_newer_than_a_word(tmp_path: Path, publish: Publish, load: Load) -> None:

@@ -105,6 +105,25 @@ def test_all_that_is_said_is_json_when_it_is_asked_for(started: Callable[..., Pr
     assert [line["route"] for line in lines if line["logger"] == "service.access"] == ["/mnist/sample"]
 
 
+def test_a_signal_during_the_start_is_not_lost(models: Path) -> None:
+    """Process 1 of a container gets only those that it catches."""
+    command = [sys.executable, "-m", "service", "--port", "0", "--device", "cpu", "--models", str(models)]
+    starting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + PATIENCE_S
+    while not catches(starting.pid, signal.SIGTERM):
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    starting.terminate()
+    _, said = starting.communicate(timeout=PATIENCE_S)
+    assert (starting.returncode, "service running" in said) == (128 + signal.SIGTERM, False)
+
+
+def catches(pid: int, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
 def exchange(process: Process, *parts: bytes) -> bytes:
     """All that the service answers to a client that reads nothing before it has sent everything."""
     host, port = process.public.removeprefix("http://").split(":")

@@ -56,6 +56,8 @@ def test_batch_sizes_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> 
         ("batch_sizes", "1025"),
         ("batch_sizes", "one"),
         ("batch_pictures", "0"),
+        ("timeout_seconds", "inf"),
+        ("timeout_seconds", "86401"),
         ("cuda_conv_search", "fast"),
         ("cuda_memory_bytes", "-1"),
         ("queue_size", "0"),
