@@ -110,6 +110,9 @@ class Task(ABC):
         self.history = state["history"]
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+            for parameter, moments in optimiser.state.items():  # which may come of a machine with another layout,
+                for moment in ("exp_avg", "exp_avg_sq"):  # and fused Adam pairs them with the weights as they lie
+                    moments[moment] = torch.empty_like(parameter).copy_(moments[moment])
         for name, pool in self.pools.items():
             images = state["pools"][name]
             pool.images = None if images is None else images.to(self.world.device)

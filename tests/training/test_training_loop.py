@@ -1,6 +1,7 @@
 import signal
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,31 @@ def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(
         fit(cut)
     fit(cyclegan_task(torch.bfloat16, out=tmp_path / "cut", **settings))
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
+
+
+def moves_of_moments_alone(task: Task) -> list[Tensor]:
+    """What a step without gradients does to each weight."""
+    weights = [p for o in task.optimisers.values() for group in o.param_groups for p in group["params"]]
+    before = [weight.detach().clone() for weight in weights]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    for optimiser in task.optimisers.values():
+        optimiser.step()
+    return [weight.detach() - old for weight, old in zip(weights, before, strict=True)]
+
+
+@pytest.mark.parametrize("precisions", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+def test_a_run_goes_on_in_another_precision_with_every_moment_at_its_weight(
+    cyclegan_task: BuildCycleGan, precisions: tuple[torch.dtype, torch.dtype]
+) -> None:
+    # weights lie in memory as their precision has it, and Adam's fused form pairs them with moments as they lie
+    first, second = map(cyclegan_task, precisions)
+    for number in range(3):
+        first.step(number * first.config.batch)
+    second.restore({**deepcopy(first.state()), "config": first.config.model_dump(mode="json")})
+    for moved, expected in zip(moves_of_moments_alone(second), moves_of_moments_alone(first), strict=True):
+        assert expected.any()
+        torch.testing.assert_close(moved, expected)
 
 
 def test_a_run_that_crashed_resumes_from_its_last_tick_and_equals_an_uncut_one(
