@@ -1,9 +1,10 @@
-"""The reference pair of translators from nothing to its scores: times, fits, distils, publishes, judges, times again.
+"""The reference pair of translators from nothing to its scores: fits, distils, publishes, times, judges.
 
     .venv/bin/python -m benchmarks.reference_pair --data data --weights weights --stretch 9
 
 Meant for a GPU that is lent for minutes at a time. A stretch that is over leaves with exit status 75, everything saved:
-the same command goes on from there, and what is done is not done again.
+the same command goes on from there, and what is done is not done again. Judging wants no GPU and comes last; with
+`--until time` it is left to another machine, where the same command goes on in a copy of the folder `--out`.
 """
 
 import argparse
@@ -23,10 +24,13 @@ from training.data.errors import DataError
 from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
 
-STEPS = "--preset reference --compile --batch 1 4 8 --variants default"
-FIT = "--preset reference --batch 4 --rate 4e-4 --compile --minutes 17"
-DISTIL = "--batch 4 --compile --minutes 8"
+STEPS = "--preset reference --compile --batch 4 8 --variants default"
+TICKS = "--tick-images 10000"  # each writes half a gigabyte, which by default would be every 17 s
+FIT = f"--preset reference --batch 4 --rate 4e-4 --compile --minutes 17 {TICKS}"
+DISTIL = f"--batch 4 --compile --minutes 8 {TICKS}"
 WAYS = directions("horse2zebra")
+TIME = "time"
+"""The last step that wants a GPU."""
 
 
 class Step(NamedTuple):
@@ -47,13 +51,14 @@ class Plan:
     out: Path
     fit: str = FIT
     distil: str = DISTIL
+    judges: bool = True
+    """Whether to go on to the scores."""
 
     @property
     def steps(self) -> Iterator[Step]:
         """Every step, in their order."""
         runs, models = self.out / "runs", self.out / "models"
         data = ["--data", str(self.data)]
-        yield Step("time", ["benchmarks.steps", *STEPS.split()])
         yield Step("fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()])
         teacher = ["--teacher", str(runs / "reference")]
         yield Step(
@@ -63,6 +68,10 @@ class Plan:
             published = ["--models", str(models), f"--suffix={suffix}", "--version", "1"]
             made = tuple(models / f"{way}{suffix}" / "1" for way in WAYS)
             yield Step(f"publish {run}", ["export", "publish", str(runs / run), *published], made)
+        yield Step("time CUDA", ["benchmarks.cuda", "--models", str(models)])
+        yield Step(TIME, ["benchmarks.steps", *STEPS.split()])
+        if not self.judges:
+            return
         scores = self.out / "scores"
         judged = ["--weights", str(self.weights), "--cache", str(self.out / "cache"), "--out", str(scores)]
         for way in WAYS:
@@ -72,7 +81,6 @@ class Plan:
                 evaluate = ["training", "evaluate", str(folder / MODEL_FILE), *data, *judged, *against]
                 yield Step(f"judge {name}", evaluate)
                 yield Step(f"attach {name}", ["export", "scores", str(folder), str(scores / f"{name}.json")])
-        yield Step("time CUDA", ["benchmarks.cuda", "--models", str(models)])
 
 
 def go(plan: Plan, seconds: float) -> int:
@@ -116,10 +124,13 @@ def main() -> None:
     parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="leave by then")
     parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")
     parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
+    parser.add_argument("--until", choices=[TIME], help="leave out the scores, which want no GPU")
     given = parser.parse_args()
-    plan = Plan(given.data.resolve(), given.weights.resolve(), given.out.resolve(), given.fit, given.distil)
+    data, weights, out = (path.resolve() for path in (given.data, given.weights, given.out))
+    plan = Plan(data, weights, out, given.fit, given.distil, given.until != TIME)
     try:  # what judges is asked for before half an hour of fitting, which asks for the pictures itself
-        check_weights(plan.weights, INCEPTION_FILE, MOBILENET_FILE)
+        if plan.judges:
+            check_weights(plan.weights, INCEPTION_FILE, MOBILENET_FILE)
     except DataError as error:
         sys.exit(f"reference_pair: {error}")
     sys.exit(go(plan, 60 * given.stretch))

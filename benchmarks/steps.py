@@ -6,6 +6,7 @@ Contenders take turns, ten steps each; medians of the rounds. On a CPU the secon
 
 import argparse
 import statistics
+import sys
 import time
 from typing import Any
 
@@ -71,16 +72,15 @@ def main() -> None:
     torch._dynamo.config.recompile_limit = 8 * len(VARIANTS) * len(given.batch)  # beyond it steps run uncompiled
     world = World(device=choose_device("auto"))
     precision = choose_precision("auto", world.device)
-    contenders = {
-        (name, batch): Contender(
-            CycleGanConfig(preset=given.preset, crop=given.crop, batch=batch, compile=given.compile, **settings),
-            world,
-            precision,
-        )
-        for batch in given.batch
-        for name, settings in VARIANTS.items()
-        if name in given.variants
-    }
+    contenders = {}
+    for batch in given.batch:
+        for name, settings in VARIANTS.items():
+            if name in given.variants:
+                print(f"making ready: {name}, batch {batch}", file=sys.stderr, flush=True)  # to compile takes a minute
+                config = CycleGanConfig(
+                    preset=given.preset, crop=given.crop, batch=batch, compile=given.compile, **settings
+                )
+                contenders[name, batch] = Contender(config, world, precision)
     times = [{place: contender.seconds() for place, contender in contenders.items()} for _ in range(ROUNDS)]
     peak = peak_flops(world.device, precision)
     print(f"{given.preset}, {given.crop} px, {world.device}, {precision}, peak {peak / 1e12:.2f} TFLOP/s\n")

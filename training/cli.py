@@ -67,9 +67,15 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
         action()
     except ValidationError as error:
         for detail in error.errors():
-            names = [part for part in detail["loc"] if isinstance(part, str)]  # not the places within a list
-            option = names[-1].replace("_", "-") if names else "settings"
-            print(f"{program}: --{option}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+            names = [
+                part for part in detail["loc"][1:] if isinstance(part, str)
+            ]  # not the command, nor places in lists
+            if names:
+                option, got = f"--{names[-1].replace('_', '-')}: ", f" (got {detail['input']!r})"
+            else:  # of several options together, which its text names
+                option = got = ""
+            reason = detail["msg"].removeprefix("Value error, ")
+            print(f"{program}: {option}{reason}{got}", file=sys.stderr)
         return 2
     except MISTAKES as error:
         print(f"{program}: {error}", file=sys.stderr)

@@ -1,11 +1,12 @@
 """What can be set on a fit, one class a task; every field's docstring is its help text."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from training.augmentation import Policy
@@ -192,6 +193,17 @@ class PairConfig(FitConfig):
     """Weight of the R1 penalty, which keeps the discriminators smooth; 0 leaves it out."""
     r1_every: PositiveInt = 16
     """Steps from one R1 penalty to the next; its weight is scaled by as much, so that its mean stays."""
+
+    @field_validator("pair")
+    @classmethod
+    def _can_be_published(cls, pair: str) -> str:
+        """Or it would be refused when it has been fitted."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*2[a-z0-9][a-z0-9-]*", pair):
+            raise ValueError(
+                "what is published is called by it: two words of small letters, digits and -, with a 2 between them, "
+                "as in horse2zebra; call the folder so"
+            )
+        return pair
 
     @property
     def period_steps(self) -> int:

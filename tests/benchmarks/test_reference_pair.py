@@ -26,7 +26,7 @@ class UpToPublishing(Plan):
 
     @property
     def steps(self) -> Iterator[Step]:
-        return itertools.islice(super().steps, 1, 5)
+        return itertools.islice(super().steps, 4)
 
 
 @contextmanager
@@ -108,6 +108,15 @@ def test_a_step_that_fails_ends_the_stretch_with_its_status(data: Path, tmp_path
     plan = UpToPublishing(data / "nowhere", tmp_path, tmp_path / "out", SMALL, SMALL)
     assert go(plan, 600) not in {0, STOPPED}
     assert not (tmp_path / "out" / "done.txt").exists()
+
+
+def test_what_wants_no_gpu_can_be_left_out() -> None:
+    places = Path("data"), Path("weights"), Path("out")
+    whole, short = Plan(*places), Plan(*places, judges=False)
+    names = [step.name for step in short.steps]
+    assert names == [step.name for step in whole.steps][: len(names)]
+    assert names[-1] == "time"
+    assert {step.name.split()[0] for step in whole.steps} - {name.split()[0] for name in names} == {"judge", "attach"}
 
 
 def test_every_published_model_is_judged_and_the_scores_attached() -> None:
