@@ -1,6 +1,17 @@
-"""`python -m service` is `gan-serve`."""
+"""`gan-serve` and `python -m service`: the command, with signals heard before the second that it takes to load."""
 
-from service.cli import main
+import os
+import signal
+
+
+def main() -> None:
+    """Entry point."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # of which process 1, as in a container, gets none that it ignores
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+    from service import cli
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

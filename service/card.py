@@ -195,9 +195,10 @@ class ModelCard(_Part):
         return Artefact(half.file, half.precision, str(half.sha256)) if half else None
 
 
-def unreadable(error: OSError) -> CardError:
-    """What to say of a file or folder that the system does not let the service read."""
-    return CardError(f"{error.filename}: {error.strerror}: let the user that runs the service read it")
+def unreadable(error: OSError, folder: Path) -> CardError:
+    """What to say of a file or folder, or of what is in `folder`, that the system does not give the service."""
+    cure = ": let the user that runs the service read it" if isinstance(error, PermissionError) else ""
+    return CardError(f"{error.filename or folder}: {error.strerror}{cure}")
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -205,7 +206,7 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return _read_card(folder)
     except OSError as error:
-        raise unreadable(error) from error
+        raise unreadable(error, folder) from error
 
 
 def _read_card(folder: Path) -> ModelCard:

@@ -17,11 +17,11 @@ from service.tracing import TracingError
 
 
 def main() -> None:
-    """Entry point of `gan-serve` and `python -m service`; exit status 2 for what the operator can mend."""
+    """Serves until it is told to stop; exit status 2 for what the operator can mend."""
     try:
         settings = CliApp.run(Settings)
         logs.configure(settings)
-        with server.ending_at_once(), tracing.exporting():
+        with tracing.exporting():
             ports = server.bind(settings)
             app = create_app(settings)
             server.run(app, ports, settings)

@@ -140,7 +140,7 @@ def _folders(root: Path) -> list[Path]:
     try:
         return [version for name in _subfolders(root) for version in _subfolders(name)] if root.is_dir() else []
     except OSError as error:
-        raise unreadable(error) from error
+        raise unreadable(error, root) from error
 
 
 def _subfolders(folder: Path) -> list[Path]:

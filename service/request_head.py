@@ -7,6 +7,7 @@ Java's client offers HTTP/2 (`Upgrade: h2c`) with every first one; a server may 
 
 import asyncio
 import logging
+from collections import deque
 from http import HTTPStatus
 
 import httptools
@@ -14,7 +15,8 @@ import httptools
 from service.corked import CorkedProtocol
 
 HEAD_BYTES = 65_536
-"""Length of a head, beyond what its first packet brings, at which it is refused (431)."""
+"""Length of a head, beyond the packet in which it begins, at which it is refused (431); of a chunked body's trailers,
+too."""
 
 log = logging.getLogger("service")
 
@@ -25,7 +27,7 @@ class RequestHeadProtocol(CorkedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrowed, as in uvicorn
         """A connection begins."""
         self.head_refused = False
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._advanced, self._bytes = False, False, 0
         super().connection_made(transport)
         self._due: asyncio.TimerHandle | None = self._soon_due()
 
@@ -36,48 +38,65 @@ class RequestHeadProtocol(CorkedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrive."""
-        had_begun = self._in_head
-        self._unset_keepalive_if_required()
+        self._advanced = False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._decline(data[offer.args[0] :])
-            return
+            self._feed(data)
         except httptools.HttpParserError:
             message = "Invalid HTTP request received."
             self.logger.warning(message)
             self.send_400_response(message)
             return
-        if not self._in_head:
-            return
-        self._head_bytes += len(data) if had_begun else 0  # a packet in which it begins may end another's body
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse(431, f"the request's head is longer than {HEAD_BYTES:,} bytes: send fewer or shorter headers")
-        elif self._due is None:
+        if self._in_head and self._due is None:
             self._due = self._soon_due()
+        self._bytes = 0 if self._advanced else self._bytes + len(data)
+        if self._bytes > HEAD_BYTES:
+            self._too_long()
 
     def on_message_begin(self) -> None:
-        """A request's first byte is there."""
-        self._in_head, self._head_bytes = True, 0
+        """A request's first byte is there: until then the connection idles, whatever comes."""
+        self._in_head = self._advanced = True
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
-        self._in_head = False
+        self._in_head, self._advanced = False, True
         self._cancel_due()
         super().on_headers_complete()
+        self.headers = deque(maxlen=0)  # type: ignore[assignment]  # keeps none of the trailers, which have no end
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body is there."""
+        self._advanced = True
+        super().on_body(body)
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        """Has the parser read; a request with an offer is read once more, without it, and then what follows."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                if self.scope["method"] == "CONNECT":
+                    raise httptools.HttpParserError("a tunnel") from offer
+                data = memoryview(data)[offer.args[0] :]
+                self._read_again()
 
     def _should_upgrade(self) -> bool:
-        """Whether uvicorn is to leave the request alone: one with an offer comes again without it."""
-        return bool(self.parser.get_method() != b"CONNECT")
+        """Whether uvicorn is to leave alone a request with an offer: it comes again."""
+        return True
 
-    def _decline(self, rest: bytes) -> None:
-        """Reads the request once more, without its offer, and goes on with the `rest` of what has come."""
+    def _read_again(self) -> None:
         start = f"{self.scope['method']} ".encode(), self.url, f" HTTP/{self.scope['http_version']}\r\n".encode()
-        headers = (b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        headers = (b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] != b"upgrade")
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-        self.data_received(b"".join((*start, *headers, b"\r\n", rest)))
+        self.parser.feed_data(b"".join((*start, *headers, b"\r\n")))
+
+    @property
+    def _answers(self) -> bool:
+        """Whether an answer is on its way."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _soon_due(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.timeout_keep_alive, self._overdue)
@@ -90,22 +109,29 @@ class RequestHeadProtocol(CorkedProtocol):
     def _overdue(self) -> None:
         """No head has arrived whole."""
         self._due = None
-        if self.cycle is not None and not self.cycle.response_complete:  # the next one was sent ahead, in part
+        if self._answers:  # the next one was sent ahead, in part
             self._due = self._soon_due()
         elif self._in_head:
             self._refuse(408, f"the request's head took longer than {self.timeout_keep_alive} s: send it at once")
         else:
             self.transport.close()
 
+    def _too_long(self) -> None:
+        if self._answers:
+            self.flow.pause_reading()  # until it is given
+        elif self._in_head:
+            self._refuse(431, f"the request's head is longer than {HEAD_BYTES:,} bytes: send fewer or shorter headers")
+        else:
+            self.transport.close()
+
     def _refuse(self, status: int, reason: str) -> None:
-        """Says why, where no other answer is on its way, and closes."""
+        """Says why, and closes."""
         self.head_refused = True
         log.warning("connection closed: %s", reason)
-        if self.cycle is None or self.cycle.response_complete:
-            text = reason.encode()
-            self.transport.write(
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode()
-            )
-            self.transport.write(text)
+        text = reason.encode()
+        self.transport.write(
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode()
+        )
+        self.transport.write(text)
         self.transport.close()

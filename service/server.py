@@ -58,13 +58,6 @@ def bind(settings: Settings) -> Ports:
     return Ports(public, _bind(settings.host, settings.management_port, "GAN_MANAGEMENT_PORT"))
 
 
-@contextlib.contextmanager
-def ending_at_once() -> Iterator[None]:
-    """Has a signal end the process while it starts: one that is process 1, as in a container, would not get it."""
-    with _signals(lambda number, _: os._exit(128 + number)):
-        yield
-
-
 def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
     """Serves `app` until a signal, and through the drain. Raises PortError before anything is served."""
     _listen(ports.public, "GAN_PORT")

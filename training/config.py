@@ -198,10 +198,10 @@ class PairConfig(FitConfig):
     @classmethod
     def _can_be_published(cls, pair: str) -> str:
         """Or it would be refused when it has been fitted."""
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*2[a-z0-9][a-z0-9-]*", pair):
+        if not re.fullmatch(r"[a-z013-9][a-z013-9-]*2[a-z013-9][a-z013-9-]*", pair):
             raise ValueError(
-                "what is published is called by it: two words of small letters, digits and -, with a 2 between them, "
-                "as in horse2zebra; call the folder so"
+                "what is published is called by it: two words of small letters, other digits and -, with a 2 between "
+                "them, as in horse2zebra; call the folder so"
             )
         return pair
 

@@ -160,3 +160,11 @@ def test_another_account_of_the_half_precision_file_is_refused(halved: Path, fie
     (halved / CARD_FILE).write_text(json.dumps(card))
     with pytest.raises(CardError, match=f"half.{field}|sha256"):
         read_card(halved)
+
+
+def test_what_the_system_cannot_read_is_said_with_its_place(folder: Path) -> None:
+    (folder / MODEL_FILE).unlink()
+    (folder / MODEL_FILE).symlink_to("/proc/self/mem")  # whose first page nobody has
+    with pytest.raises(CardError) as caught:
+        read_card(folder)
+    assert str(caught.value) == f"{folder}: Input/output error"

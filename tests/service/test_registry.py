@@ -58,6 +58,8 @@ def test_what_may_not_be_read_is_said(
     others: Path, publish: Publish, make_settings: Callable[..., Settings], secret: str
 ) -> None:
     publish(others, "horse2zebra")
+    for path in others.rglob("*"):
+        path.chmod(0o755)
     (others / secret).chmod(0)
     with without_rights(), pytest.raises(CardError, match=f"{secret}.*: Permission denied: let the user"):
         Registry(make_settings(models=others), Metrics())

@@ -20,12 +20,14 @@ OFFER = (
     b"HTTP2-Settings: AAEAAEAAAAIAAAAB\r\nContent-Length: 9\r\n\r\n"
 )
 PLAIN = b"GET /here HTTP/1.1\r\nHost: a\r\n\r\n"
+SLOW = PLAIN.replace(b"/here", b"/slow")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[int], Awaitable[Connection]]
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
-    body = (await request.body()).decode()
+    body = "" if scope["path"] == "/refused" else (await request.body()).decode()
     if scope["path"] == "/slow":
         await asyncio.sleep(1.5)
     await JSONResponse([request.method, str(request.url.query), body, request.headers.get("upgrade")])(
@@ -34,7 +36,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable[[int], Awaitable[Connection]]]:
+async def connect() -> AsyncIterator[Connect]:
     """`await connect(seconds)`: a connection to a server on which one may idle so long."""
     opened: list[tuple[asyncio.Server, asyncio.StreamWriter]] = []
 
@@ -62,9 +64,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("cuts", [[], [len(OFFER)], [40], [len(OFFER) - 2], [len(OFFER) + 4], [10, 60, 90, 150, 175]])
-async def test_who_offers_another_protocol_is_answered_in_this_one(
-    connect: Callable[[int], Awaitable[Connection]], cuts: list[int]
-) -> None:
+async def test_who_offers_another_protocol_is_answered_in_this_one(connect: Connect, cuts: list[int]) -> None:
     reader, writer = await connect(30)
     whole = OFFER + b"the body."
     for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
@@ -76,18 +76,24 @@ async def test_who_offers_another_protocol_is_answered_in_this_one(
     assert await answer(reader) == (200, '["GET","","",null]')
 
 
-async def test_a_tunnel_is_refused_and_the_server_goes_on(connect: Callable[[int], Awaitable[Connection]]) -> None:
+async def test_as_many_offers_as_a_packet_holds_are_declined(connect: Connect) -> None:
     reader, writer = await connect(30)
-    writer.write(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+    writer.write((OFFER + b"the body.") * 1000)
+    for _ in range(1000):
+        assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
+
+
+@pytest.mark.parametrize("target", [b"a:443", b"/a", b"http://a/b"])
+async def test_a_tunnel_is_refused(connect: Connect, target: bytes) -> None:
+    reader, writer = await connect(30)
+    writer.write(b"CONNECT %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
     status, _ = await answer(reader)
     assert status == 400
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
 @pytest.mark.parametrize("endless", [b"a: b\r\n", b"x"])
-async def test_a_head_that_does_not_end_is_refused(
-    connect: Callable[[int], Awaitable[Connection]], endless: bytes
-) -> None:
+async def test_a_head_that_does_not_end_is_refused(connect: Connect, endless: bytes) -> None:
     reader, writer = await connect(30)
     writer.write(PLAIN[:-2] + b"long: ")
     for _ in range(12):
@@ -99,23 +105,58 @@ async def test_a_head_that_does_not_end_is_refused(
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
-async def test_a_long_body_before_it_is_no_part_of_a_head(connect: Callable[[int], Awaitable[Connection]]) -> None:
+async def test_a_long_body_before_it_is_no_part_of_a_head(connect: Connect) -> None:
     reader, writer = await connect(30)
     body = bytes(3 * HEAD_BYTES)
     head = b"POST /here HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
-    writer.write(head + body + PLAIN[:9])
+    writer.write(head[:20])
+    await asyncio.sleep(0.05)
+    writer.write(head[20:] + body + PLAIN[:9])
     assert (await answer(reader))[0] == 200
     writer.write(PLAIN[9:])
     assert (await answer(reader))[0] == 200
 
 
-async def test_who_says_nothing_is_let_go(connect: Callable[[int], Awaitable[Connection]]) -> None:
-    reader, _ = await connect(1)
+async def test_an_answer_on_its_way_is_not_lost_to_a_long_head_behind_it(connect: Connect) -> None:
+    reader, writer = await connect(30)
+    writer.write(SLOW + PLAIN[:-2])
+    for _ in range(12):
+        writer.write(b"a: b\r\n" * 2000)
+        await asyncio.sleep(0.01)
+    assert (await answer(reader))[0] == 200
+    assert (await answer(reader))[0] == 431
+
+
+async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect) -> None:
+    reader, writer = await connect(30)
+    writer.write(b"POST /refused HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert (await answer(reader))[0] == 200
+    writer.write(b"0\r\n")
+    for _ in range(12):
+        writer.write(b"a: b\r\n" * 2000)
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+REFUSED = b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b""), (b"", b"\r\n"), (PLAIN, b"\r\n"), (REFUSED, b"ab"), (REFUSED, b"abcd")],
+    ids=["nothing", "an empty line", "an empty line later", "half a body", "a body"],
+)
+async def test_who_asks_for_nothing_is_let_go(connect: Connect, before: bytes, after: bytes) -> None:
+    reader, writer = await connect(1)
+    if before:
+        writer.write(before)
+        assert (await answer(reader))[0] == 200
+    writer.write(after)
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
 @pytest.mark.parametrize("before", [b"", PLAIN])
-async def test_who_says_half_is_told(connect: Callable[[int], Awaitable[Connection]], before: bytes) -> None:
+async def test_who_says_half_is_told(connect: Connect, before: bytes) -> None:
     reader, writer = await connect(1)
     writer.write(before + PLAIN[:9])
     if before:
@@ -128,8 +169,8 @@ async def test_who_says_half_is_told(connect: Callable[[int], Awaitable[Connecti
 
 
 async def test_an_answer_on_its_way_is_not_cut_by_what_was_sent_ahead(
-    connect: Callable[[int], Awaitable[Connection]],
+    connect: Connect,
 ) -> None:
     reader, writer = await connect(1)
-    writer.write(PLAIN.replace(b"/here", b"/slow") + PLAIN[:9])
+    writer.write(SLOW + PLAIN[:9])
     assert (await answer(reader))[0] == 200

@@ -42,6 +42,7 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
         (("gan", "--conditional", "--stacked"), "gan-train: --conditional asks for one of ten digits"),
         (("cyclegan", "--crop", "512"), "gan-train: crop 512 is larger than resize 286"),
         (("cyclegan", "--pair", "apples"), "gan-train: --pair: what is published is called by it"),
+        (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: what is published is called by it"),
         (("cyclegan", "--pair", "summer2winter_yosemite"), "call the folder so (got 'summer2winter_yosemite')"),
         (("gan", "--bogus", "1"), "bogus"),
         (("evaluate", "no.onnx"), "no.onnx does not exist"),
