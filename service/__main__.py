@@ -6,7 +6,7 @@ import signal
 
 def main() -> None:
     """Entry point."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # of which process 1, as in a container, gets none that it ignores
+    for number in (signal.SIGINT, signal.SIGTERM):  # process 1, as in a container, gets only those that it catches
         signal.signal(number, lambda number, _: os._exit(128 + number))
     from service import cli
 

@@ -1,12 +1,11 @@
 """The models that are served, each with its batcher."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from service.batcher import Batcher
-from service.card import NAME_PATTERN, Artefact, CardError, ModelCard, Task, read_card, unreadable
+from service.card import Artefact, CardError, ModelCard, Task, read_card, unreadable
 from service.cpu_session import PROVIDER as CPU
 from service.cuda import PROVIDER as CUDA
 from service.inputs import probe_rows
@@ -144,8 +143,8 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Those with the name of a model or version; others, such as a volume's lost+found, are none of ours."""
-    return sorted(path for path in folder.iterdir() if re.match(NAME_PATTERN, path.name) and path.is_dir())
+    """All but what is hidden and the lost+found of a volume of its own, which nobody may look into."""
+    return sorted(p for p in folder.iterdir() if p.name[0] != "." and p.name != "lost+found" and p.is_dir())
 
 
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:
