@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,25 @@ def test_a_broken_card_is_said(tmp_path: Path, publish: Callable[..., Path], ref
 def test_an_altered_model_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / MODEL_FILE).write_bytes(b"altered")
     assert "sha256" in refused("--models", str(tmp_path))
+
+
+WITHOUT_ROOTS_RIGHTS = "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads all, and nothing stops it")
+@pytest.mark.parametrize("secret", ["mnist", "mnist/1", "mnist/1/card.json", "mnist/1/model.onnx"])
+def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Path], secret: str) -> None:
+    publish(tmp_path, "mnist")
+    publish(tmp_path, "horse2zebra")
+    mode = (tmp_path / secret).stat().st_mode
+    (tmp_path / secret).chmod(0)
+    service = sys.executable, "-m", "service", "--port", "0", "--device", "cpu", "--models", str(tmp_path)
+    command = [*(WITHOUT_ROOTS_RIGHTS if os.geteuid() == 0 else ()), *service]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    (tmp_path / secret).chmod(mode)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gan-serve: {tmp_path / secret}")
+    assert done.stderr.endswith(": Permission denied: let the user that runs the service read it\n")
 
 
 @pytest.mark.skipif(cuda.missing_part() is None, reason="CUDA works here")

@@ -1,8 +1,5 @@
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -29,41 +26,6 @@ def test_the_default_is_the_highest_version(tmp_path: Path, publish: Publish, lo
     registry = load()
     assert registry.find("sample", None, None).id == "mnist/10"
     assert [model.id for model in registry.models] == ["mnist/2", "mnist/9", "mnist/10"]
-
-
-@pytest.fixture
-def others() -> Iterator[Path]:
-    """A folder that anybody may look into; what is made of it is read without root's rights."""
-    with TemporaryDirectory() as made:
-        folder = Path(made)
-        folder.chmod(0o755)
-        yield folder
-
-
-@contextlib.contextmanager
-def without_rights() -> Iterator[None]:
-    own = os.geteuid()
-    if own == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(own)
-
-
-@pytest.mark.parametrize(
-    "secret", ["horse2zebra", "horse2zebra/1", "horse2zebra/1/card.json", "horse2zebra/1/model.onnx"]
-)
-def test_what_may_not_be_read_is_said(
-    others: Path, publish: Publish, make_settings: Callable[..., Settings], secret: str
-) -> None:
-    publish(others, "horse2zebra")
-    for path in others.rglob("*"):
-        path.chmod(0o755)
-    (others / secret).chmod(0)
-    with without_rights(), pytest.raises(CardError, match=f"{secret}.*: Permission denied: let the user"):
-        Registry(make_settings(models=others), Metrics())
-    (others / secret).chmod(0o700)
 
 
 def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: Publish, load: Load) -> None:
