@@ -1,6 +1,7 @@
 """Heads that are too long, too slow or offer another protocol, over real sockets."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -74,6 +75,27 @@ async def test_who_offers_another_protocol_is_answered_in_this_one(connect: Conn
     writer.write(whole + PLAIN)  # and so is every later one
     assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
     assert await answer(reader) == (200, '["GET","","",null]')
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_requests_are_answered_in_turn_however_they_are_cut(connect: Connect, seed: int) -> None:
+    dice, stream, expected = random.Random(seed), b"", []
+    for number in range(10):
+        offer = b"Connection: upgrade\r\nUpgrade: h2c\r\n" if dice.random() < 0.5 else b""
+        body = b"b" * dice.choice([0, 1, 3000, HEAD_BYTES + 1])
+        chunks = b"%x\r\n%b\r\n0\r\nT: v\r\n\r\n" % (len(body), body)
+        framed, kind = dice.choice([(body, b"Content-Length: %d" % len(body)), (chunks, b"Transfer-Encoding: chunked")])
+        if not body:
+            framed, kind = b"", b"Content-Length: 0"
+        stream += b"POST /here?%d HTTP/1.1\r\nHost: a\r\n%b%b\r\n\r\n%b" % (number, offer, kind, framed)
+        expected.append(f'["POST","{number}","{body.decode()}",null]')
+    reader, writer = await connect(30)
+    while stream:
+        size = dice.choice([1, 10, 100, 5000, 100_000])
+        writer.write(stream[:size])
+        stream = stream[size:]
+        await asyncio.sleep(0)
+    assert [await answer(reader) for _ in expected] == [(200, body) for body in expected]
 
 
 async def test_as_many_offers_as_a_packet_holds_are_declined(connect: Connect) -> None:
