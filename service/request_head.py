@@ -62,6 +62,7 @@ class RequestHeadProtocol(CorkedProtocol):
         """Its head is there."""
         self._in_head, self._advanced = False, True
         self._cancel_due()
+        self._unset_keepalive_if_required()  # set by the answer before it, if that was given since it began
         super().on_headers_complete()
         self.headers = deque(maxlen=0)  # type: ignore[assignment]  # keeps none of the trailers, which have no end
 
@@ -117,7 +118,7 @@ class RequestHeadProtocol(CorkedProtocol):
             self.transport.close()
 
     def _too_long(self) -> None:
-        if self._answers:
+        if self._answers and not self.cycle.more_body:  # which would wait for what is not read
             self.flow.pause_reading()  # until it is given
         elif self._in_head:
             self._refuse(431, f"the request's head is longer than {HEAD_BYTES:,} bytes: send fewer or shorter headers")
@@ -127,6 +128,7 @@ class RequestHeadProtocol(CorkedProtocol):
     def _refuse(self, status: int, reason: str) -> None:
         """Says why, and closes."""
         self.head_refused = True
+        self._cancel_due()
         log.warning("connection closed: %s", reason)
         text = reason.encode()
         self.transport.write(

@@ -149,14 +149,40 @@ async def test_an_answer_on_its_way_is_not_lost_to_a_long_head_behind_it(connect
     assert (await answer(reader))[0] == 431
 
 
-async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect, answered: bool) -> None:
     reader, writer = await connect(30)
-    writer.write(b"POST /refused HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-    assert (await answer(reader))[0] == 200
+    path = b"/refused" if answered else b"/here"
+    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
+    if answered:
+        assert (await answer(reader))[0] == 200
     writer.write(b"0\r\n")
     for _ in range(12):
         writer.write(b"a: b\r\n" * 2000)
         await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+async def test_a_request_that_began_before_the_answer_to_another_has_its_time(connect: Connect) -> None:
+    reader, writer = await connect(1)
+    writer.write(SLOW + SLOW[:9])
+    assert (await answer(reader))[0] == 200
+    writer.write(SLOW[9:])
+    assert (await answer(reader))[0] == 200  # after longer than a connection may idle
+
+
+async def test_a_refusal_is_not_cut_short_by_the_time_for_its_head(connect: Connect) -> None:
+    reader, writer = await connect(1)
+    writer.write(PLAIN[:9])
+    await asyncio.sleep(0.7)
+    writer.write(b"x" * 2 * HEAD_BYTES)
+    await asyncio.sleep(0.1)
+    writer.write(b"x")
+    assert (await answer(reader))[0] == 431
+    await asyncio.sleep(0.7)
+    writer.write(b"more")
+    await asyncio.sleep(0.1)
+    writer.write(b"more")  # a connection that was closed would be reset by the one before
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
