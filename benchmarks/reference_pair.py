@@ -4,7 +4,7 @@
 
 Meant for a GPU that is lent for minutes at a time. A stretch that is over leaves with exit status 75, everything saved:
 the same command goes on from there, and what is done is not done again. Judging wants no GPU and comes last; with
-`--until time` it is left to another machine, where the same command goes on in a copy of the folder `--out`.
+`--unjudged` it is left to another machine, where the same command goes on in a copy of the folder `--out`.
 """
 
 import argparse
@@ -29,8 +29,6 @@ TICKS = "--tick-images 10000"  # each writes half a gigabyte, which by default w
 FIT = f"--preset reference --batch 4 --rate 4e-4 --compile --minutes 17 {TICKS}"
 DISTIL = f"--batch 4 --compile --minutes 8 {TICKS}"
 WAYS = directions("horse2zebra")
-TIME = "time"
-"""The last step that wants a GPU."""
 
 
 class Step(NamedTuple):
@@ -69,7 +67,7 @@ class Plan:
             made = tuple(models / f"{way}{suffix}" / "1" for way in WAYS)
             yield Step(f"publish {run}", ["export", "publish", str(runs / run), *published], made)
         yield Step("time CUDA", ["benchmarks.cuda", "--models", str(models)])
-        yield Step(TIME, ["benchmarks.steps", *STEPS.split()])
+        yield Step("time", ["benchmarks.steps", *STEPS.split()])
         if not self.judges:
             return
         scores = self.out / "scores"
@@ -124,10 +122,10 @@ def main() -> None:
     parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="leave by then")
     parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")
     parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
-    parser.add_argument("--until", choices=[TIME], help="leave out the scores, which want no GPU")
+    parser.add_argument("--unjudged", action="store_true", help="leave out the scores, which want no GPU")
     given = parser.parse_args()
     data, weights, out = (path.resolve() for path in (given.data, given.weights, given.out))
-    plan = Plan(data, weights, out, given.fit, given.distil, given.until != TIME)
+    plan = Plan(data, weights, out, given.fit, given.distil, not given.unjudged)
     try:  # what judges is asked for before half an hour of fitting, which asks for the pictures itself
         if plan.judges:
             check_weights(plan.weights, INCEPTION_FILE, MOBILENET_FILE)

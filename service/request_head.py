@@ -20,6 +20,9 @@ too."""
 
 log = logging.getLogger("service")
 
+_NONE = deque[tuple[bytes, bytes]](maxlen=0)
+"""Keeps nothing of what is put in."""
+
 
 class RequestHeadProtocol(CorkedProtocol):
     """Refuses a head that is too long, and closes a connection that takes longer over one than it may idle."""
@@ -64,7 +67,7 @@ class RequestHeadProtocol(CorkedProtocol):
         self._cancel_due()
         self._unset_keepalive_if_required()  # set by the answer before it, if that was given since it began
         super().on_headers_complete()
-        self.headers = deque(maxlen=0)  # type: ignore[assignment]  # keeps none of the trailers, which have no end
+        self.headers = _NONE  # type: ignore[assignment]  # a list to uvicorn, which adds trailers to it without end
 
     def on_body(self, body: bytes) -> None:
         """Some of its body is there."""

@@ -67,9 +67,8 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
         action()
     except ValidationError as error:
         for detail in error.errors():
-            names = [
-                part for part in detail["loc"][1:] if isinstance(part, str)
-            ]  # not the command, nor places in lists
+            place = detail["loc"][1:]  # behind the command
+            names = [part for part in place if isinstance(part, str)]  # the others are places within a list
             if names:
                 option, got = f"--{names[-1].replace('_', '-')}: ", f" (got {detail['input']!r})"
             else:  # of several options together, which its text names
