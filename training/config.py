@@ -9,10 +9,22 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
-from training.augmentation import Policy
 from training.losses.cyclegan import Adversarial
 from training.losses.gan import GeneratorLoss
 from training.networks.cyclegan import Norm, Preset
+
+DiscriminatorKind = Literal["patch", "projected"]
+
+PROJECTED_DEFAULTS: dict[str, Any] = {
+    "adversarial": "hinge",
+    "rate": 1e-4,
+    "discriminator_rate": 4e-4,
+    "warmup_images": 100,
+    "augment": True,
+    "pool": 0,
+    "ema_images": 300,
+}
+"""What a pair's settings are with --discriminator projected where they are not given."""
 
 
 class FitConfig(BaseModel):
@@ -34,6 +46,7 @@ class FitConfig(BaseModel):
             "threads",
             "tick_images",
             "init",
+            "weights",
         }
     )
 
@@ -183,12 +196,23 @@ class PairConfig(FitConfig):
     """Side to which every picture is resized when it is decoded."""
     crop: int = Field(256, ge=32, multiple_of=4)
     """Side of the random crops that are learnt from; a multiple of 4, at most the resized side."""
+    discriminator: DiscriminatorKind = "patch"
+    """'patch' is the paper's PatchGAN; 'projected' judges images by the frozen features of EfficientNet-Lite0 and
+    changes the defaults of --adversarial (hinge), --rate (1e-4), --discriminator-rate (4e-4), --warmup-images (100),
+    --augment (on), --pool (0) and --ema-images (300)."""
+    weights: Path = Path("weights")
+    """Folder with EfficientNet-Lite0's weights, for --discriminator projected (docs/scores.md says where from)."""
     adversarial: Adversarial = "least_squares"
-    """Adversarial loss: least squares as in the paper, or the lecture's cross-entropy."""
+    """Adversarial loss: least squares as in the paper, the lecture's cross-entropy, or hinge."""
+    warmup_images: int = Field(0, ge=0)
+    """Pairs over which the generators' learning rate rises from zero, so that new discriminators can catch up."""
+    spike_weight: float = Field(0.0, ge=0)
+    """Weight of the penalty on spikes above 6 standard deviations in the generators' normalised maps, which show as
+    blots; 0 leaves it out."""
     pool: int = Field(50, ge=0)
     """Generated images kept to show the discriminators again; 0 shows only new ones."""
-    augment: list[Policy] = []
-    """What the discriminators' pictures are varied by, real and generated alike: any of colour,translation,cutout."""
+    augment: bool = False
+    """Show the discriminators every image, real or generated, through a small random change (Zhao et al. 2020)."""
     r1_weight: float = Field(0.0, ge=0)
     """Weight of the R1 penalty, which keeps the discriminators smooth; 0 leaves it out."""
     r1_every: PositiveInt = 16
@@ -210,10 +234,19 @@ class PairConfig(FitConfig):
         """Steps after which their kinds repeat."""
         return self.r1_every if self.r1_weight else 1
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_discriminator(cls, settings: object) -> object:
+        if isinstance(settings, Mapping) and settings.get("discriminator") == "projected":
+            return {**PROJECTED_DEFAULTS, **settings}
+        return settings
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+        if self.discriminator == "projected" and self.r1_weight:
+            raise ValueError("--r1-weight is for patch discriminators: leave it out with --discriminator projected")
         return self
 
 

@@ -1,6 +1,5 @@
 """Distillation as a task: small generators learn what a teacher's make of the training photographs (Li et al. 2020)."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import finished_generators
 from training.losses import cyclegan as losses
-from training.networks.cyclegan import discriminator_of
+from training.networks.efficientnet_lite import EfficientNetLite0
 from training.pair_task import PairTask
 from training.resuming import ResumeError
 from training.warm_start import learnt
@@ -33,8 +32,12 @@ class DistilTask(PairTask):
         precision: torch.dtype,
         teacher: dict[str, Any],
         teacher_sha256: str,
+        features: EfficientNetLite0 | None = None,
     ) -> None:
-        """`teacher`: the state of a checkpoint of task cyclegan, and its file's hash. Raises CheckpointError."""
+        """`teacher`: the state of a checkpoint of task cyclegan, and its file's hash. Raises CheckpointError.
+
+        `features`: the network of a teacher's projected discriminators.
+        """
         if teacher.get("task") != "cyclegan":
             raise CheckpointError(f"--teacher is of task {teacher.get('task')!r}: give a run of gan-train cyclegan")
         g, f = (finished.network for finished in finished_generators(teacher))
@@ -47,8 +50,7 @@ class DistilTask(PairTask):
                     f"--teacher's {name} never learnt, since --only left it as drawn: give a run whose both directions "
                     "learnt, one after the other or together"
                 )
-        judge = partial(discriminator_of, theirs)
-        super().__init__(config, domains, shown, world, precision, judge)
+        super().__init__(config, domains, shown, world, precision, theirs, features)
         for name in ("D_X", "D_Y"):
             self.networks[name].load_state_dict(teacher["networks"][name])
         self.teachers = {"G": self.compiled(self.adopt(g)), "F": self.compiled(self.adopt(f))}

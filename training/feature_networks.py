@@ -1,4 +1,4 @@
-"""Networks that look at pictures for the scores, loaded from files; none is fetched."""
+"""Networks that look at images, for scores and for projected discriminators, loaded from files; none is fetched."""
 
 import hashlib
 import pickle
@@ -15,12 +15,15 @@ from tqdm import tqdm
 
 from training.data.errors import DataError
 from training.data.pixels import to_signed
+from training.networks.efficientnet_lite import EfficientNetLite0
 
 INCEPTION_FILE = "fid_inception.torchscript.pt"
 MOBILENET_FILE = "mobilenet_v2-b0353104.pth"
+EFFICIENTNET_FILE = "efficientnet-lite0-57934424.pth"
 SHA256 = {
     INCEPTION_FILE: "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
     MOBILENET_FILE: "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+    EFFICIENTNET_FILE: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 }
 """Of the files whose scores are to be compared with those of others."""
 SORREL, ZEBRA = 339, 340
@@ -39,6 +42,16 @@ def check_weights(weights: Path, *names: str) -> None:
     for name in names:
         if hashlib.sha256(_existing(weights / name).read_bytes()).hexdigest() != SHA256[name]:
             print(f"{weights / name} is not the file that docs/scores.md names: its scores compare with no others")
+
+
+def load_efficientnet(weights: Path) -> EfficientNetLite0:
+    """The feature network of projected discriminators. Raises DataError when its file is missing or another one."""
+    file = _existing(weights / EFFICIENTNET_FILE)
+    if hashlib.sha256(file.read_bytes()).hexdigest() != SHA256[EFFICIENTNET_FILE]:
+        raise DataError(f"{file} is damaged or another file: fetch it again, as docs/scores.md says")
+    network = EfficientNetLite0()
+    network.load(torch.load(file, weights_only=True))
+    return network
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """What every fit of two generators between two domains shares: G: X -> Y and F: Y -> X, judged by D_Y and D_X."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -17,7 +17,9 @@ from training.grid import tile
 from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
 from training.losses.r1 import r1_penalty
-from training.networks.cyclegan import Discriminator, generator_of
+from training.networks.cyclegan import Discriminator, generator_of, patch_discriminator_of
+from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.projected import ProjectedDiscriminator
 from training.task import Task
 
 
@@ -49,11 +51,13 @@ class PairTask(Task):
         shown: tuple[Tensor, Tensor],
         world: World,
         precision: torch.dtype,
-        discriminator: Callable[[], Discriminator],
+        judged_by: Mapping[str, Any],
+        features: EfficientNetLite0 | None,
         ways: tuple[Way, ...] = WAYS,
     ) -> None:
         """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole.
 
+        `judged_by`: the settings of the discriminators, `features`: the network of projected ones.
         `ways`: those that learn. A generator that does not stands still, and so does the discriminator that judges it.
         """
         super().__init__(config, world, precision)
@@ -63,7 +67,7 @@ class PairTask(Task):
         settings = config.model_dump()
         with randomness.seeded(config.seed, "weights"):
             g, f = (self.adopt(generator_of(settings)) for _ in "GF")
-            d_x, d_y = (self.adopt(discriminator()) for _ in "XY")
+            d_x, d_y = (self.adopt(self._discriminator(judged_by, features)) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
         self.still = {way.generator for way in WAYS} - {way.generator for way in ways}
@@ -71,11 +75,15 @@ class PairTask(Task):
             self.networks[name].requires_grad_(False)
         learning = [self.networks[way.generator] for way in ways]
         judging = [self.networks[f"D_{way.target}"] for way in ways]
-        self.add_optimiser("generators", *learning, rate=config.rate)
-        self.add_optimiser("discriminators", *judging, rate=config.discriminator_rate)
+        betas = (0.0, 0.99) if judged_by.get("discriminator") == "projected" else (0.5, 0.999)
+        self.add_optimiser("generators", *learning, rate=config.rate, betas=betas)
+        self.add_optimiser("discriminators", *judging, rate=config.discriminator_rate, betas=betas)
         self.pools = {name: ImagePool(config.pool, config.seed, f"pool {name}", world) for name in ("X", "Y")}
         self.generators = {"G": self.compiled(g), "F": self.compiled(f)}
-        self.discriminators = {"X": self.compiled(d_x.logits), "Y": self.compiled(d_y.logits)}
+        self.discriminators: dict[str, Callable[[Tensor], Tensor | list[Tensor]]] = {
+            "X": self.compiled(d_x.logits),
+            "Y": self.compiled(d_y.logits),
+        }
 
     def take(self, state: dict[str, Any]) -> None:
         """Takes the weights of another run. Raises ValueError, too, when they fit but translate the other way.
@@ -88,6 +96,22 @@ class PairTask(Task):
         for name in self.still:
             self.networks[name].load_state_dict(self.averages[name].state_dict())
 
+    def _discriminator(
+        self, settings: Mapping[str, Any], features: EfficientNetLite0 | None
+    ) -> Discriminator | ProjectedDiscriminator:
+        if settings.get("discriminator") != "projected":
+            return patch_discriminator_of(settings)
+        if features is None:
+            raise ValueError("projected discriminators need the feature network")
+        return ProjectedDiscriminator(self.adopt(features))
+
+    def set_rate(self, done: float, images: int) -> None:
+        """Sets the learning rates; the generators' one rises over the first `warmup_images`."""
+        super().set_rate(done, images)
+        if images < self.config.warmup_images:
+            for group in self.optimisers["generators"].param_groups:
+                group["lr"] *= (images + 1) / self.config.warmup_images
+
     def pictures(self, first: int) -> dict[str, Tensor]:
         """This process's x and y of the global batch that starts at pair `first`, in [-1, 1], as X and Y."""
         config = self.config
@@ -98,12 +122,21 @@ class PairTask(Task):
         """The generators' adversarial losses on their fakes, by domain; no gradient of a discriminator is computed."""
         parts = {}
         for way in self.ways:
-            discriminator = self.networks[f"D_{way.target}"].requires_grad_(False)
-            with self.autocast():
-                judged = self.discriminators[way.target](self._varied(fakes[way.target], f"judged {way.target}", first))
-            discriminator.requires_grad_(True)
-            parts[f"adversarial_{way.generator}"] = losses.adversarial_loss(judged.float(), self.config.adversarial)
+            learning = [p for p in self.networks[f"D_{way.target}"].parameters() if p.requires_grad]
+            for parameter in learning:
+                parameter.requires_grad_(False)
+            judged = self._judge(way.target, self._varied(fakes[way.target], f"judged {way.target}", first))
+            for parameter in learning:
+                parameter.requires_grad_(True)
+            scales = [losses.adversarial_loss(logits, self.config.adversarial) for logits in judged]
+            parts[f"adversarial_{way.generator}"] = torch.stack(scales).mean()
         return parts
+
+    def _judge(self, domain: str, images: Tensor) -> list[Tensor]:
+        """The discriminator's logits in float32, one map for each scale at which it looks."""
+        with self.autocast():
+            logits = self.discriminators[domain](images)
+        return [logits.float()] if isinstance(logits, Tensor) else [scale.float() for scale in logits]
 
     def improve_discriminators(
         self, real: dict[str, Tensor], fakes: dict[str, Tensor], first: int
@@ -114,10 +147,11 @@ class PairTask(Task):
         for domain in (way.target for way in self.ways):
             old = self.pools[domain].query(fakes[domain].detach(), first)
             shown = self._varied(real[domain], f"real {domain}", first)
-            both = torch.cat([shown, self._varied(old, f"fake {domain}", first)])
-            with self.autocast():
-                is_real, is_fake = self.discriminators[domain](both).float().chunk(2)
-            parts[f"discriminator_{domain}"] = losses.discriminator_loss(is_real, is_fake, config.adversarial)
+            judged = self._judge(domain, torch.cat([shown, self._varied(old, f"fake {domain}", first)]))
+            scales = []
+            for is_real, is_fake in (logits.chunk(2) for logits in judged):
+                scales.append(losses.discriminator_loss(is_real, is_fake, config.adversarial))
+            parts[f"discriminator_{domain}"] = torch.stack(scales).mean()
             total = total + parts[f"discriminator_{domain}"]
             if with_r1:
                 shown = shown.detach().requires_grad_(True)
@@ -131,8 +165,10 @@ class PairTask(Task):
     def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:
         """This process's images of the global batch that starts at `first`, as a discriminator sees them."""
         config = self.config
+        if not config.augment:
+            return images
         numbers = (first + i for i in self.world.share(config.batch))
-        return augmentation.augment(images, config.augment, augmentation.draw(config.seed, f"vary {purpose}", numbers))
+        return augmentation.augment(images, augmentation.draw(config.seed, f"vary {purpose}", numbers))
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:

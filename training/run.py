@@ -12,6 +12,7 @@ from training.data.unpaired import Domain, load_domain, load_training_domain
 from training.digit_classifier import cached_classifier, classify
 from training.distil_task import DistilTask
 from training.distributed import World, join_world, leave_world
+from training.feature_networks import load_efficientnet
 from training.gan_task import GanTask
 from training.metrics.modes import histogram
 from training.training_loop import fit
@@ -67,7 +68,8 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     """Fits CycleGAN; returns the pairs seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
-        return fit(CycleGanTask(config, *_pictures(config), world, precision))
+        features = load_efficientnet(config.weights) if config.discriminator == "projected" else None
+        return fit(CycleGanTask(config, *_pictures(config), world, precision, features))
     finally:
         leave_world(world)
 
@@ -78,7 +80,9 @@ def run_distil(config: DistilConfig) -> int:
     try:
         source = checkpoint.newest(config.teacher)
         teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
-        return fit(DistilTask(config, *_pictures(config), world, precision, teacher, sha256))
+        projected = teacher.get("config", {}).get("discriminator") == "projected"
+        features = load_efficientnet(config.weights) if projected else None
+        return fit(DistilTask(config, *_pictures(config), world, precision, teacher, sha256, features))
     finally:
         leave_world(world)
 

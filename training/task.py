@@ -14,6 +14,7 @@ from training.distributed import World
 from training.image_pool import ImagePool
 
 N = TypeVar("N", bound=nn.Module)
+R = TypeVar("R")
 
 
 class Task(ABC):
@@ -58,15 +59,17 @@ class Task(ABC):
         network = network.to(self.world.device)
         return network if dense else network.to(memory_format=torch.channels_last)
 
-    def compiled(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def compiled(self, forward: Callable[..., R]) -> Callable[..., R]:
         """What runs a network, compiled when the settings ask for it: for each of the few shapes that occur."""
         return torch.compile(forward, dynamic=False) if self.config.compile else forward
 
-    def add_optimiser(self, name: str, *networks: nn.Module, rate: float) -> None:
-        """Adam with DCGAN's betas over the networks' parameters, in its fused form."""
-        parameters = [p for network in networks for p in network.parameters()]
+    def add_optimiser(
+        self, name: str, *networks: nn.Module, rate: float, betas: tuple[float, float] = (0.5, 0.999)
+    ) -> None:
+        """Adam, by default with DCGAN's betas, over the networks' parameters that learn, in its fused form."""
+        parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
         self.rates[name] = rate
-        self.optimisers[name] = Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+        self.optimisers[name] = Adam(parameters, lr=rate, betas=betas, fused=True)
 
     def autocast(self) -> torch.autocast:
         """The context in which networks run."""
@@ -80,8 +83,11 @@ class Task(ABC):
         self.world.average_gradients(p for group in chosen.param_groups for p in group["params"])
         chosen.step()
 
-    def set_rate(self, done: float) -> None:
-        """Sets the learning rate when a share `done` of the run is done: constant, then linear to zero at its end."""
+    def set_rate(self, done: float, images: int) -> None:
+        """Sets the learning rate when a share `done` of the run is done: constant, then linear to zero at its end.
+
+        `images`: those that the run has seen, for tasks that start slowly.
+        """
         falling = 1 - self.config.decay_from
         left = (1 - done) / falling if falling else 1.0
         for name, optimiser in self.optimisers.items():

@@ -62,7 +62,7 @@ def fit(task: Task) -> int:
             stack.callback(record.close)
         stop = stack.enter_context(_stop_on_signals())
         while done < 1 and not world.any(stop.requested):
-            task.set_rate(done)
+            task.set_rate(done, images)
             averages.add(steps.step(images))
             images += config.batch
             task.update_averages(images)

@@ -1,22 +1,27 @@
 """The parts of CycleGAN's objective (Zhu et al. 2017, sections 3 and 5.2), weights left to the caller."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
+from torch.nn.functional import relu
 
 from training.losses import gan
 
-Adversarial = Literal["least_squares", "cross_entropy"]
+Adversarial = Literal["least_squares", "cross_entropy", "hinge"]
 
 
 def adversarial_loss(fake_logits: Tensor, kind: Adversarial) -> Tensor:
     """What a generator minimises. Patch logits of any shape -> scalar.
 
     least_squares: E[(D(G(x)) - 1)^2], D being the raw logit (Mao et al. 2017);
-    cross_entropy: -E[log D(G(x))], the lecture's form.
+    cross_entropy: -E[log D(G(x))], the lecture's form; hinge: -E[D(G(x))] (Lim and Ye 2017).
     """
     if kind == "least_squares":
         return (fake_logits - 1).square().mean()
+    if kind == "hinge":
+        return -fake_logits.mean()
     return gan.non_saturating_loss(fake_logits)
 
 
@@ -24,10 +29,13 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, kind: Adversari
     """What a discriminator minimises, halved as in section 4 to slow it down. Patch logits -> scalar >= 0.
 
     least_squares: (E[(D(y) - 1)^2] + E[D(G(x))^2]) / 2;
-    cross_entropy: -(E[log D(y)] + E[log(1 - D(G(x)))]) / 2.
+    cross_entropy: -(E[log D(y)] + E[log(1 - D(G(x)))]) / 2;
+    hinge: (E[max(0, 1 - D(y))] + E[max(0, 1 + D(G(x)))]) / 2.
     """
     if kind == "least_squares":
         return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
+    if kind == "hinge":
+        return (relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()) / 2
     return gan.discriminator_loss(real_logits, fake_logits) / 2
 
 
@@ -44,3 +52,12 @@ def identity_loss(y: Tensor, mapped: Tensor) -> Tensor:
 def distillation_loss(taught: Tensor, made: Tensor) -> Tensor:
     """E[|G'(x) - G(x)|] of a student G' and its teacher G. Images of one shape in [-1, 1] -> scalar in [0, 2]."""
     return (made - taught).abs().mean()
+
+
+def spike_penalty(peaks: Sequence[Tensor], threshold: float) -> Tensor:
+    """Mean of max(0, p - threshold)^2 over all peaks p: the largest |z| of each normalised map, in standard deviations.
+
+    A generator can set the statistics of an instance-normalised map by one enormous value in it, which shows as a blot
+    (the droplets of Karras et al. 2020, section 2). Peaks of any shape -> scalar >= 0.
+    """
+    return torch.cat([relu(p - threshold).square().flatten() for p in peaks]).mean()

@@ -1,6 +1,7 @@
 """Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -107,6 +108,25 @@ class Generator(nn.Module):
         picture: Tensor = self.layers(x)
         return picture
 
+    @contextmanager
+    def watch_peaks(self) -> Iterator[list[Tensor]]:
+        """Inside, every forward pass adds the largest |z| of each of its normalised maps, (N, channels) a layer."""
+        peaks: list[Tensor] = []
+
+        def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            place = output.detach().flatten(2).abs().argmax(2)
+            rows, columns = place // output.shape[3], place % output.shape[3]
+            n, c = torch.meshgrid(*(torch.arange(k, device=output.device) for k in output.shape[:2]), indexing="ij")
+            peaks.append(output[n, c, rows, columns].float().abs())  # copied: the next layer overwrites the map
+
+        norms = [module for module in self.modules() if isinstance(module, nn.InstanceNorm2d)]
+        hooks = [norm.register_forward_hook(note) for norm in norms]
+        try:
+            yield peaks
+        finally:
+            for hook in hooks:
+                hook.remove()
+
 
 class Size(NamedTuple):
     """What a generator is made of: the arguments of `Generator`."""
@@ -182,8 +202,8 @@ class Discriminator(nn.Module):
         return torch.sigmoid(self.logits(x).float())
 
 
-def discriminator_of(config: Mapping[str, Any]) -> Discriminator:
-    """The discriminator of a pair's settings, of the preset's size where none is given."""
+def patch_discriminator_of(config: Mapping[str, Any]) -> Discriminator:
+    """The PatchGAN of a pair's settings, of the preset's size where none is given."""
     filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
     return Discriminator(
         filters, config.get("antialias", "none") != "none", config.get("discriminator_norm", "instance")
