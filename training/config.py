@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from training.losses.cyclegan import Adversarial
 from training.losses.gan import GeneratorLoss
-from training.networks.cyclegan import Norm, Preset
+from training.networks.cyclegan import GeneratorNorm, Norm, Preset
 
 DiscriminatorKind = Literal["patch", "projected"]
 
@@ -176,6 +176,9 @@ class PairConfig(FitConfig):
     """Generator channels at full resolution, in place of the preset's."""
     blocks: PositiveInt | None = None
     """The generators' residual blocks, in place of the preset's."""
+    generator_norm: GeneratorNorm = "instance"
+    """What normalises the generators' layers: 'instance' is the paper's; with 'none' a pixel depends on its
+    surroundings alone. Weights of the former can start the latter with --init."""
     antialias: Antialias = "none"
     """Blur before the maps of these networks shrink and after they grow; in generators it costs whoever serves them."""
     init: list[Path] = []
@@ -206,6 +209,8 @@ class PairConfig(FitConfig):
     """Adversarial loss: least squares as in the paper, the lecture's cross-entropy, or hinge."""
     warmup_images: int = Field(0, ge=0)
     """Pairs over which the generators' learning rate rises from zero, so that new discriminators can catch up."""
+    change_weight: float = Field(0.0, ge=0)
+    """Weight of the mean distance between an image and its translation, which keeps what need not change."""
     spike_weight: float = Field(0.0, ge=0)
     """Weight of the penalty on spikes above 6 standard deviations in the generators' normalised maps, which show as
     blots; 0 leaves it out."""

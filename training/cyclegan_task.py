@@ -56,7 +56,7 @@ class CycleGanTask(PairTask):
         with_identity = config.identity_weight > 0 and first // config.batch % config.identity_every == 0
 
         # Generators; what else one is to map rides along, instance normalisation keeps the pictures apart
-        cycles, identities, spikes, fakes = {}, {}, {}, {}
+        cycles, identities, spikes, changes, fakes = {}, {}, {}, {}, {}
         total = torch.zeros((), device=self.world.device)
         for way in self.ways:
             source, target = pictures[way.source], pictures[way.target]
@@ -83,11 +83,14 @@ class CycleGanTask(PairTask):
             if config.spike_weight:
                 spikes[f"spikes_{way.generator}"] = losses.spike_penalty(peaks, SPIKE_THRESHOLD)
                 total = total + config.spike_weight * spikes[f"spikes_{way.generator}"]
+            if config.change_weight:
+                changes[f"change_{way.generator}"] = losses.change_loss(source, fake.float())
+                total = total + config.change_weight * changes[f"change_{way.generator}"]
             if again is not None:
                 cycles[f"cycle_{way.source}"] = losses.cycle_loss(source, again.float())
                 total = total + config.cycle_weight * cycles[f"cycle_{way.source}"]
             fakes[way.target] = fake
-        parts = self.adversarial(fakes, first) | cycles | identities | spikes
+        parts = self.adversarial(fakes, first) | cycles | identities | spikes | changes
         for way in self.ways:
             total = total + parts[f"adversarial_{way.generator}"]
         self.descend("generators", total)

@@ -17,7 +17,7 @@ from training.grid import tile
 from training.image_pool import ImagePool
 from training.losses import cyclegan as losses
 from training.losses.r1 import r1_penalty
-from training.networks.cyclegan import Discriminator, generator_of, patch_discriminator_of
+from training.networks.cyclegan import Discriminator, fold_norms, generator_of, patch_discriminator_of
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.projected import ProjectedDiscriminator
 from training.task import Task
@@ -37,6 +37,9 @@ class Way(NamedTuple):
 
 
 WAYS = (Way("G", "F", "X", "Y"), Way("F", "G", "Y", "X"))
+
+FOLDED_IMAGES = 64
+"""Training images over which the statistics are averaged that replace instance normalisation."""
 
 
 class PairTask(Task):
@@ -92,9 +95,26 @@ class PairTask(Task):
         """
         if self.config.pair == directions(state["config"]["pair"])[1]:
             raise ValueError("its G is F here")
+        if state["config"].get("generator_norm", "instance") != self.config.generator_norm:
+            state = self._without_norms(state)
         super().take(state)
         for name in self.still:
             self.networks[name].load_state_dict(self.averages[name].state_dict())
+
+    def _without_norms(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state with its averaged generators freed of instance normalisation, in both parts."""
+        if self.config.generator_norm == "instance":
+            raise ValueError("its generators have no norms")
+        folded = dict(state["averages"])
+        for way in WAYS:
+            if way.generator in folded:
+                normed = generator_of({**state["config"], "generator_norm": "instance"})
+                normed.load_state_dict(folded[way.generator])
+                images = self.domains["XY".index(way.source)].images
+                chosen = images[:: max(1, len(images) // FOLDED_IMAGES)][:FOLDED_IMAGES]
+                batches = (to_signed(part) for part in chosen.split(4))
+                folded[way.generator] = fold_norms(normed.to(self.world.device), batches)
+        return {**state, "averages": folded, "networks": {**state["networks"], **folded}}
 
     def _discriminator(
         self, settings: Mapping[str, Any], features: EfficientNetLite0 | None

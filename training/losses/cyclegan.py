@@ -49,6 +49,14 @@ def identity_loss(y: Tensor, mapped: Tensor) -> Tensor:
     return (mapped - y).abs().mean()
 
 
+def change_loss(x: Tensor, translation: Tensor) -> Tensor:
+    """E[|G(x) - x|]: its gradient is the same for every pixel that changes, so small gains are not worth a change.
+
+    Images of one shape in [-1, 1] -> scalar in [0, 2].
+    """
+    return (translation - x).abs().mean()
+
+
 def distillation_loss(taught: Tensor, made: Tensor) -> Tensor:
     """E[|G'(x) - G(x)|] of a student G' and its teacher G. Images of one shape in [-1, 1] -> scalar in [0, 2]."""
     return (made - taught).abs().mean()

@@ -1,8 +1,9 @@
 """Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 Preset = Literal["reference", "compact"]
 Norm = Literal["instance", "spectral"]
+GeneratorNorm = Literal["instance", "none"]
 
 #: (generator filters, residual blocks, discriminator filters) of each preset.
 PRESETS: dict[Preset, tuple[int, int, int]] = {
@@ -38,18 +40,13 @@ class Blur(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + f(x) with f two 3x3 convolutions, each instance-normalised."""
+    """x + f(x) with f two 3x3 convolutions, each instance-normalised or with a bias."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: GeneratorNorm = "instance") -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=False),
-            nn.InstanceNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=False),
-            nn.InstanceNorm2d(channels),
+            *_convolution(channels, channels, 3, norm=norm),
+            *_convolution(channels, channels, 3, norm=norm)[:-1],
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,11 +54,14 @@ class ResidualBlock(nn.Module):
         return x + self.residual(x)
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, norm: GeneratorNorm = "instance"
+) -> list[nn.Module]:
+    """Without norms the layers keep their places, and so the weights their names."""
     return [
         nn.ReflectionPad2d((kernel - 1) // 2),
-        nn.Conv2d(inputs, outputs, kernel, stride=stride, bias=False),
-        nn.InstanceNorm2d(outputs),
+        nn.Conv2d(inputs, outputs, kernel, stride=stride, bias=norm == "none"),
+        nn.InstanceNorm2d(outputs) if norm == "instance" else nn.Identity(),
         nn.ReLU(inplace=True),
     ]
 
@@ -74,10 +74,13 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int, antialias: bool = False) -> None:
+    def __init__(self, filters: int, blocks: int, antialias: bool = False, norm: GeneratorNorm = "instance") -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
+
+        `norm`: the paper's instance normalisation, or none. Without it a pixel depends on its surroundings alone and
+        not on the statistics of the whole image, so that an image may be translated in tiles.
         """
         super().__init__()
 
@@ -85,28 +88,42 @@ class Generator(nn.Module):
             return [Blur(channels)] if antialias else []
 
         self.layers = nn.Sequential(
-            *_convolution(3, filters, 7),
+            *_convolution(3, filters, 7, norm=norm),
             *blur(filters),
-            *_convolution(filters, 2 * filters, 3, stride=2),
+            *_convolution(filters, 2 * filters, 3, stride=2, norm=norm),
             *blur(2 * filters),
-            *_convolution(2 * filters, 4 * filters, 3, stride=2),
-            *(ResidualBlock(4 * filters) for _ in range(blocks)),
+            *_convolution(2 * filters, 4 * filters, 3, stride=2, norm=norm),
+            *(ResidualBlock(4 * filters, norm) for _ in range(blocks)),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
             *blur(4 * filters),
-            *_convolution(4 * filters, 2 * filters, 3),
+            *_convolution(4 * filters, 2 * filters, 3, norm=norm),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
             *blur(2 * filters),
-            *_convolution(2 * filters, filters, 3),
+            *_convolution(2 * filters, filters, 3, norm=norm),
             nn.ReflectionPad2d(3),
             nn.Conv2d(filters, 3, 7),
             nn.Tanh(),
         )
-        self.apply(_initialise)
+        if norm == "instance":
+            self.apply(_initialise)
+        else:
+            self._initialise_without_norms()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], sides multiples of 4 and at least 16 -> the same shape and range."""
         picture: Tensor = self.layers(x)
         return picture
+
+    @torch.no_grad()
+    def _initialise_without_norms(self) -> None:
+        """Variances that stay as they are from layer to layer (He et al. 2015), of all residual blocks together."""
+        blocks = [module for module in self.modules() if isinstance(module, ResidualBlock)]
+        for convolution in self.modules():
+            if isinstance(convolution, nn.Conv2d) and convolution.bias is not None:
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+                nn.init.zeros_(convolution.bias)
+        for block in blocks:
+            cast(nn.Conv2d, block.residual[-2]).weight.div_(len(blocks) ** 0.5)
 
     @contextmanager
     def watch_peaks(self) -> Iterator[list[Tensor]]:
@@ -128,12 +145,45 @@ class Generator(nn.Module):
                 hook.remove()
 
 
+@torch.no_grad()
+def fold_norms(generator: Generator, images: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The weights of a generator without norms that does about what one with instance normalisation does.
+
+    Each norm is replaced by the means and variances that its input has on average over `images`, batches (n, 3, H, W)
+    in [-1, 1], which then go into the weights of the convolution before it and a bias.
+    """
+    sums: dict[str, Tensor] = {}
+    counted = 0
+
+    def note(name: str, inputs: tuple[Tensor, ...]) -> None:
+        variances, means = torch.var_mean(inputs[0], dim=(2, 3), correction=0)
+        sums[name] = sums.get(name, 0) + torch.stack([means.sum(0), variances.sum(0)])
+
+    norms = {name: module for name, module in generator.named_modules() if isinstance(module, nn.InstanceNorm2d)}
+    hooks = [m.register_forward_pre_hook(partial(lambda n, _, i: note(n, i), name)) for name, m in norms.items()]
+    for batch in images:
+        generator(batch)
+        counted += len(batch)
+    for hook in hooks:
+        hook.remove()
+    weights = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    for name, norm in norms.items():
+        parent, _, place = name.rpartition(".")
+        convolution = f"{parent}.{int(place) - 1}"
+        mean, variance = sums[name] / counted
+        scale = (variance + norm.eps).rsqrt()
+        weights[f"{convolution}.weight"] *= scale[:, None, None, None]
+        weights[f"{convolution}.bias"] = -mean * scale
+    return weights
+
+
 class Size(NamedTuple):
     """What a generator is made of: the arguments of `Generator`."""
 
     filters: int
     blocks: int
     antialias: bool = False
+    norm: GeneratorNorm = "instance"
 
     def __str__(self) -> str:
         return f"{self.filters} x {self.blocks}" + (", antialias" if self.antialias else "")
@@ -146,6 +196,7 @@ def size_of(config: Mapping[str, Any]) -> Size:
         config.get("filters") or filters,
         config.get("blocks") or blocks,
         config.get("antialias") == "all",
+        config.get("generator_norm", "instance"),
     )
 
 
