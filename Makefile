@@ -29,9 +29,9 @@ fit: .venv/train.installed ## install what fitting and exporting need; then .ven
 	@$(BIN)/gan-train --help
 
 bench: .venv/test.installed ## measure the service beside its limits and its peers (25 minutes, needs wrk), write docs/benchmarks.md
-	@$(BIN)/python benchmarks/peers/install.py build/peers
-	@$(BIN)/python -m benchmarks --peers build/peers
-	@$(BIN)/python -m benchmarks.render
+	@$(BIN)/python benchmarks/serving/peers/install.py build/peers
+	@$(BIN)/python -m benchmarks.serving --peers build/peers
+	@$(BIN)/python -m benchmarks.serving.page
 
 image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu, -train (DOCKER_BUILD_FLAGS: more flags)
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
