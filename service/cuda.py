@@ -35,7 +35,7 @@ _CURE = {
 def missing_part() -> str | None:
     """None when a CUDA session can be tried, else what is missing, in words; prints nothing."""
     if PROVIDER not in ort.get_available_providers():
-        return "this onnxruntime was built without CUDA; for a GPU, install requirements/cuda.txt into a fresh environment"
+        return "this onnxruntime was built without CUDA; for a GPU, install requirements/cuda.txt in a new environment"
     driver, *libraries = _LIBRARIES[sys.platform]
     if not _loads(driver):
         return f"{driver} cannot be loaded, so there is no NVIDIA driver here"

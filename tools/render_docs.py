@@ -22,7 +22,8 @@ def settings_page() -> str:
         value = field.default
         written = ",".join(map(str, value)) if isinstance(value, tuple) else value
         default = {BUNDLED_MODELS: "the bundled models", None: "unset"}.get(value, f"`{written}`")
-        rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {field.description} |")
+        meaning = " ".join(str(field.description).split())
+        rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {meaning} |")
     return "\n".join(
         [
             "# Settings of the service",
