@@ -60,7 +60,7 @@ def test_the_cost_of_a_million_is_the_benchmarks() -> None:
 
 
 def test_panels_and_rows_are_the_dashboards() -> None:
-    dashboard = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "gan.json").read_text())
+    dashboard = json.loads((ROOT / "k8s" / "components" / "monitoring" / "dashboard.json").read_text())
     titles = {panel["title"] for panel in dashboard["panels"]}
     rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
     reading = PAGE.partition("## Reading the dashboard")[2].partition("\n## ")[0]
