@@ -53,7 +53,7 @@ image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu
 		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
 
 docker-test: .venv/test.installed ## build the cpu and gpu images, run them under Docker Compose, test them (minutes)
-	@$(BIN)/python -m pytest -m "docker and not slow" tests/docker
+	@$(BIN)/python -m pytest --capture=no -m "docker and not slow" tests/docker
 
 lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml -o requirements/cpu.txt

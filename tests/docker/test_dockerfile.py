@@ -134,7 +134,7 @@ def test_every_file_calls_an_image_by_version_and_target():
     named["README.md"] += re.findall(r"\bgan-serving(?:-\w+)?:\d[-\w.]*", (ROOT / "README.md").read_text())
     found = {image for images in named.values() for image in images}
     assert found == {f"{project['name']}:{project['version']}-{target}" for target in targets}
-    for name in ("Dockerfile", "compose.yaml", "compose.gpu.yaml", "verify.py", "containers.md"):
+    for name in ("Dockerfile", "compose.yaml", "compose.gpu.yaml", "containers.md"):
         assert named[name], name
     assert "-t gan-serving:$(VERSION)-$* " in (ROOT / "Makefile").read_text()
     overlays = [(p.parent.name, p.read_text()) for p in (ROOT / "k8s" / "overlays").glob("*/kustomization.yaml")]
