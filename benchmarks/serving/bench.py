@@ -19,7 +19,7 @@ PROBLEMS = (GeneratorError, ServerError, subprocess.SubprocessError, OSError, Va
 
 @dataclasses.dataclass
 class Bench:
-    """One run: where things are, and how long each measurement takes."""
+    """One run: its paths, its settings and its servers."""
 
     place: Place
     bodies: Bodies
@@ -31,15 +31,15 @@ class Bench:
 
     @property
     def rounds(self) -> int:
-        """Repeats of which the median counts."""
+        """Number of repeats; reports give their median."""
         return 1 if self.quick else 3
 
     def seconds(self, full: float) -> float:
-        """Length of one measurement."""
+        """Length of one measurement; a third of `full`, at least one second, in a quick run."""
         return max(1.0, full / 3) if self.quick else full
 
     def section(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
-        """Measures and writes one section; a failure is noted and the run goes on."""
+        """Measures one section and writes its file. A failure is recorded, and the run continues."""
         path = self.out / f"{name}.json"
         if self.resume and path.exists():
             print(f"{name}: kept", flush=True)
@@ -55,7 +55,7 @@ class Bench:
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
 
     def start(self, name: str) -> bool:
-        """Starts a contender unless it runs; returns whether it does."""
+        """Starts a contender unless it is running; returns whether it is running."""
         if name in self.running:
             return True
         server = contenders.server(name, self.place)
@@ -72,12 +72,12 @@ class Bench:
         return True
 
     def stop(self) -> None:
-        """Ends every server."""
+        """Stops every server."""
         while self.running:
             self.running.popitem()[1].stop()
 
     def alone(self, name: str) -> Server:
-        """A running contender, the others off the cores."""
+        """Resumes one contender and pauses the others, so that it has the cores to itself."""
         for other, server in self.running.items():
             if other != name:
                 server.pause()
@@ -85,7 +85,7 @@ class Bench:
         return self.running[name]
 
     def load(self, name: str, work: Work, concurrency: int, seconds: float) -> dict[str, Any]:
-        """One measurement of a running contender."""
+        """Measures one running contender."""
         server = self.alone(name)
         before, start = server.cpu_seconds(), time.monotonic()
         load = load_generators.wrk(server.url, work, concurrency, seconds)
@@ -93,7 +93,7 @@ class Bench:
         return dataclasses.asdict(load)
 
     def bare(self, *arguments: str, seconds: float) -> dict[str, Any]:
-        """One bare loop, in its own process, no server on the cores."""
+        """Measures one bare loop in a process of its own, with every server paused."""
         for server in self.running.values():
             server.pause()
         command = [self.place.python, str(HERE / "limits.py"), "--models", str(self.place.models)]
@@ -106,7 +106,7 @@ class Bench:
     def compare(
         self, works: dict[str, Work], concurrency: int, full: float, bare: Callable[[float], dict[str, Any]] | None
     ) -> dict[str, Any]:
-        """Contenders in turns: each is warmed up once, then measured `rounds` times."""
+        """Measures contenders in turns: each is warmed up once, then measured `rounds` times."""
         seconds, measured = self.seconds(full), dict[str, list[dict[str, Any]]]()
         there = {name: work for name, work in works.items() if self.start(name)}
         for name, work in there.items():

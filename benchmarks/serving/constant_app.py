@@ -1,4 +1,4 @@
-"""The framework's limit: a bare FastAPI route that returns one constant picture, as uvicorn serves our service."""
+"""The framework's limit: a bare FastAPI route that returns one constant image, as uvicorn serves our service."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Who is measured, how each is started, and how each is asked for a digit and for a translation."""
+"""The servers to compare: how each is started, and its requests for a digit and for a translation."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 PEERS = ("litserve", "bentoml", "mlserver", "triton")
 LABELS = {
     "service": "this service",
-    "constant": "bare FastAPI, constant picture",
+    "constant": "bare FastAPI, constant image",
     "bare": "bare decode + ONNX Runtime + encode loop",
     "litserve": "LitServe 0.2.19",
     "bentoml": "BentoML 1.4.39",
@@ -26,7 +26,7 @@ PICTURES = 8
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are."""
+    """Paths, the interpreter and the ports of a run."""
 
     checkout: Path
     python: str
@@ -37,13 +37,13 @@ class Place:
 
     @property
     def models(self) -> Path:
-        """The models that everyone serves."""
+        """The models that all contenders serve."""
         return self.checkout / "models"
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """Files to post."""
+    """Files of request bodies."""
 
     square: tuple[Path, ...]
     mixed: tuple[Path, ...]
@@ -55,7 +55,7 @@ class Bodies:
 
 
 def write_bodies(folder: Path) -> Bodies:
-    """Draws and writes the request bodies."""
+    """Writes the request bodies into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(name: str, body: bytes) -> Path:
@@ -65,7 +65,7 @@ def write_bodies(folder: Path) -> Bodies:
 
     square = payloads.crops(((SIDE, SIDE),), PICTURES)
     mixed = payloads.crops(payloads.SIZES, 2 * len(payloads.SIZES))
-    # one length of the JSON part for all: its only number, the tensor's size, has as many digits in each
+    # keeps the most common length of the JSON part, which has the size of the tensor as its only number
     tensors = [payloads.tensor(body, "jpeg") for body in square]
     head = max({length for _, length in tensors}, key=[length for _, length in tensors].count)
     digit, digit_head = payloads.tensor(b"0", "png")
@@ -80,7 +80,7 @@ def write_bodies(folder: Path) -> Bodies:
 
 
 def digit(name: str, bodies: Bodies) -> Work:
-    """How `name` is asked for one digit."""
+    """The request for one digit to contender `name`."""
     if name in ("service", "constant"):
         return Work("/mnist/sample")
     if name == "triton":
@@ -90,7 +90,7 @@ def digit(name: str, bodies: Bodies) -> Work:
 
 
 def translation(name: str, bodies: Bodies) -> Work:
-    """How `name` is asked for a translation at 256 px."""
+    """The request for a translation at 256 px to contender `name`."""
     if name == "triton":
         path = "/v2/models/translation/infer"
         return Work(path, "POST", "application/octet-stream", bodies.tensor_heads[0], bodies.tensor_square)
@@ -98,7 +98,7 @@ def translation(name: str, bodies: Bodies) -> Work:
 
 
 def server(name: str, place: Place) -> Server:
-    """`name`, ready to be started."""
+    """The server of contender `name`, not started yet."""
     log = place.scratch / f"{name}.log"
     environment = {"BENCH_MODELS": str(place.models)}
     if name == "service":
@@ -118,17 +118,17 @@ def server(name: str, place: Place) -> Server:
         command = [str(binaries / "bentoml"), "serve", "serve:Front", *settings]
         environment |= {"BENTOML_DO_NOT_TRACK": "1", "BENTOML_HOME": str(place.scratch / "bentoml")}
         return Server(name, command, port, environment, HERE / "peers" / name, log)
-    if name == "triton":  # its stub process must load the interpreter's own library
+    if name == "triton":  # its stub process must load this interpreter's library
         library = Path(sys.base_prefix) / "lib"
         environment["LD_LIBRARY_PATH"] = f"{library}:{os.environ.get('LD_LIBRARY_PATH', '')}"
     return Server(name, command, port, environment, place.scratch, log)
 
 
 def installed(place: Place) -> list[str]:
-    """The peers whose environments are there."""
+    """The peers that are installed."""
     return [name for name in PEERS if (place.peers / name / "installed.txt").exists()]
 
 
 def versions(place: Place) -> dict[str, list[str]]:
-    """What each peer's environment was made from."""
+    """The pinned requirements of each installed peer."""
     return {name: (place.peers / name / "installed.txt").read_text().split() for name in installed(place)}

@@ -77,8 +77,8 @@ def main() -> None:
         print("|---" * len(heads) + "|")
         sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= PICTURES]
         for size in sizes:
-            picture = (USUAL_SIDE, USUAL_SIDE, 3)
-            rows: NDArray[Any] = np.zeros((size, *picture), np.uint8)
+            image = (USUAL_SIDE, USUAL_SIDE, 3)
+            rows: NDArray[Any] = np.zeros((size, *image), np.uint8)
             if card.latent is not None:
                 rows = np.arange(size * (1 + (card.label is not None)), dtype=np.uint64).reshape(size, -1) % 10
             found = [[rate(lane, rows) for lane in lanes.values()] for _ in range(ROUNDS)]

@@ -1,4 +1,4 @@
-"""The figures to reach, computed from the sections of one run."""
+"""Performance goals: ratios computed from the sections of one run, and what each should reach."""
 
 import statistics
 from collections.abc import Callable
@@ -34,12 +34,12 @@ def median(rounds: list[dict[str, Any]], field: str) -> float:
 
 
 def figures(results: Results) -> list[Figure]:
-    """The table of goals; what was not measured is there without a value."""
+    """All goals with their values; None where the run lacks a section or a contender."""
 
     def guarded(compute: Callable[[], float]) -> float | None:
         try:
             return compute()
-        except (KeyError, ValueError, ZeroDivisionError):  # a section or contender that is not there
+        except (KeyError, ValueError, ZeroDivisionError):  # a section or contender is missing
             return None
 
     def ratio(section: str, field: str, over: Callable[[dict[str, Any]], float]) -> float | None:
@@ -117,7 +117,7 @@ def figures(results: Results) -> list[Figure]:
             False,
         ),
         Figure(
-            "overload x10: answers other than 200, 503 and 504",
+            "overload x10: responses other than 200, 503 and 504",
             guarded(lambda: float(strange(overload["load"]["failed"]))),
             0.0,
             False,
@@ -131,5 +131,5 @@ def ratio_of(measured: dict[str, Any]) -> float:
 
 
 def strange(failed: dict[str, int]) -> int:
-    """Answers that overload does not excuse."""
+    """Number of responses with a status that overload does not explain."""
     return sum(count for status, count in failed.items() if status not in STATUSES_ALLOWED)

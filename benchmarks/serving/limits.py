@@ -81,7 +81,7 @@ def run(session: ort.InferenceSession, batch: int) -> Callable[[Parts], int]:
 
 
 def translate(session: ort.InferenceSession, batch: int, bodies: list[bytes]) -> Callable[[Parts], int]:
-    """Encoded pictures to JPEGs of their own size; those of one shape in the model go in batches."""
+    """Encoded images to JPEGs of their own size; those of one shape in the model go in batches."""
     name = session.get_inputs()[0].name
     shaped: dict[tuple[int, int], list[bytes]] = {}
     for body in bodies:
@@ -94,10 +94,10 @@ def translate(session: ort.InferenceSession, batch: int, bodies: list[bytes]) ->
         nonlocal turn
         chosen = batches[turn % len(batches)]
         turn += 1
-        pictures = parts.timed("decode", lambda: [Image.open(io.BytesIO(body)).convert("RGB") for body in chosen])
-        rows = parts.timed("decode", lambda: np.stack([np.asarray(_scaled(p, _inner(p.size))) for p in pictures]))
+        images = parts.timed("decode", lambda: [Image.open(io.BytesIO(body)).convert("RGB") for body in chosen])
+        rows = parts.timed("decode", lambda: np.stack([np.asarray(_scaled(p, _inner(p.size))) for p in images]))
         (answers,) = parts.timed("run", lambda: session.run(None, {name: rows}))
-        pairs = list(zip(answers, pictures, strict=True))
+        pairs = list(zip(answers, images, strict=True))
         parts.timed("encode", lambda: [_jpeg(pixels, p.size) for pixels, p in pairs])
         return batch
 
@@ -135,8 +135,8 @@ def _inner(size: tuple[int, int]) -> tuple[int, int]:
     return max(64, round(size[0] * scale) * SNAP), max(64, round(size[1] * scale) * SNAP)
 
 
-def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
+def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _jpeg(pixels: np.ndarray, size: tuple[int, int]) -> bytes:

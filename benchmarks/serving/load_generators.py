@@ -10,11 +10,11 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 30
-"""How much longer than asked for a generator may take before it is killed."""
+"""Extra time, beyond the requested duration, after which a generator is killed."""
 
 
 class GeneratorError(Exception):
-    """A generator that is missing, hangs or answers what cannot be read."""
+    """A generator is missing, hangs, or prints a summary that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,29 @@ class Work:
     tensor_head: int | None = None
     """Length of the JSON part of a KServe v2 body."""
     files: tuple[Path, ...] = ()
-    """Bodies, sent in turn."""
+    """Request bodies, sent in rotation."""
 
 
 @dataclass
 class Load:
-    """What a generator saw."""
+    """The result of one load; times are in seconds."""
 
     requests: int
     rate: float
-    """Answers of status 200 a second."""
+    """Responses of status 200 a second."""
     p50: float
     p95: float
     p99: float
     failed: dict[str, int] = field(default_factory=dict)
-    """Answers of another status by status; 'socket' for those that never came."""
+    """Number of other responses by status; 'socket' counts requests without a response."""
     generator_cpu: float = 0.0
-    """Cores that the generator used."""
+    """Cores used by the generator, on average."""
     server_cpu: float = 0.0
-    """Cores that the server used."""
+    """Cores used by the server, on average."""
 
 
 def parse_wrk(output: str, generator_cpu_seconds: float = 0.0) -> Load:
-    """The line of JSON that wrk.lua prints."""
+    """Reads the line of JSON that wrk.lua prints."""
     line = next((line for line in output.splitlines() if line.startswith('{"requests"')), None)
     if line is None:
         raise GeneratorError(f"wrk printed no summary: {output[-500:]}")
@@ -64,7 +64,7 @@ def parse_wrk(output: str, generator_cpu_seconds: float = 0.0) -> Load:
 
 
 def parse_k6(summary: dict[str, Any], generator_cpu_seconds: float = 0.0) -> Load:
-    """k6's summary export of overload.js."""
+    """Reads k6's summary export of overload.js."""
     metrics = summary["metrics"]
     counts = {
         name.removeprefix("statuses{code:").removesuffix("}"): int(values["count"])
@@ -74,7 +74,7 @@ def parse_k6(summary: dict[str, Any], generator_cpu_seconds: float = 0.0) -> Loa
     accepted = metrics.get("accepted", {"med": 0.0, "p(95)": 0.0, "p(99)": 0.0})
     p50, p95, p99 = (accepted[cut] / 1e3 for cut in ("med", "p(95)", "p(99)"))
     good, rate = counts.pop("200", 0), float(metrics["statuses{code:200}"]["rate"])
-    # k6 divides by all the time it ran, the last answers included: never more than the server did
+    # k6 divides by its whole run time, the wait for the last responses included, so the rate is never too high
     seconds = good / rate if rate else 0.0
     failed = {"socket" if status == "0" else status: count for status, count in counts.items()}
     dropped = int(metrics.get("dropped_iterations", {}).get("count", 0))
@@ -86,7 +86,7 @@ def parse_k6(summary: dict[str, Any], generator_cpu_seconds: float = 0.0) -> Loa
 
 
 def wrk(url: str, work: Work, concurrency: int, seconds: float) -> Load:
-    """`concurrency` connections that each ask again as soon as they are answered."""
+    """Closed loop: each of `concurrency` connections sends its next request as soon as it has a response."""
     command = ["wrk", "-t1", f"-c{concurrency}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
     arguments = [work.method, work.content_type or "-", str(work.tensor_head or "-"), *map(str, work.files)]
     output, cpu = _run([*command, "-s", str(HERE / "wrk.lua"), url + work.path, "--", *arguments], seconds)
@@ -94,9 +94,9 @@ def wrk(url: str, work: Work, concurrency: int, seconds: float) -> Load:
 
 
 def k6(binary: Path, url: str, file: Path, rate: float, clients: int, seconds: float, deadline: float) -> Load:
-    """`rate` posts of `file` a second, by `clients` connections at most, each with `deadline` seconds to live.
+    """Open loop: posts `file` at `rate` a second, over at most `clients` connections, with `deadline` as timeout.
 
-    It runs at the lowest priority: that is as near as one machine comes to a generator on another.
+    The generator runs at low priority, which comes closest to a generator on another machine.
     """
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder) / "summary.json"
@@ -113,7 +113,7 @@ def k6(binary: Path, url: str, file: Path, rate: float, clients: int, seconds: f
 
 
 def _run(command: list[str], seconds: float) -> tuple[str, float]:
-    """Output and CPU seconds."""
+    """Output and CPU seconds of a command."""
     before = os.times()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + PATIENCE_S, check=False)

@@ -1,6 +1,6 @@
 """What a request costs outside the model, part by part, in process with the real application.
 
-    python benchmarks/serving/overhead.py --picture photograph.jpg
+    python benchmarks/serving/overhead.py --image photograph.jpg
 
 Requests are sent one after the other as ASGI calls, without a socket. Routing (with the middleware around it),
 the route, its validation and the response are timed where the fast path hands over; decode, queue, run and encode are
@@ -143,7 +143,7 @@ async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -
     return {part: 1e6 * seconds for part, seconds in ordered.items()}
 
 
-async def measure(picture: bytes, requests: int) -> dict[str, dict[str, float]]:
+async def measure(image: bytes, requests: int) -> dict[str, dict[str, float]]:
     """Both kinds of request."""
     app = create_app()
     watch = Stopwatch()
@@ -152,7 +152,7 @@ async def measure(picture: bytes, requests: int) -> dict[str, dict[str, float]]:
         return {
             "one digit": await parts(app, watch, requests, "GET", "/mnist/sample", b"", ""),
             "translation": await parts(
-                app, watch, max(10, requests // 10), "POST", "/translate/horse2zebra", picture, "image/jpeg"
+                app, watch, max(10, requests // 10), "POST", "/translate/horse2zebra", image, "image/jpeg"
             ),
         }
 
@@ -160,14 +160,14 @@ async def measure(picture: bytes, requests: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Reads the command line and prints a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--picture", type=Path, required=True, help="photograph to translate, a JPEG")
+    parser.add_argument("--image", type=Path, required=True, help="photograph to translate, a JPEG")
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(measure(chosen.picture.read_bytes(), chosen.requests))
+        found = runner.run(measure(chosen.image.read_bytes(), chosen.requests))
     if chosen.json:
         print(json.dumps(found))
         return

@@ -21,7 +21,7 @@ SECTIONS = {
 }
 SETTINGS = """\
 Every peer runs the same two ONNX files with the same codecs in two threads, ONNX Runtime with a thread a core that does
-not spin, batches of up to 64 digits and 16 pictures, and one worker process a model. LitServe: ZeroMQ queue, one HTTP
+not spin, batches of up to 64 digits and 16 images, and one worker process a model. LitServe: ZeroMQ queue, one HTTP
 process, batch window 1 ms. BentoML: batchable services behind an ASGI front service, adaptive window. MLServer: custom
 handlers in front of its adaptive batcher, no parallel workers, window 1 ms, no gzip. Triton: KServe v2 with the
 encoded bytes in a BYTES tensor, dynamic batcher without delay, Python backend (its ONNX Runtime backend is not in the
@@ -60,7 +60,7 @@ def page(results: Results) -> str:
 
 
 def goals(reached: list[Figure]) -> list[str]:
-    """The figures with their goals."""
+    """The table of goals."""
     rows = [
         [f.what, "" if f.value is None else f"{f.value:.2f}", f"{'>=' if f.at_least else '<='} {f.goal:g}", f.verdict]
         for f in reached
@@ -78,7 +78,7 @@ LOAD_HEAD = ["requests/s", "p50 ms", "p95 ms", "p99 ms", "server cores", "genera
 
 
 def sweep(found: dict[str, Any]) -> list[str]:
-    """The service against concurrency."""
+    """The service at each concurrency."""
     lines = []
     for name, loads in found.items():
         if name != "quick":
@@ -88,7 +88,7 @@ def sweep(found: dict[str, Any]) -> list[str]:
 
 
 def comparison(section: dict[str, Any]) -> list[str]:
-    """Medians of the repeats, the fastest first."""
+    """Medians over the repeats, the fastest contender first."""
     rows = []
     measured = section["contenders"]
     for name in sorted(measured, key=lambda name: -median(measured[name], "rate")):
@@ -110,30 +110,30 @@ def comparison(section: dict[str, Any]) -> list[str]:
 
 
 def overload(found: dict[str, Any]) -> list[str]:
-    """Open-loop arrivals at ten times the capacity."""
+    """Open-loop arrivals at ten times the peak rate."""
     head = (
         f"k6 offers {found['rate']:.0f} translations a second for {found['seconds']:.0f} s, ten times the peak of "
         f"{found['peak']['rate']:.1f} (closed loop, before and after), each with X-Request-Timeout: "
-        f"{found['deadline']:g}. 'not sent' is what k6 could not offer because all its connections were waiting. "
-        f"Afterwards the service {'answers' if found['answers_afterwards'] else 'DOES NOT ANSWER'}."
+        f"{found['deadline']:g}. 'not sent' counts requests for which k6 had no free connection. "
+        f"Afterwards the service {'responds' if found['answers_afterwards'] else 'DOES NOT RESPOND'}."
     )
     load, rounds = found["load"], found["peak"]["rounds"]
     peak_cores = sum(one["server_cpu"] for one in rounds) / len(rounds)
     where = (
-        f"Where the rest goes: the server had {load['server_cpu']:.2f} cores ({peak_cores:.2f} at the peak), k6 took "
+        f"CPU time: the server used {load['server_cpu']:.2f} cores ({peak_cores:.2f} at the peak), k6 used "
         f"{load['generator_cpu']:.2f}; a translation took {1000 * load['server_cpu'] / load['rate']:.0f} ms of a core, "
-        f"what was turned away included ({1000 * peak_cores / found['peak']['rate']:.0f} ms at the peak)."
+        f"rejected requests included ({1000 * peak_cores / found['peak']['rate']:.0f} ms at the peak)."
     )
     return [head, "", *table(LOAD_HEAD, [_load_cells(load)]), "", where]
 
 
 def limits(found: dict[str, Any]) -> list[str]:
-    """Items a second at each batch size."""
+    """Items a second of the bare loops at each batch size."""
     names = {
         "mnist": "digits, run alone",
         "digits": "1,024 digits: run and PNG",
-        "horse2zebra": "256x256 pictures, run alone",
-        "translate": "256x256 pictures: decode, run, encode",
+        "horse2zebra": "256x256 images, run alone",
+        "translate": "256x256 images: decode, run, encode",
     }
     rows = [
         [title, batch, f"{one['rate']:,.1f}"] for name, title in names.items() for batch, one in found[name].items()
@@ -142,17 +142,15 @@ def limits(found: dict[str, Any]) -> list[str]:
 
 
 def overhead(found: dict[str, Any]) -> list[str]:
-    """Microseconds of each part."""
+    """Microseconds of each part of a request."""
     kinds = [name for name in found if name != "quick"]
     rows = [[part, *(f"{found[kind][part]:,.0f}" for kind in kinds)] for part in found[kinds[0]]]
-    text = (
-        "One request at a time in process, without a socket; `benchmarks/serving/overhead.py` says what each part is."
-    )
+    text = "One request at a time in process, without a socket; `benchmarks/serving/overhead.py` explains each part."
     return [text, "", *table(["microseconds", *kinds], rows)]
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Throughput and latency against concurrency."""
+    """Plots throughput and latency against concurrency."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Request bodies: photographs cut from the freely licensed one in docs/images, and Triton's tensors around them."""
+"""Request bodies: crops of the freely licensed photograph in docs/images, and Triton's tensors around them."""
 
 import io
 import json
@@ -10,17 +10,17 @@ from benchmarks.report import ROOT
 
 PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
 SIZES = ((640, 480), (480, 640), (640, 427), (427, 640), (640, 360), (512, 512), (600, 400), (500, 375))
-"""Width and height of the mixed photographs: what cameras and the web commonly give."""
+"""Width and height of the mixed photographs: common sizes of cameras and the web."""
 
 
 def crops(sizes: tuple[tuple[int, int], ...], count: int) -> list[bytes]:
-    """`count` JPEGs that go round `sizes`, each from another place of the photograph."""
+    """`count` JPEGs whose sizes cycle through `sizes`, each cropped at another place of the photograph."""
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
     return [_crop(photograph, *sizes[i % len(sizes)], (i * 0.37) % 1) for i in range(count)]
 
 
 def _crop(photograph: Image.Image, width: int, height: int, place: float) -> bytes:
-    """The largest crop of that aspect, `place` of the way along the side that is left over, scaled to the size."""
+    """The largest crop of this aspect ratio, `place` (0 to 1) along the longer side, scaled to the size."""
     scale = min(photograph.width / width, photograph.height / height)
     wide, high = round(width * scale), round(height * scale)
     left, top = round((photograph.width - wide) * place), round((photograph.height - high) * place)

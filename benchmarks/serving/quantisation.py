@@ -1,8 +1,8 @@
 """Whether smaller numbers pay on this CPU: python -m benchmarks.serving.quantisation [--data data]
 
 Prints for a translation, at batch 1, 256x256 and one thread, the time a run takes over that of fp32 and how far answers
-to test pictures are from those of fp32: in half precision, and with ONNX Runtime's int8 convolutions. Static ones are
-calibrated on training pictures, with a scale for each output channel. A contender's time is its thread's on a core, so
+to test images are from those of fp32: in half precision, and with ONNX Runtime's int8 convolutions. Static ones are
+calibrated on training images, with a scale for each output channel. A contender's time is its thread's on a core, so
 that others who use the machine disturb it less; contenders take turns.
 """
 
@@ -34,47 +34,47 @@ from service.card import MODEL_FILE, read_card
 from service.settings import BUNDLED_MODELS
 
 SIDE = 256
-CALIBRATION_PICTURES, TEST_PICTURES, RUNS = 32, 20, 15
-Picture = NDArray[np.uint8]
+CALIBRATION_IMAGES, TEST_IMAGES, RUNS = 32, 20, 15
+Pixels = NDArray[np.uint8]
 
 
-class Pictures(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
-    """What calibration asks for, one picture a time."""
+class Calibration(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
+    """What calibration asks for, one image a time."""
 
-    def __init__(self, name: str, pictures: list[Picture]) -> None:
-        self._feeds: Iterator[dict[str, Picture]] = iter({name: picture} for picture in pictures)
+    def __init__(self, name: str, images: list[Pixels]) -> None:
+        self._feeds: Iterator[dict[str, Pixels]] = iter({name: image} for image in images)
 
-    def get_next(self) -> dict[str, Picture] | None:
+    def get_next(self) -> dict[str, Pixels] | None:
         """The next input, None after the last."""
         return next(self._feeds, None)
 
 
-def read_pictures(folder: Path, count: int) -> list[Picture]:
+def read_images(folder: Path, count: int) -> list[Pixels]:
     """uint8 (1, SIDE, SIDE, 3) each, evenly spread over the folder."""
     files = sorted(folder.glob("*.jpg"))
     if len(files) < count:
-        raise SystemExit(f"{folder} has {len(files)} pictures, {count} are needed: gan-train download fetches them")
+        raise SystemExit(f"{folder} has {len(files)} images, {count} are needed: gan-train download fetches them")
     chosen = files[:: len(files) // count][:count]
     return [np.asarray(Image.open(file).convert("RGB").resize((SIDE, SIDE)))[None] for file in chosen]
 
 
-def static(source: Path, pictures: list[Picture], form: QuantFormat, spared: tuple[str, ...], path: Path) -> None:
+def static(source: Path, images: list[Pixels], form: QuantFormat, spared: tuple[str, ...], path: Path) -> None:
     """Writes the model with its convolutions in int8, but for those `spared`; the rest stays in fp32."""
     quantize_static(
         source,
         path,
-        Pictures(onnx.load(str(source)).graph.input[0].name, pictures),
+        Calibration(onnx.load(str(source)).graph.input[0].name, images),
         quant_format=form,
         op_types_to_quantize=["Conv"],
         nodes_to_exclude=list(spared),
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"CalibMovingAverage": True},  # of least and largest values over the pictures
+        extra_options={"CalibMovingAverage": True},  # of least and largest values over the images
     )
 
 
-def equalise(source: Path, pictures: list[Picture], path: Path) -> None:
+def equalise(source: Path, images: list[Pixels], path: Path) -> None:
     """Writes the model with weights that bring every channel in front of a normalisation into [-1, 1].
 
     The normalisation undoes it, but channels share one scale in int8, and small ones would be lost.
@@ -86,7 +86,7 @@ def equalise(source: Path, pictures: list[Picture], path: Path) -> None:
     watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in weights)
     session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
     name = watched.graph.input[0].name
-    ranges = [[np.abs(x).max((0, 2, 3)) for x in session.run(list(weights), {name: p})] for p in pictures]
+    ranges = [[np.abs(x).max((0, 2, 3)) for x in session.run(list(weights), {name: p})] for p in images]
     largest = dict(zip(weights.values(), (np.max(found, 0) for found in zip(*ranges, strict=True)), strict=True))
     for tensor in model.graph.initializer:
         if tensor.name in largest:
@@ -95,20 +95,20 @@ def equalise(source: Path, pictures: list[Picture], path: Path) -> None:
     onnx.save(model, path)
 
 
-def contenders(source: Path, pictures: list[Picture], scratch: Path) -> dict[str, Callable[[Path], object]]:
+def contenders(source: Path, images: list[Pixels], scratch: Path) -> dict[str, Callable[[Path], object]]:
     """What writes each form of the model `source` to a path."""
     convolutions = [node for node in onnx.load(str(source)).graph.node if node.op_type == "Conv"]
     outer = tuple(node.name for node in convolutions if "residual" not in node.input[1])
     qdq, operators = QuantFormat.QDQ, QuantFormat.QOperator
     level = scratch / "equalised.onnx"
-    equalise(source, pictures, level)
+    equalise(source, images, level)
     return {
         "fp32": lambda path: shutil.copy(source, path),
         "fp16": lambda path: onnx.save(to_half(onnx.load(str(source))), path),
-        "int8 static, QDQ": lambda path: static(source, pictures, qdq, (), path),
-        "int8 static, QOperator": lambda path: static(source, pictures, operators, (), path),
-        "int8 static, QDQ, channels equalised": lambda path: static(level, pictures, qdq, (), path),
-        "the same, in the residual blocks alone": lambda path: static(level, pictures, qdq, outer, path),
+        "int8 static, QDQ": lambda path: static(source, images, qdq, (), path),
+        "int8 static, QOperator": lambda path: static(source, images, operators, (), path),
+        "int8 static, QDQ, channels equalised": lambda path: static(level, images, qdq, (), path),
+        "the same, in the residual blocks alone": lambda path: static(level, images, qdq, outer, path),
         "int8 dynamic": lambda path: quantize_dynamic(
             source, path, op_types_to_quantize=["Conv"], weight_type=QuantType.QUInt8
         ),
@@ -122,10 +122,10 @@ def open_session(path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def milliseconds(session: ort.InferenceSession, picture: Picture) -> float:
+def milliseconds(session: ort.InferenceSession, image: Pixels) -> float:
     """Of the calling thread, on a core."""
     start = time.thread_time()
-    session.run(None, {session.get_inputs()[0].name: picture})
+    session.run(None, {session.get_inputs()[0].name: image})
     return 1000 * (time.thread_time() - start)
 
 
@@ -140,8 +140,8 @@ def main() -> None:
     card = read_card(chosen.model)
     source = {"horse2zebra": "A", "zebra2horse": "B"}[str(card.direction)]
     calibration, test = (
-        read_pictures(chosen.data / "horse2zebra" / f"{part}{source}", count)
-        for part, count in (("train", CALIBRATION_PICTURES), ("test", TEST_PICTURES))
+        read_images(chosen.data / "horse2zebra" / f"{part}{source}", count)
+        for part, count in (("train", CALIBRATION_IMAGES), ("test", TEST_IMAGES))
     )
     sizes, sessions = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,7 +153,7 @@ def main() -> None:
             sizes[name], sessions[name] = path.stat().st_size, open_session(path)
     times = [{name: milliseconds(session, test[0]) for name, session in sessions.items()} for _ in range(RUNS + 1)][1:]
     answers = {
-        name: np.concatenate([session.run(None, {card.input.name: picture})[0] for picture in test]).astype(int)
+        name: np.concatenate([session.run(None, {card.input.name: image})[0] for image in test]).astype(int)
         for name, session in sessions.items()
     }
     fp32_ms = statistics.median(turn["fp32"] for turn in times)

@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 5.0
 
 
 def machine(bench: Bench) -> dict[str, Any]:
-    """Where and with what this was measured."""
+    """The machine, the commit and the versions of the peers."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=bench.place.checkout, capture_output=True, text=True, check=False
     )
@@ -37,9 +37,9 @@ def machine(bench: Bench) -> dict[str, Any]:
 
 
 def limits(bench: Bench) -> dict[str, Any]:
-    """The model alone at each batch size, and the whole bare loop at each."""
+    """Items a second at each batch size, of the model alone and of the whole bare loop."""
     seconds = bench.seconds(3)
-    pictures = [str(path) for path in bench.bodies.square]
+    images = [str(path) for path in bench.bodies.square]
     found: dict[str, dict[str, Any]] = {"mnist": {}, "horse2zebra": {}, "translate": {}, "digits": {}}
     for batch in (1, 4, 16, 64, 256, 1024):
         found["mnist"][str(batch)] = bench.bare("run", "mnist", "--batch", str(batch), seconds=seconds)
@@ -47,18 +47,18 @@ def limits(bench: Bench) -> dict[str, Any]:
         found["digits"][str(batch)] = bench.bare("digits", "--batch", str(batch), seconds=seconds)
     for batch in (1, 2, 4, 8, 16):
         found["horse2zebra"][str(batch)] = bench.bare("run", "horse2zebra", "--batch", str(batch), seconds=seconds)
-        found["translate"][str(batch)] = bench.bare("translate", "--batch", str(batch), *pictures, seconds=seconds)
+        found["translate"][str(batch)] = bench.bare("translate", "--batch", str(batch), *images, seconds=seconds)
     return found
 
 
 def best_batch(bench: Bench, loop: str) -> str:
-    """The batch at which the bare loop was fastest."""
+    """The batch size at which the bare loop was fastest."""
     tried = json.loads((bench.out / "limits.json").read_text())[loop]
     return str(max(tried, key=lambda batch: tried[batch]["rate"]))
 
 
 def sweep(bench: Bench) -> dict[str, Any]:
-    """The service alone against concurrency."""
+    """The service's throughput and latency at each concurrency."""
     if not bench.start("service"):
         raise ServerError("the service does not start")
     works = {
@@ -70,13 +70,13 @@ def sweep(bench: Bench) -> dict[str, Any]:
     for name, (work, full) in works.items():
         bench.load("service", work, 16, 2)
         chosen = CONCURRENCIES[::4] if bench.quick else CONCURRENCIES
-        # a measurement must outlast several times what one request waits behind the others
+        # A measurement lasts several times longer than one request waits behind the others.
         found[name] = {str(n): bench.load("service", work, n, bench.seconds(full * (1 + n / 64))) for n in chosen}
     return found
 
 
 def overload(bench: Bench) -> dict[str, Any]:
-    """Open-loop translation at ten times what k6 itself gets through a closed loop just before."""
+    """Translations that arrive at ten times the service's peak rate, which is measured before and after."""
     if not bench.start("service"):
         raise ServerError("the service does not start")
     work = contenders.translation("service", bench.bodies)
@@ -99,9 +99,9 @@ def overload(bench: Bench) -> dict[str, Any]:
 
 
 def overhead(bench: Bench) -> dict[str, Any]:
-    """Part by part, inside the service's process."""
+    """Microseconds of each part of a request, measured inside the service's process."""
     environment = {**os.environ, "PYTHONPATH": str(bench.place.checkout)}
-    command = [bench.place.python, str(HERE / "overhead.py"), "--json", "--picture"]
+    command = [bench.place.python, str(HERE / "overhead.py"), "--json", "--image"]
     done = subprocess.run(
         [*command, str(bench.bodies.square[0]), *(["--requests", "100"] if bench.quick else [])],
         capture_output=True, text=True, timeout=120, check=True, cwd=bench.place.checkout, env=environment,
@@ -110,7 +110,7 @@ def overhead(bench: Bench) -> dict[str, Any]:
 
 
 def measure(bench: Bench) -> None:
-    """All sections, the ones that the figures need first."""
+    """Measures all sections; those that others need come first."""
     peers = contenders.installed(bench.place)
     everyone = ["service", *peers]
     translations = {name: contenders.translation(name, bench.bodies) for name in everyone}

@@ -1,4 +1,4 @@
-"""Servers under test: started, awaited, their CPU time read, ended with all their children."""
+"""Servers under test: starts them, reads their CPU time, stops them with all their child processes."""
 
 import contextlib
 import http.client
@@ -18,7 +18,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerError(Exception):
-    """A server that did not come up; the message says where its log is."""
+    """A server did not start; the message names its log file."""
 
 
 class Server:
@@ -32,8 +32,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, probes: list[Work]) -> None:
-        """Returns when each probe was answered 200. Raises ServerError."""
-        if _taken(self._port):  # its answers would pass for this server's
+        """Starts the server and waits until each probe gets status 200. Raises ServerError."""
+        if _taken(self._port):  # another server there would be measured in place of this one
             raise ServerError(f"{self.name}: port {self._port} is taken, choose others with --port")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -49,11 +49,11 @@ class Server:
         while not all(self.answers(probe) for probe in probes):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
-                raise ServerError(f"{self.name} does not answer, see {self._log}")
+                raise ServerError(f"{self.name} does not respond, see {self._log}")
             time.sleep(0.3)
 
     def answers(self, work: Work) -> bool:
-        """Whether one request is answered 200."""
+        """Whether one request gets status 200."""
         body = work.files[0].read_bytes() if work.files else None
         headers = {"Content-Type": work.content_type} if work.content_type else {}
         if work.tensor_head:
@@ -70,24 +70,24 @@ class Server:
             connection.close()
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server and of every process under it."""
+        """CPU time of the server and its descendants."""
         return sum(map(_cpu_seconds, self._family()))
 
     def pause(self) -> None:
-        """Takes it off the cores: some servers poll while nothing is asked of them, which others would pay for.
+        """Suspends the server: some servers poll while they are idle, which would slow the others down.
 
-        Not Triton: it takes a backend that does not answer for dead, and ends.
+        Triton is left running: it exits when a backend does not respond.
         """
         if self.name == "triton":
             return
         _signal(self._family(), signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Undoes `pause`."""
+        """Continues a paused server."""
         _signal(self._family(), signal.SIGCONT)
 
     def stop(self) -> None:
-        """Asks, then kills, the whole family."""
+        """Terminates the server and its descendants, and kills those that remain."""
         if self._process is None:
             return
         self.resume()
@@ -111,7 +111,7 @@ class Server:
             if entry.name.isdigit() and (fields := _stat(int(entry.name))):
                 children.setdefault(int(fields[1]), []).append(int(entry.name))
         family = [self._process.pid]
-        for pid in family:  # grows while it is walked
+        for pid in family:  # the list grows during the loop
             family += children.get(pid, [])
         return family
 
@@ -128,7 +128,7 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from the state on; empty when the process has gone."""
+    """Fields of /proc/<pid>/stat from the state on; empty when the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:

@@ -63,8 +63,8 @@ def main() -> None:
     rows: dict[tuple[str, str], NDArray[Any]] = {
         ("mnist", "1 digit"): np.arange(1, dtype=np.uint64)[:, None],
         ("mnist", "64 digits"): np.arange(64, dtype=np.uint64)[:, None],
-        ("horse2zebra", "1 picture"): dice.integers(0, 256, (1, 256, 256, 3), dtype=np.uint8),
-        ("horse2zebra", "8 pictures"): dice.integers(0, 256, (8, 256, 256, 3), dtype=np.uint8),
+        ("horse2zebra", "1 image"): dice.integers(0, 256, (1, 256, 256, 3), dtype=np.uint8),
+        ("horse2zebra", "8 images"): dice.integers(0, 256, (8, 256, 256, 3), dtype=np.uint8),
     }
     print(f"| items a second | 1 thread | {cores} threads, sleeping | {cores} threads, spinning | {cores} runs of 1 |")
     print("|---|---|---|---|---|")

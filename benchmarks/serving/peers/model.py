@@ -16,7 +16,7 @@ from PIL import Image
 MODELS = Path(os.environ["BENCH_MODELS"])
 """Folder of published models: <name>/<version>/model.onnx."""
 CORES = os.cpu_count() or 1
-DIGITS_A_BATCH, PICTURES_A_BATCH = 64, 16
+DIGITS_A_BATCH, IMAGES_A_BATCH = 64, 16
 
 
 def open_session(name: str) -> ort.InferenceSession:
@@ -44,7 +44,7 @@ class Digits:
 
 
 class Translator:
-    """One picture a request: an encoded picture in, a JPEG of the same size out."""
+    """One image a request: an encoded image in, a JPEG of the same size out."""
 
     def __init__(self) -> None:
         self.session = open_session("horse2zebra")
@@ -53,11 +53,11 @@ class Translator:
 
     def answer(self, bodies: list[bytes]) -> list[bytes]:
         """A JPEG for each body, in order."""
-        pictures = list(self.codecs.map(_decode, bodies))
+        images = list(self.codecs.map(_decode, bodies))
         translated: dict[int, np.ndarray] = {}
-        for shape in {picture.shape for picture in pictures}:
-            places = [i for i, picture in enumerate(pictures) if picture.shape == shape]
-            (answers,) = self.session.run(None, {self.input: np.stack([pictures[i] for i in places])})
+        for shape in {image.shape for image in images}:
+            places = [i for i, image in enumerate(images) if image.shape == shape]
+            (answers,) = self.session.run(None, {self.input: np.stack([images[i] for i in places])})
             translated.update(zip(places, answers, strict=True))
         return list(self.codecs.map(_jpeg, (translated[i] for i in range(len(bodies)))))
 

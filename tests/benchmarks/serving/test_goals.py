@@ -43,7 +43,7 @@ def test_overload_excuses_503_and_504_alone() -> None:
     results = {"overload": {"load": load, "peak": {"rate": 10.0}, "deadline": 5.0}}
     assert value(results, "overload x10: goodput") == 0.9
     assert value(results, "overload x10: p99") == 0.8
-    assert value(results, "overload x10: answers") == 3
+    assert value(results, "overload x10: responses") == 3
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:

@@ -12,7 +12,7 @@ from _bentoml_impl.client import proxy2
 from fastapi import FastAPI, Request, Response
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import DIGITS_A_BATCH, PICTURES_A_BATCH, Digits, Translator
+from model import DIGITS_A_BATCH, IMAGES_A_BATCH, Digits, Translator
 
 # 1.4.39 closes the connection between its services after every 100 requests, with those in flight on it: they end as
 # 500. Without the renewal it answers all of them.
@@ -36,12 +36,12 @@ class DigitModel:
 
 @bentoml.service(workers=1, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
 class TranslationModel:
-    """Batches pictures."""
+    """Batches images."""
 
     def __init__(self) -> None:
         self.model = Translator()
 
-    @bentoml.api(batchable=True, max_batch_size=PICTURES_A_BATCH, max_latency_ms=60_000)
+    @bentoml.api(batchable=True, max_batch_size=IMAGES_A_BATCH, max_latency_ms=60_000)
     def translate(self, bodies: list[bytes]) -> list[bytes]:
         """A batch."""
         return self.model.answer(list(bodies))
@@ -53,7 +53,7 @@ class Front:
     """POST /mnist/sample -> image/png, POST /translate/horse2zebra -> image/jpeg."""
 
     digits = bentoml.depends(DigitModel)
-    pictures = bentoml.depends(TranslationModel)
+    images = bentoml.depends(TranslationModel)
 
     @app.post("/mnist/sample")
     async def sample(self) -> Response:
@@ -62,6 +62,6 @@ class Front:
 
     @app.post("/translate/horse2zebra")
     async def translate(self, request: Request) -> Response:
-        """One picture."""
+        """One image."""
         body = await request.body()
-        return Response((await self.pictures.to_async.translate([body]))[0], media_type="image/jpeg")
+        return Response((await self.images.to_async.translate([body]))[0], media_type="image/jpeg")

@@ -8,7 +8,7 @@ import litserve
 from fastapi import Body, Response
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import DIGITS_A_BATCH, PICTURES_A_BATCH, Digits, Translator
+from model import DIGITS_A_BATCH, IMAGES_A_BATCH, Digits, Translator
 
 BATCH_SECONDS = 0.001
 Encoded = Annotated[bytes, Body(media_type="application/octet-stream")]
@@ -57,7 +57,7 @@ class TranslationAPI(litserve.LitAPI):
 if __name__ == "__main__":
     apis = [
         DigitAPI(max_batch_size=DIGITS_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/mnist/sample"),
-        TranslationAPI(max_batch_size=PICTURES_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/translate/horse2zebra"),
+        TranslationAPI(max_batch_size=IMAGES_A_BATCH, batch_timeout=BATCH_SECONDS, api_path="/translate/horse2zebra"),
     ]
     server = litserve.LitServer(apis, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True)
     server.run(

@@ -61,6 +61,6 @@ class TranslationRuntime(MLModel):
 
     @custom_handler(rest_path="/translate/horse2zebra")
     async def translate(self, request: Request) -> Response:
-        """One picture."""
+        """One image."""
         with model_context(self.settings):
             return Response(_first(await self.predict(_question(await request.body()))), media_type="image/jpeg")

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from runtimes import DigitRuntime, TranslationRuntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import DIGITS_A_BATCH, PICTURES_A_BATCH
+from model import DIGITS_A_BATCH, IMAGES_A_BATCH
 
 BATCH_SECONDS = 0.001
 
@@ -34,7 +34,7 @@ async def main(port: int) -> None:
         )
         for name, kind, size in (
             ("digits", DigitRuntime, DIGITS_A_BATCH),
-            ("translation", TranslationRuntime, PICTURES_A_BATCH),
+            ("translation", TranslationRuntime, IMAGES_A_BATCH),
         )
     ]
     await MLServer(settings).start(models)

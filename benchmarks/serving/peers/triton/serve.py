@@ -12,7 +12,7 @@ from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from model import DIGITS_A_BATCH, PICTURES_A_BATCH, Digits, Translator
+from model import DIGITS_A_BATCH, IMAGES_A_BATCH, Digits, Translator
 
 
 def _column(answers: list[bytes]) -> np.ndarray:
@@ -39,7 +39,7 @@ def main(port: int) -> None:
     with Triton(config=config) as triton:
         for name, function, output, size in (
             ("digits", sample, "png", DIGITS_A_BATCH),
-            ("translation", translate, "jpeg", PICTURES_A_BATCH),
+            ("translation", translate, "jpeg", IMAGES_A_BATCH),
         ):
             triton.bind(
                 model_name=name,
