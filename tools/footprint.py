@@ -1,10 +1,10 @@
-"""Measures what one replica needs: memory, processor time and seconds to start. The manifests' resources come from it.
+"""Measures what one replica needs: memory, CPU time and seconds to start. The resources in the manifests come from it.
 
     .venv/bin/python -m tools.footprint --seconds 20
 
-Starts the service with the bundled models on this machine's CPU, asks for one kind of work after another, and prints
-a Markdown table. Memory is the service's resident set, with that of its processes if it has any, read from Linux: its
-peak during the load, and what is left of it after. Exit status 1 when any answer was not 200.
+Starts the service with the bundled models on this machine's CPU, sends one kind of load after another, and prints a
+Markdown table. Memory is the resident set of the service and its child processes, as Linux reports it: the peak during
+the load, and what remains after it. The exit status is 1 when any response was not 200.
 """
 
 import argparse
@@ -25,22 +25,22 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-PATIENCE_S = 120
-"""Of the clients and of the service, which turns away what it cannot answer in time: a busy machine is only slower."""
+TIMEOUT_S = 120
+"""Timeout of the clients and of the service: long, so that a busy machine is only slower."""
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of work: `clients` that send the same request again as soon as they are answered."""
+    """One kind of load: each of `clients` repeats its request as soon as it has a response."""
 
     name: str
     route: str
     pixels: tuple[int, int] | None
-    """Width and height of the picture that is sent, none for digits."""
+    """Width and height of the uploaded image; None for digits."""
     clients: int
     kind: str = "image/jpeg"
-    """Of the picture: a photograph, or as image/png a drawing that can be seen through."""
+    """Media type of the image: image/jpeg is a photograph, image/png a transparent drawing."""
 
 
 LOADS = (
@@ -56,14 +56,14 @@ LOADS = (
 
 
 def family(pid: int) -> list[int]:
-    """A process and those it has started."""
+    """A process and its descendants."""
     lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
     children = [int(child) for found in lists for child in found]
     return [pid, *(relative for child in children for relative in family(child))]
 
 
 def status_bytes(pid: int, field: str) -> int:
-    """VmRSS or VmHWM (its peak) of a process and those it has started, added up: pages that they share count twice."""
+    """Sum of VmRSS or VmHWM (the peak) over a process and its descendants; shared pages count more than once."""
     total = 0
     for relative in family(pid):
         found = re.search(rf"^{field}:\s+(\d+) kB$", Path(f"/proc/{relative}/status").read_text(), re.MULTILINE)
@@ -74,13 +74,13 @@ def status_bytes(pid: int, field: str) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and those it has started, user and system."""
+    """CPU time of a process and its descendants, user and system."""
     fields = [Path(f"/proc/{relative}/stat").read_text().rpartition(")")[2].split() for relative in family(pid)]
     return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS_A_SECOND
 
 
 def photograph(size: tuple[int, int]) -> bytes:
-    """A JPEG of about a photograph's size in bytes: soft shapes with some grain."""
+    """A JPEG with about as many bytes as a photograph: soft shapes with some grain."""
     shapes = Image.effect_noise((size[0] // 16, size[1] // 16), 64).resize(size)
     grain = Image.effect_noise(size, 16)
     buffer = io.BytesIO()
@@ -89,7 +89,7 @@ def photograph(size: tuple[int, int]) -> bytes:
 
 
 def drawing(size: tuple[int, int]) -> bytes:
-    """A transparent PNG of little more than a drawing's size in bytes: squares, each with an opacity of its own."""
+    """A transparent PNG with a few more bytes than a drawing: squares of different opacities."""
     small = (size[0] // 50, size[1] // 50)
     bands = [Image.effect_noise(small, 64).resize(size, Image.Resampling.NEAREST) for _ in "RGBA"]
     buffer = io.BytesIO()
@@ -99,10 +99,10 @@ def drawing(size: tuple[int, int]) -> bytes:
 
 @contextlib.contextmanager
 def service(port: int) -> Iterator[tuple[int, float]]:
-    """The service on its bundled models; yields its process id and the seconds until it was ready."""
+    """Runs the service with its bundled models; yields its process id and the seconds until it was ready."""
     start = time.monotonic()
     command = [sys.executable, "-m", "service", "--port", str(port), "--device", "cpu", "--log-level", "warning"]
-    process = subprocess.Popen([*command, "--timeout-seconds", str(PATIENCE_S)])
+    process = subprocess.Popen([*command, "--timeout-seconds", str(TIMEOUT_S)])
     try:
         while True:
             if process.poll() is not None:
@@ -117,14 +117,14 @@ def service(port: int) -> Iterator[tuple[int, float]]:
         process.wait(60)
 
 
-async def ask(load: Load, port: int, seconds: float) -> list[int]:
-    """Runs the load's clients; returns the statuses that came."""
-    picture = photograph if load.kind == "image/jpeg" else drawing
-    body = picture(load.pixels) if load.pixels else None
+async def run(load: Load, port: int, seconds: float) -> list[int]:
+    """Runs the clients of a load; returns the statuses of all responses."""
+    image = photograph if load.kind == "image/jpeg" else drawing
+    body = image(load.pixels) if load.pixels else None
     headers = {"Content-Type": load.kind} if body else {}
     statuses: list[int] = []
     limits = httpx.Limits(max_connections=load.clients)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S, limits=limits) as http:
         until = time.monotonic() + seconds
 
         async def client() -> None:
@@ -144,17 +144,15 @@ def main() -> None:
     arguments = parser.parse_args()
     mib = 2**20
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n", flush=True)
-    print(
-        "| load | clients | answers | peak MiB | MiB after | processor seconds an answer |\n|---|---|---|---|---|---|"
-    )
+    print("| load | clients | responses | peak MiB | MiB after | CPU seconds a response |\n|---|---|---|---|---|---|")
     good = True
     with service(arguments.port) as (pid, seconds_to_ready):
         print(f"| none | 0 | | {status_bytes(pid, 'VmHWM') / mib:.0f} | {status_bytes(pid, 'VmRSS') / mib:.0f} | |")
         for load in LOADS:
             for relative in family(pid):
-                Path(f"/proc/{relative}/clear_refs").write_text("5")  # sets the peak back to what is used now
+                Path(f"/proc/{relative}/clear_refs").write_text("5")  # resets the peak to the present use
             before = cpu_seconds(pid)
-            statuses = asyncio.run(ask(load, arguments.port, arguments.seconds))
+            statuses = asyncio.run(run(load, arguments.port, arguments.seconds))
             used = cpu_seconds(pid) - before
             peak, after = status_bytes(pid, "VmHWM"), status_bytes(pid, "VmRSS")
             good &= set(statuses) == {200}

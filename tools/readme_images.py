@@ -1,6 +1,6 @@
-"""Draws what the running service answers: the pictures of the README.
+"""Draws the images of the README with the running service.
 
-Start the service (make serve), then .venv/bin/python -m tools.readme_images
+Start the service (make serve), then run .venv/bin/python -m tools.readme_images
 """
 
 import argparse
@@ -17,12 +17,12 @@ PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
 GAP = 4
 
 
-def ask(url: str, body: bytes | None = None) -> Image.Image:
-    """The picture that the service answers; leaves with its message when it answers with a problem."""
+def request(url: str, body: bytes | None = None) -> Image.Image:
+    """The image in the service's response; exits with the detail of a problem document."""
     headers = {"Content-Type": "image/png", "Accept": "image/png"}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=120) as answer:
-            return Image.open(io.BytesIO(answer.read())).copy()
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=120) as response:
+            return Image.open(io.BytesIO(response.read())).copy()
     except urllib.error.HTTPError as error:
         raise SystemExit(f"{url}: {json.load(error)['detail']}") from error
     except urllib.error.URLError as error:
@@ -30,14 +30,14 @@ def ask(url: str, body: bytes | None = None) -> Image.Image:
 
 
 def translate(service: str, direction: str, image: Image.Image) -> Image.Image:
-    """One picture through the service, lossless both ways."""
+    """Translates one image, sent and received as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return ask(f"{service}/translate/{direction}", buffer.getvalue())
+    return request(f"{service}/translate/{direction}", buffer.getvalue())
 
 
 def side_by_side(images: list[Image.Image]) -> Image.Image:
-    """Pictures of one height in a row."""
+    """Pastes images of one height in a row."""
     canvas = Image.new("RGB", (sum(i.width + GAP for i in images) - GAP, images[0].height), "white")
     left = 0
     for image in images:
@@ -47,9 +47,9 @@ def side_by_side(images: list[Image.Image]) -> Image.Image:
 
 
 def draw_readme(service: str) -> None:
-    """64 digits of seed 0; the free photograph, its translation and the way back."""
+    """Draws 64 digits of seed 0, and a photograph with its translation and the translation back."""
     out = ROOT / "docs" / "images"
-    ask(f"{service}/mnist/sample?count=64&seed=0&columns=16").save(out / "digits.png", optimize=True)
+    request(f"{service}/mnist/sample?count=64&seed=0&columns=16").save(out / "digits.png", optimize=True)
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
     photograph = photograph.resize((512, round(512 * photograph.height / photograph.width)))
     zebras = translate(service, "horse2zebra", photograph)

@@ -1,9 +1,9 @@
-"""Fits short CycleGANs that differ in a thing or two, and writes docs/ablation-translations.md.
+"""Fits short CycleGANs that differ in one or two options, and writes docs/ablation-translations.md.
 
     .venv/bin/python -m benchmarks.fitting.ablation_cyclegan --data data --weights weights
 
-Every cell is a fit of its own, resumed where it stopped and skipped where it is done; seven minutes of one CPU core
-with bf16 each, and some minutes to score it.
+Every cell is a fit of its own: it is resumed where it stopped, and skipped when it is complete. A cell takes seven
+minutes on one CPU core with bf16, and some minutes more for its scores.
 """
 
 import json
@@ -34,7 +34,7 @@ COMMON = (
     "--tick-images 250"
 )
 LAST = "last"
-"""The cell of the first fit's weights as they were at its end."""
+"""Name of the cell with the first fit's last weights instead of their average."""
 PLAN = (
     "",
     "--cycle-weight 0.5 --identity-weight 0",
@@ -56,14 +56,14 @@ WAYS = directions("horse2zebra")
 
 @dataclass(frozen=True)
 class Cell:
-    """A fit, and what both of its translations scored: direction -> key of METRICS -> value."""
+    """A fit and the scores of its two directions: direction -> key of METRICS -> value."""
 
     flags: str
     scores: dict[str, dict[str, float]]
 
 
 def cells(fits: Fits, weights: Path) -> Iterator[Cell]:
-    """Fits and scores what is planned, one by one."""
+    """Fits and scores the cells of PLAN, one by one."""
     for flags in PLAN:
         run = fits.translations(name_of(flags), f"{COMMON} {flags} --images {IMAGES}")
         yield Cell(flags, scores_of(run, fits, weights))
@@ -72,24 +72,24 @@ def cells(fits: Fits, weights: Path) -> Iterator[Cell]:
 
 
 def last_of(run: Path, folder: Path) -> Path:
-    """A checkpoint in `folder` that has a run's last weights in place of their averages."""
+    """Writes a checkpoint into `folder` with a run's last weights in place of their averages."""
     state = checkpoint.read(run)
     checkpoint.write(folder, {**state, "averages": {name: state["networks"][name] for name in state["averages"]}})
     return folder
 
 
 def scores_of(run: Path, fits: Fits, weights: Path) -> dict[str, dict[str, float]]:
-    """Both translations' figures."""
+    """The scores of both directions of a run."""
     return {report.model: figures(report) for report in reports(run, fits, weights)}
 
 
 def name_of(flags: str) -> str:
-    """The run folder of a cell."""
+    """Name of a cell's run folder."""
     return "-".join([*(flags or "paper").replace("--", "").replace(",", " ").split(), str(IMAGES)])
 
 
 def reports(run: Path, fits: Fits, weights: Path) -> list[Report]:
-    """The scores of a run, kept beside it."""
+    """The reports of a run, from the files of an earlier call where they exist."""
     folder = fits.out / "scores" / run.name
     kept = [folder / f"{way}.json" for way in WAYS]
     if all(path.is_file() for path in kept):
@@ -98,14 +98,14 @@ def reports(run: Path, fits: Fits, weights: Path) -> list[Report]:
 
 
 def figures(report: Report) -> dict[str, float]:
-    """What the table shows of a report."""
+    """The scores of a report that the table shows."""
     values = {score.metric: score.value for score in report.scores}
     return {key: values[metric] for key, metric in METRICS.items()}
 
 
 @torch.no_grad()
 def draw(runs: list[Path], path: Path) -> None:
-    """The free photograph's middle as every run's G sees it, the photograph itself first."""
+    """Draws the photograph's centre, and beside it the translation by each run's generator G."""
     photograph = v2.functional.pil_to_tensor(Image.open(PHOTOGRAPH).convert("RGB"))
     source = v2.functional.resize(v2.functional.center_crop(photograph, [512, 512]), [256, 256])[None]
     shown = [source]
@@ -128,14 +128,14 @@ def page(found: list[Cell], machine: str) -> str:
             f"{IMAGES:,} pairs each: minutes, not one pass over the photographs, where the paper makes 200. What these",
             "cells say is what helps a fit on a small budget.",
             f"Fits with `gan-train cyclegan {COMMON}` and the flags named; scores as in",
-            "[scores.md](scores.md), of the moving average, at 256 px. Untranslated pictures have a KID x 100 of 20.2;",
+            "[scores.md](scores.md), of the moving average, at 256 px. Untranslated images have a KID x 100 of 20.2;",
             "0% of horses and 96% of zebras are labelled zebra. The last three columns are means of both directions,",
             "in grey levels of 255.",
             "",
             *table(head, [_row(cell) for cell in found]),
             "",
             *_missing(found),
-            "The photograph ([its source](images/README.md)) and what every row's G makes of it, line by line:",
+            "The photograph ([its source](images/README.md)) and its translation by each row's generator, in order:",
             "",
             f"![a photograph of horses, and its translations by the fits of the table](images/{PICTURE})",
             "",
@@ -144,7 +144,7 @@ def page(found: list[Cell], machine: str) -> str:
 
 
 def _missing(found: list[Cell]) -> list[str]:
-    """What of the plan the table lacks."""
+    """Names the planned cells that are missing."""
     lacking = [f"`{flags}`" for flags in PLAN if flags not in {cell.flags for cell in found}]
     return [f"Planned and not fitted yet: {', '.join(lacking)}.", ""] if lacking else []
 
@@ -169,7 +169,7 @@ def main() -> None:
     FOUND.write_text(json.dumps([asdict(cell) for cell in found], indent=1) + "\n")
     draw([fits.out / name_of(cell.flags) for cell in found], ROOT / "docs" / "images" / PICTURE)
     PAGE.write_text(page(found, processor()))
-    print(f"written: {PAGE.relative_to(ROOT)}, its picture and {FOUND.relative_to(ROOT)}")
+    print(f"written: {PAGE.relative_to(ROOT)}, its image and {FOUND.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

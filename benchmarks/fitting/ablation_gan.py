@@ -2,7 +2,8 @@
 
     .venv/bin/python -m benchmarks.fitting.ablation_gan --data data
 
-Every cell is a fit of its own, resumed where it stopped and skipped where it is done; one CPU core, some hours in all.
+Every cell is a fit of its own: it is resumed where it stopped, and skipped when it is complete. All cells take some
+hours on one CPU core.
 """
 
 import json
@@ -43,7 +44,7 @@ PLAN = [(flags, CELL_IMAGES) for flags in GRID] + [(DEFAULT, n) for n in LENGTHS
 
 @dataclass(frozen=True)
 class Cell:
-    """A fit and what its generators scored: the moving average that is exported, and the last weights themselves."""
+    """A fit and its scores, with the moving average of the weights, which is exported, and with the last weights."""
 
     flags: str
     images: int
@@ -54,7 +55,7 @@ class Cell:
 
 
 class Judge:
-    """Scores generators of digits by the classifier's features, those of the test digits computed once."""
+    """Scores generators of digits in the classifier's features; those of the test digits are computed once."""
 
     def __init__(self, data: Path, cache: Path) -> None:
         self._train = load_mnist(data)
@@ -67,7 +68,7 @@ class Judge:
         return torch.cat([self._classifier.features(to_signed(part)) for part in digits.split(1000)])
 
     def floor(self) -> float:
-        """FD of as many training digits."""
+        """FD of as many training digits, the lowest that a generator can be expected to reach."""
         return frechet_distance(self._features(self._train.images[:SAMPLES]), self._real)
 
     @torch.no_grad()
@@ -80,7 +81,7 @@ class Judge:
 
 
 def cells(judge: Judge, fits: Fits) -> Iterator[Cell]:
-    """Fits and scores what is planned, one by one."""
+    """Fits and scores the cells of PLAN, one by one."""
     for flags, images in PLAN:
         name = f"{flags.replace('--', '').replace(' ', '-')}-{images}"
         state = checkpoint.read(fits.digits(name, f"{COMMON} {flags} --images {images}"))
@@ -90,7 +91,7 @@ def cells(judge: Judge, fits: Fits) -> Iterator[Cell]:
 
 
 def draw(curve: list[Cell], path: Path) -> None:
-    """Quality against images seen."""
+    """Plots FD against the number of digits seen."""
     figure, axes = plt.subplots(figsize=(6, 3.5))
     seen = [cell.images / 1000 for cell in curve]
     axes.semilogx(seen, [cell.last_fd for cell in curve], marker=".", label="last weights")

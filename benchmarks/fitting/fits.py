@@ -1,4 +1,4 @@
-"""Fits that a benchmark compares: run once, resumed where they stopped, read again when they are done."""
+"""Runs the fits that a benchmark compares; an interrupted one is resumed, a complete one is only read."""
 
 import argparse
 import subprocess
@@ -13,19 +13,18 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 @dataclass(frozen=True)
 class Fits:
-    """Where the data, the runs and the digit classifier are."""
+    """Folders of the data, of the runs and of the digit classifier."""
 
     data: Path
     out: Path
     cache: Path
 
     def digits(self, name: str, flags: str) -> Path:
-        """Fits `gan-train gan` with `flags` into the run folder out/`name`, and returns that; what it says is in
-        out/`name`.log."""
+        """Runs `gan-train gan` with `flags`; returns its run folder out/`name`. Its output goes to out/`name`.log."""
         return self._run("gan", name, f"--cache {self.cache} {flags}")
 
     def translations(self, name: str, flags: str) -> Path:
-        """Fits `gan-train cyclegan` in the same way."""
+        """Runs `gan-train cyclegan` in the same way."""
         return self._run("cyclegan", name, flags)
 
     def _run(self, task: str, name: str, flags: str) -> Path:
@@ -38,12 +37,12 @@ class Fits:
         return folder
 
     def log(self, name: str) -> Path:
-        """What the fit of that name said, in all its stretches."""
+        """File with the output of the fit `name`, over all its resumptions."""
         return self.out / f"{name}.log"
 
 
 def parser_of(description: str | None, folder: str) -> argparse.ArgumentParser:
-    """Takes --data, --out (by default runs/`folder`) and --cache."""
+    """A parser of --data, --out (by default runs/`folder`) and --cache."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / folder)
@@ -52,5 +51,5 @@ def parser_of(description: str | None, folder: str) -> argparse.ArgumentParser:
 
 
 def fits_of(arguments: argparse.Namespace) -> Fits:
-    """Where the command line says they are."""
+    """The folders that the command line names."""
     return Fits(*(path.resolve() for path in (arguments.data, arguments.out, arguments.cache)))

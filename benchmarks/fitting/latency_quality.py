@@ -50,7 +50,7 @@ SIZES = [
 
 
 def export(size: Size, path: Path) -> float:
-    """Writes an untrained generator of this size; its megabytes."""
+    """Writes an untrained generator of this size; returns its megabytes."""
     graph = TranslationGraph(Generator(**size._asdict())).eval().requires_grad_(False)
     example = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
     onnx.save(to_onnx(graph, (example,), (IMAGE,), TRANSLATION), str(path))
@@ -58,7 +58,7 @@ def export(size: Size, path: Path) -> float:
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """A session on the CPU whose threads sleep between operators, as the service's do."""
+    """A session on the CPU; its threads sleep between operators, as in the service."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -66,8 +66,8 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
 
 
 def measure() -> list[dict[str, Any]]:
-    """Megabytes and milliseconds of every size: medians of the rounds; of one thread, its CPU time too."""
-    picture = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+    """Megabytes and milliseconds of every size, as medians over the rounds; for one thread, its CPU time too."""
+    image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
     rows, sessions = [], []
     with tempfile.TemporaryDirectory() as folder:
         for place, size in enumerate(SIZES):
@@ -80,7 +80,7 @@ def measure() -> list[dict[str, Any]]:
         for place, by_threads in enumerate(sessions):
             for threads, session in by_threads.items():
                 wall, cpu = time.perf_counter(), time.thread_time()
-                session.run(None, {IMAGE.name: picture})
+                session.run(None, {IMAGE.name: image})
                 walls[place][threads].append(1e3 * (time.perf_counter() - wall))
                 if threads == 1:
                     cpus[place].append(1e3 * (time.thread_time() - cpu))
@@ -111,7 +111,7 @@ def scores(cards: Iterable[ModelCard]) -> dict[Size, dict[str, float]]:
 
 
 def merge(kids: dict[Size, dict[str, float]], kept: list[dict[str, Any]]) -> dict[Size, dict[str, float]]:
-    """The lower of the scores of both, without sizes that were not timed, which a line names."""
+    """The lower score of each size and direction; sizes without a latency are reported and left out."""
     merged: dict[Size, dict[str, float]] = {}
     for size, found in [*((row_size(row), row["kids"]) for row in kept), *kids.items()]:
         if size not in SIZES:
@@ -123,12 +123,12 @@ def merge(kids: dict[Size, dict[str, float]], kept: list[dict[str, Any]]) -> dic
 
 
 def row_size(row: dict[str, Any]) -> Size:
-    """The size that a row of the file is of."""
+    """The size that a row of the file belongs to."""
     return Size(**{field: row[field] for field in Size._fields})
 
 
 def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str:
-    """Markdown, the fastest first."""
+    """A Markdown table, the fastest size first."""
     directions = sorted({direction for by_direction in kids.values() for direction in by_direction})
     lines = [
         "| filters x blocks | MB | CPU ms, 1 thread | ms, 1 thread | ms, 2 threads |"
@@ -148,13 +148,13 @@ def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str
 
 
 def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: Path) -> None:
-    """Left, CPU time by filters, a line for each number of blocks; right, KID by CPU time where there are scores."""
+    """Plots CPU time by filters and blocks on the left, KID by CPU time on the right if there are scores."""
     figure, axes = plt.subplots(1, 2 if kids else 1, figsize=(10 if kids else 5.5, 4), squeeze=False)
     axis = axes[0, 0]
     for blocks in BLOCKS:
         line = [row for row in rows if row_size(row) == Size(row["filters"], blocks)]
         axis.plot([r["filters"] for r in line], [r["cpu_ms"] for r in line], marker="o", label=f"{blocks} blocks")
-    axis.set(xlabel="filters", ylabel="CPU ms a 256 px picture", xscale="log", yscale="log")
+    axis.set(xlabel="filters", ylabel="CPU ms a 256 px image", xscale="log", yscale="log")
     axis.set_xticks(FILTERS, map(str, FILTERS), minor=False)
     axis.minorticks_off()
     axis.legend()
@@ -165,11 +165,11 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
         for direction in sorted({d for _, _, kid in points for d in kid}):
             shown = [(ms, kid[direction]) for ms, _, kid in points if direction in kid]
             axes[0, 1].scatter([ms for ms, _ in shown], [kid for _, kid in shown], label=direction)
-        for ms, size, kid in points:  # one name for both directions: those of nearly equal ones would collide
+        for ms, size, kid in points:  # one label for both directions: two would overlap
             place = (5, -12) if size.antialias or size.blocks == min(BLOCKS) else (5, 5)
             axes[0, 1].annotate(str(size), (ms, min(kid.values())), textcoords="offset points", xytext=place)
         longest = max(ms for ms, _, _ in points)
-        axes[0, 1].set(xlabel="CPU ms a 256 px picture", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))
+        axes[0, 1].set(xlabel="CPU ms a 256 px image", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))
         axes[0, 1].legend()
         axes[0, 1].grid(alpha=0.3)
     figure.tight_layout()
@@ -178,7 +178,7 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
 
 
 def main() -> None:
-    """Measures, or draws what was measured."""
+    """Reads the command line; measures, or only draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, nargs="*", metavar="DIR", help="draw only; scores come from cards here")
     folders = parser.parse_args().models
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def write(known: dict[str, Any]) -> None:
-    """Keeps what was measured and scored."""
+    """Writes the latencies and scores to the file."""
     FOUND.write_text(json.dumps(known, indent=1) + "\n")
 
 

@@ -1,8 +1,8 @@
-"""Fits a GAN that collapses and the same one cured, and writes docs/collapse.md with their picture.
+"""Fits a GAN that collapses and the same GAN cured, and writes docs/collapse.md with a plot of both.
 
     .venv/bin/python -m benchmarks.fitting.mode_collapse --data data
 
-Two runs of 128,000 digits, a few minutes each on one CPU core; runs that are already there are only drawn.
+Each of the two runs sees 128,000 digits, a few minutes on one CPU core. Complete runs are only drawn again.
 """
 
 from pathlib import Path
@@ -23,13 +23,13 @@ RUNS = {
 
 
 def fit(fits: Fits, name: str) -> str:
-    """Runs one fit; returns the first warning it gave."""
+    """Runs one fit; returns the first warning in its output."""
     fits.digits(name, f"{COMMON} {RUNS[name]}")
     return next((line for line in fits.log(name).read_text().splitlines() if line.startswith("WARNING")), "none")
 
 
 def draw(out: Path, path: Path) -> None:
-    """Samples of both runs at their end over their likelihoods and modes."""
+    """Plots the last samples of both runs above their likelihoods and modes."""
     figure, axes = plt.subplots(3, 2, figsize=(8, 9), height_ratios=(4, 1.6, 1.2), sharex="row")
     for column, name in enumerate(RUNS):
         lines = read_stats(out / name)

@@ -1,10 +1,10 @@
-"""The reference pair of translators from nothing to its scores: fits, distils, publishes, times, judges.
+"""Makes the reference pair of translators from the data to the scores: fits, distils, publishes, times, evaluates.
 
     .venv/bin/python -m benchmarks.fitting.reference_pair --data data --weights weights --stretch 9
 
-Meant for a GPU that is lent for minutes at a time. A stretch that is over leaves with exit status 75, everything saved:
-the same command goes on from there, and what is done is not done again. Judging wants no GPU and comes last; with
-`--unjudged` it is left to another machine, where the same command goes on in a copy of the folder `--out`.
+For a GPU that is available for some minutes at a time. When the time of `--stretch` is up, the command saves its state
+and ends with exit status 75; the same command continues there and repeats no complete step. Evaluation needs no GPU
+and comes last. With `--unjudged` it is left out: the same command runs it on another machine, in a copy of `--out`.
 """
 
 import argparse
@@ -25,24 +25,24 @@ from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weig
 from training.generators import directions
 
 STEPS = "--preset reference --compile --batch 4 8 --variants default"
-TICKS = "--tick-images 10000"  # each writes half a gigabyte, which by default would be every 17 s
+TICKS = "--tick-images 10000"  # each tick writes half a gigabyte; by default there would be one every 17 s
 FIT = f"--preset reference --batch 4 --rate 4e-4 --compile --minutes 17 {TICKS}"
 DISTIL = f"--batch 4 --compile --minutes 8 {TICKS}"
 WAYS = directions("horse2zebra")
 
 
 class Step(NamedTuple):
-    """One command of Python's -m."""
+    """One command for `python -m`."""
 
     name: str
     command: list[str]
     makes: tuple[Path, ...] = ()
-    """Folders that the command refuses to write again: what an interrupted one left of them goes first."""
+    """Folders that the command refuses to overwrite: what an interrupted command left there is deleted first."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where things are, and the flags of both fits."""
+    """The folders, and the flags of both fits."""
 
     data: Path
     weights: Path
@@ -50,11 +50,11 @@ class Plan:
     fit: str = FIT
     distil: str = DISTIL
     judges: bool = True
-    """Whether to go on to the scores."""
+    """Whether to evaluate."""
 
     @property
     def steps(self) -> Iterator[Step]:
-        """Every step, in their order."""
+        """All steps, in order."""
         runs, models = self.out / "runs", self.out / "models"
         data = ["--data", str(self.data)]
         yield Step("fit", ["training", "cyclegan", *data, "--out", str(runs / "reference"), *self.fit.split()])
@@ -82,7 +82,7 @@ class Plan:
 
 
 def go(plan: Plan, seconds: float) -> int:
-    """Runs what is not done yet; the exit status: 0, 75 when the time is up, or that of the step that failed."""
+    """Runs the steps that are not complete; returns 0, 75 when the time is up, or the status of a failed step."""
     end = time.monotonic() + seconds
     done = plan.out / "done.txt"
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -99,9 +99,9 @@ def go(plan: Plan, seconds: float) -> int:
             status = process.wait(max(0.0, end - time.monotonic()))
             over = False
         except subprocess.TimeoutExpired:
-            process.terminate()  # a fit saves first; any other step starts afresh
+            process.terminate()  # a fit saves its state; any other step starts again
             status = process.wait()
-        except KeyboardInterrupt:  # which the terminal sends to the step as well
+        except KeyboardInterrupt:  # the terminal sends it to the step as well
             status = process.wait()
         if status == 0:
             with done.open("a") as log:
@@ -119,14 +119,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "data", help="holds horse2zebra")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights", help="the feature networks of docs/scores.md")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "reference-pair", help="runs, models and scores")
-    parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="leave by then")
+    parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="stop after this time")
     parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")
     parser.add_argument("--distil", default=DISTIL, help="flags of 'gan-train distil' (default: %(default)s)")
-    parser.add_argument("--unjudged", action="store_true", help="leave out the scores, which want no GPU")
+    parser.add_argument("--unjudged", action="store_true", help="leave out the evaluation, which needs no GPU")
     given = parser.parse_args()
     data, weights, out = (path.resolve() for path in (given.data, given.weights, given.out))
     plan = Plan(data, weights, out, given.fit, given.distil, not given.unjudged)
-    try:  # what judges is asked for before half an hour of fitting, which asks for the pictures itself
+    try:  # checks the feature networks before half an hour of fitting; the fit checks the images itself
         if plan.judges:
             check_weights(plan.weights, INCEPTION_FILE, MOBILENET_FILE)
     except DataError as error:

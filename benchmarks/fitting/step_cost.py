@@ -2,8 +2,8 @@
 
     python -m benchmarks.fitting.step_cost --preset reference --batch 1 4 8
 
-Prints pairs a second and the share of the hardware's peak for every batch and option, on pictures drawn here.
-Contenders take turns, ten steps each; medians of the rounds. On a CPU the seconds are the process's CPU time.
+Prints pairs a second and the share of the hardware's peak for every batch size and option, on random images. The
+contenders take turns of ten steps; each figure is the median of the rounds. On a CPU, times are CPU times.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Contender:
         self.flops = counted.flops_per_image or 0.0
 
     def seconds(self) -> float:
-        """Of ten steps."""
+        """Seconds that STEPS steps take."""
         device = self.task.world.device
         clock = time.perf_counter if device.type == "cuda" else time.process_time
         start = clock()
@@ -71,13 +71,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.backends.cudnn.benchmark = True
-    torch._dynamo.config.recompile_limit = 8 * len(VARIANTS) * len(given.batch)  # beyond it steps run uncompiled
+    torch._dynamo.config.recompile_limit = (
+        8 * len(VARIANTS) * len(given.batch)
+    )  # beyond this limit, steps run uncompiled
     world = World(device=choose_device("auto"))
     precision = choose_precision("auto", world.device)
     contenders = {}
     for batch in given.batch:
         for name in given.variants:
-            print(f"making ready: {name}, batch {batch}", file=sys.stderr, flush=True)  # to compile takes a minute
+            print(f"preparing: {name}, batch {batch}", file=sys.stderr, flush=True)  # compilation takes a minute
             settings = VARIANTS[name]
             config = CycleGanConfig(
                 preset=given.preset, crop=given.crop, batch=batch, compile=given.compile, **settings

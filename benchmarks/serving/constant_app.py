@@ -1,4 +1,4 @@
-"""The framework's limit: a bare FastAPI route that returns one constant image, as uvicorn serves our service."""
+"""The framework's limit: a bare FastAPI route that returns one constant image, served as the service is."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ PICTURE = _buffer.getvalue()
 
 @app.get("/mnist/sample")
 async def constant() -> Response:
-    """The same bytes for everyone."""
+    """The same bytes for every request."""
     return Response(PICTURE, media_type="image/png")
 
 

@@ -2,10 +2,9 @@
 
     python -m benchmarks.serving.cuda_options [--models DIR] [--device cpu]
 
-Prints items a second of batches of every size, bound to their buffers, copies included: as the service runs them by
-default, and with each option changed. Of a model with a half-precision file that is what runs by default, and the last
-column is how many times as fast it is as fp32. --device cpu tries the script itself where there is no GPU; it says
-nothing about half precision, which the CPU has not.
+Prints items a second for every batch size, copies to and from the GPU included: with the service's defaults, and with
+each option changed. A model with a half-precision file runs that by default; the last column is its speed relative to
+fp32. --device cpu tests the script without a GPU; the CPU has no half precision, so that column means nothing there.
 """
 
 import argparse
@@ -34,11 +33,11 @@ VARIANTS = {
     "exhaustive search": Settings(cuda_conv_search="exhaustive"),
 }
 FP32 = {"fp32": Settings(cuda_fp16=False)}
-"""Beside the others, of a model with a half-precision file."""
+"""Added for a model with a half-precision file."""
 
 
 def open_lane(folder: Path, card: ModelCard, settings: Settings, memory: Memory) -> Lane:
-    """A model as one slot runs it."""
+    """The model, prepared as one slot runs it."""
     path = folder / cuda_artefacts(card, settings)[0].file
     if memory.device == "cuda":
         session = open_session(path, provider_options(settings, memory.device_id))
@@ -50,7 +49,7 @@ def open_lane(folder: Path, card: ModelCard, settings: Settings, memory: Memory)
 
 
 def rate(lane: Lane, rows: np.ndarray) -> float:
-    """Items a second."""
+    """Items a second of batches `rows`."""
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < SECONDS:
         lane.run(rows)

@@ -1,10 +1,10 @@
-"""What the cores themselves can do: ONNX Runtime and the codecs in a bare loop, one process, nothing else.
+"""Measures what the cores can do: ONNX Runtime and the codecs in a bare loop, in one process.
 
     python benchmarks/serving/limits.py --models models run mnist --batch 64 --seconds 3        the model alone
     python benchmarks/serving/limits.py --models models translate --batch 4 --seconds 5 a.jpg   decode, run, encode
     python benchmarks/serving/limits.py --models models digits --batch 64 --seconds 5           run, one PNG of 1,024
 
-Prints JSON: items a second, and the median seconds of each part a batch.
+Prints JSON: items a second, and the median seconds that each part of a batch takes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SIDE = 256
 
 
 def open_session(models: Path, name: str) -> ort.InferenceSession:
-    """The newest version of a model with ONNX Runtime's own defaults, on a thread a core."""
+    """A session of a model's newest version, with ONNX Runtime's defaults and one thread a core."""
     newest = max((models / name).glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     options = ort.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
@@ -37,13 +37,13 @@ def open_session(models: Path, name: str) -> ort.InferenceSession:
 
 
 class Parts:
-    """Seconds of each part of a loop's rounds."""
+    """Seconds of each part, over the rounds of a loop."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
     def timed(self, part: str, work: Callable[[], T]) -> T:
-        """The work's result; its time is kept."""
+        """Runs `work`, records its time under `part`, returns its result."""
         start = time.perf_counter()
         result = work()
         self.seconds.setdefault(part, []).append(time.perf_counter() - start)
@@ -55,7 +55,7 @@ class Parts:
 
 
 def loop(batch: Callable[[Parts], int], seconds: float) -> dict[str, Any]:
-    """Runs `batch`, which returns how many items it did, for `seconds` after one round of warm-up."""
+    """Runs `batch`, which returns its number of items, for `seconds` after one round of warm-up."""
     batch(Parts())
     parts, items, rounds = Parts(), 0, []
     start = time.perf_counter()
@@ -66,7 +66,7 @@ def loop(batch: Callable[[Parts], int], seconds: float) -> dict[str, Any]:
 
 
 def run(session: ort.InferenceSession, batch: int) -> Callable[[Parts], int]:
-    """The model alone, on inputs that are there."""
+    """Runs the model alone, on inputs that are ready."""
     spec, random = session.get_inputs()[0], np.random.default_rng(0)
     if spec.type == "tensor(uint8)":
         rows: Any = random.integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)
@@ -81,12 +81,12 @@ def run(session: ort.InferenceSession, batch: int) -> Callable[[Parts], int]:
 
 
 def translate(session: ort.InferenceSession, batch: int, bodies: list[bytes]) -> Callable[[Parts], int]:
-    """Encoded images to JPEGs of their own size; those of one shape in the model go in batches."""
+    """Translates encoded images to JPEGs of their own size, in batches of one shape."""
     name = session.get_inputs()[0].name
     shaped: dict[tuple[int, int], list[bytes]] = {}
     for body in bodies:
         shaped.setdefault(_inner(Image.open(io.BytesIO(body)).size), []).append(body)
-    # every shape as often as it comes among the bodies, in whole batches
+    # whole batches, each shape as often as it occurs among the bodies
     batches = [[same[(i + j) % len(same)] for j in range(batch)] for same in shaped.values() for i in range(len(same))]
     turn = 0
 
@@ -105,7 +105,7 @@ def translate(session: ort.InferenceSession, batch: int, bodies: list[bytes]) ->
 
 
 def digits(session: ort.InferenceSession, batch: int) -> Callable[[Parts], int]:
-    """1,024 digits in batches, then one PNG of all."""
+    """Samples 1,024 digits in batches, then encodes them as one PNG."""
     spec = session.get_inputs()[0]
     rows = np.random.default_rng(0).standard_normal((DIGITS, spec.shape[1]), dtype=np.float32)
     side = round(DIGITS**0.5)

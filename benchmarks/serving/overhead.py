@@ -1,11 +1,10 @@
-"""What a request costs outside the model, part by part, in process with the real application.
+"""Measures what a request costs outside the model, part by part, in process with the real application.
 
     python benchmarks/serving/overhead.py --image photograph.jpg
 
 Requests are sent one after the other as ASGI calls, without a socket. Routing (with the middleware around it),
 the route, its validation and the response are timed where the fast path hands over; decode, queue, run and encode are
-the service's own metrics. What the route does besides is "rest of the route": reading the body, hopping between
-threads.
+the service's own metrics. "rest of the route" is what the route does otherwise: reading the body, changing threads.
 """
 
 import argparse
@@ -34,19 +33,19 @@ WARM_UP = 20
 
 
 class Stopwatch:
-    """When the request under way passed each mark, and what its validation took."""
+    """Times at which the current request passed each mark, and the seconds of its validation."""
 
     def __init__(self) -> None:
         self.marks: dict[str, float] = {}
         self.validation = 0.0
 
     def clear(self) -> None:
-        """Before the next request."""
+        """Resets the marks before the next request."""
         self.marks.clear()
         self.validation = 0.0
 
     def install(self) -> None:
-        """Marks the beginning and end of every route on the fast path, and times what reads queries and deadlines."""
+        """Marks the start and end of every route on the fast path, and times the parsing of queries and deadlines."""
         for route in (*mnist.router.routes, *translate.router.routes):
             if isinstance(route, APIRoute):
                 route.endpoint = self._marking(route.endpoint)
@@ -74,8 +73,8 @@ class Stopwatch:
         return timed
 
 
-async def ask(app: FastAPI, method: str, path: str, body: bytes, kind: str) -> int:
-    """One request as an ASGI call; returns its status."""
+async def send_request(app: FastAPI, method: str, path: str, body: bytes, kind: str) -> int:
+    """Sends one request as an ASGI call; returns the status of its response."""
     sent, status = False, 0
     gone = asyncio.Event()
 
@@ -104,7 +103,7 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes, kind: str) -> i
 
 
 def totals(app: FastAPI) -> dict[str, float]:
-    """Seconds in each of the service's own histograms so far, whatever their labels."""
+    """Sums of the service's own histograms in seconds, over all labels."""
     sums = dict.fromkeys(METRICS, 0.0)
     for family in app.state.shared.metrics.registry.collect():
         for sample in family.samples:
@@ -115,18 +114,18 @@ def totals(app: FastAPI) -> dict[str, float]:
 
 
 async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -> dict[str, float]:  # noqa: ANN401 - passed through
-    """Microseconds a request: medians of what is timed here, means of the service's own."""
+    """Microseconds a request: medians of the parts that are timed here, means of the service's metrics."""
     for _ in range(WARM_UP):
-        await ask(app, *question)
+        await send_request(app, *question)
     before = totals(app)
     timed: dict[str, list[float]] = {"routing": [], "validation": [], "route": [], "response": [], "total": []}
     for _ in range(requests):
         watch.clear()
         start = time.perf_counter()
-        status = await ask(app, *question)
+        status = await send_request(app, *question)
         end = time.perf_counter()
         if status != 200:
-            raise SystemExit(f"{question[1]} was answered {status}")
+            raise SystemExit(f"{question[1]} got status {status}")
         marks = watch.marks
         timed["routing"].append(marks["routed"] - start)
         timed["validation"].append(watch.validation)
@@ -144,7 +143,7 @@ async def parts(app: FastAPI, watch: Stopwatch, requests: int, *question: Any) -
 
 
 async def measure(image: bytes, requests: int) -> dict[str, dict[str, float]]:
-    """Both kinds of request."""
+    """Microseconds of each part, for a digit and for a translation."""
     app = create_app()
     watch = Stopwatch()
     watch.install()

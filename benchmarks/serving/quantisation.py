@@ -1,9 +1,9 @@
-"""Whether smaller numbers pay on this CPU: python -m benchmarks.serving.quantisation [--data data]
+"""Compares half precision and int8 with fp32 on this CPU: python -m benchmarks.serving.quantisation [--data data]
 
-Prints for a translation, at batch 1, 256x256 and one thread, the time a run takes over that of fp32 and how far answers
-to test images are from those of fp32: in half precision, and with ONNX Runtime's int8 convolutions. Static ones are
-calibrated on training images, with a scale for each output channel. A contender's time is its thread's on a core, so
-that others who use the machine disturb it less; contenders take turns.
+Prints the time of a translation (batch 1, 256x256, one thread) relative to fp32, and how far its outputs for test
+images are from those of fp32: in half precision, and with ONNX Runtime's int8 convolutions. Static quantisation is
+calibrated on training images, with a scale for each output channel. Times are CPU times of the thread, so that other
+work on the machine matters less; the contenders take turns.
 """
 
 import argparse
@@ -39,13 +39,13 @@ Pixels = NDArray[np.uint8]
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
-    """What calibration asks for, one image a time."""
+    """Feeds calibration images to ONNX Runtime, one at a time."""
 
     def __init__(self, name: str, images: list[Pixels]) -> None:
         self._feeds: Iterator[dict[str, Pixels]] = iter({name: image} for image in images)
 
     def get_next(self) -> dict[str, Pixels] | None:
-        """The next input, None after the last."""
+        """The next input; None after the last."""
         return next(self._feeds, None)
 
 
@@ -59,7 +59,7 @@ def read_images(folder: Path, count: int) -> list[Pixels]:
 
 
 def static(source: Path, images: list[Pixels], form: QuantFormat, spared: tuple[str, ...], path: Path) -> None:
-    """Writes the model with its convolutions in int8, but for those `spared`; the rest stays in fp32."""
+    """Writes the model with int8 convolutions except those in `spared`; all else stays in fp32."""
     quantize_static(
         source,
         path,
@@ -70,14 +70,14 @@ def static(source: Path, images: list[Pixels], form: QuantFormat, spared: tuple[
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"CalibMovingAverage": True},  # of least and largest values over the images
+        extra_options={"CalibMovingAverage": True},  # averages the smallest and largest values over the images
     )
 
 
 def equalise(source: Path, images: list[Pixels], path: Path) -> None:
     """Writes the model with weights that bring every channel in front of a normalisation into [-1, 1].
 
-    The normalisation undoes it, but channels share one scale in int8, and small ones would be lost.
+    The normalisation cancels the factor. In int8 all channels share one scale, at which small ones would be lost.
     """
     model = onnx.load(str(source))
     normalised = {node.input[0] for node in model.graph.node if node.op_type == "InstanceNormalization"}
@@ -96,7 +96,7 @@ def equalise(source: Path, images: list[Pixels], path: Path) -> None:
 
 
 def contenders(source: Path, images: list[Pixels], scratch: Path) -> dict[str, Callable[[Path], object]]:
-    """What writes each form of the model `source` to a path."""
+    """Functions that write each form of the model `source` to a path."""
     convolutions = [node for node in onnx.load(str(source)).graph.node if node.op_type == "Conv"]
     outer = tuple(node.name for node in convolutions if "residual" not in node.input[1])
     qdq, operators = QuantFormat.QDQ, QuantFormat.QOperator
@@ -123,7 +123,7 @@ def open_session(path: Path) -> ort.InferenceSession:
 
 
 def milliseconds(session: ort.InferenceSession, image: Pixels) -> float:
-    """Of the calling thread, on a core."""
+    """CPU time of one run, in the calling thread."""
     start = time.thread_time()
     session.run(None, {session.get_inputs()[0].name: image})
     return 1000 * (time.thread_time() - start)
@@ -136,7 +136,7 @@ def main() -> None:
     newest = max((BUNDLED_MODELS / "horse2zebra").iterdir(), key=lambda folder: int(folder.name))
     parser.add_argument("--model", type=Path, default=newest)
     chosen = parser.parse_args()
-    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises to prepare models, which changes nothing here
+    logging.getLogger().setLevel(logging.ERROR)  # the quantiser recommends pre-processing, which changes nothing here
     card = read_card(chosen.model)
     source = {"horse2zebra": "A", "zebra2horse": "B"}[str(card.direction)]
     calibration, test = (

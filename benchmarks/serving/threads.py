@@ -1,8 +1,8 @@
-"""Which threads ONNX Runtime should have on this CPU: python -m benchmarks.serving.threads
+"""Compares numbers of threads for ONNX Runtime on this CPU: python -m benchmarks.serving.threads
 
-Prints, for one digit a run, 64 digits, and a 256 px translation, how many items a second come out of
-one run at a time on one thread, one run at a time on all threads (that spin between operators, or sleep),
-and as many runs side by side as there are cores, a thread each. Contenders take turns; medians of five.
+Prints items a second for digits and for 256 px translations: one run at a time on one thread, one run at a time on
+all threads (which sleep or spin between operators), and one run a core side by side, each on one thread. The
+contenders take turns; each figure is the median of five.
 """
 
 import statistics
@@ -33,7 +33,7 @@ def open_session(path: Path, threads: int, spin: bool = True) -> ort.InferenceSe
 
 
 def rate(session: ort.InferenceSession, feed: dict[str, Any], side_by_side: int = 1) -> float:
-    """Items a second of `side_by_side` threads that run the session in a loop."""
+    """Items a second of `side_by_side` threads, each of which runs the session in a loop."""
     items = len(next(iter(feed.values())))
     done = [0] * side_by_side
     end = time.perf_counter() + SECONDS
