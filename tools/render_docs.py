@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def settings_page() -> str:
-    """docs/settings.md, from the docstrings of the settings."""
+    """docs/settings.md: every setting with its default and its docstring."""
     rows = []
     for name, field in Settings.model_fields.items():
         value = field.default
@@ -40,39 +40,39 @@ def settings_page() -> str:
 
 
 OUTCOMES: dict[Outcome, str] = {
-    "ok": "answered",
-    "rejected": "turned away (503): the queue was full or too slow for it, or all memory for bodies was taken",
-    "cancelled": "its client hung up before it was answered",
-    "deadline": "not done in time (408, 504)",
-    "bad_input": "the client's mistake (any other 4xx)",
-    "failed": "the service's fault (any other 5xx, an answer that was cut, 503 when stopping)",
+    "ok": "successful response",
+    "rejected": "rejected (503): the queue was full or its wait too long, or all memory for bodies was in use",
+    "cancelled": "the client disconnected before the response",
+    "deadline": "timed out (408, 504)",
+    "bad_input": "a mistake of the client (any other 4xx)",
+    "failed": "a fault of the service (any other 5xx, a truncated response, 503 during shutdown)",
 }
 REASONS: dict[Reason, str] = {
-    "out_of_memory": "the device's memory, or the machine's",
-    "device_lost": "an error after which CUDA works no more in this process",
-    "other": "anything else",
+    "out_of_memory": "the memory of the device or of the machine was exhausted",
+    "device_lost": "an error after which CUDA no longer works in this process",
+    "other": "any other error",
 }
 LABELS = {
-    "route": "the route's template, such as `/translate/{direction}`; `other` for what matches none",
+    "route": "the route's template, such as `/translate/{direction}`; `other` if none matches",
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
-    "status": "the answer's HTTP status; 499: the client had gone",
+    "status": "HTTP status of the response; 499: the client had disconnected",
     "model": "`<name>/<version>`",
     "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(Reason)),
-    "format": f"`{'`, `'.join(MEDIA_TYPES)}`; of digits also `npy`, `json`",
+    "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
     "device": "NVML's index of the GPU",
-    "version": "of the model, or of the service",
+    "version": "version of the model, or of the service",
     "task": "`sample` or `translate`",
-    "provider": "ONNX Runtime's execution provider that really runs the model",
+    "provider": "ONNX Runtime's execution provider that runs the model",
     "precision": "`fp32`, or `fp16` where a GPU runs the model's half-precision file",
-    "sha256": "of the file that runs",
-    "onnxruntime": "its version",
-    "python": "its version",
+    "sha256": "SHA-256 of the loaded file",
+    "onnxruntime": "version of ONNX Runtime",
+    "python": "version of Python",
 }
-"""What each label says."""
+"""Meaning of each label."""
 
 
 def metrics_page() -> str:
-    """docs/metrics.md, from the metrics of an application."""
+    """docs/metrics.md: the metrics of an application with their labels."""
     own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
     described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
     described += [(family, family._labelnames) for family in gpu.families()]
@@ -86,9 +86,9 @@ def metrics_page() -> str:
             "# Metrics of the service",
             "",
             "Written by `tools/render_docs.py` from `service/metrics.py`; a test keeps it so.",
-            "`GET /metrics` tells them, on `GAN_MANAGEMENT_PORT` where it is set. Times are in seconds.",
-            "Probes and scrapes are not counted. The GPU's are absent where its driver does not answer.",
-            "Beside these there are the usual `process_*` and `python_info`.",
+            "`GET /metrics` returns them, on `GAN_MANAGEMENT_PORT` if that is set. Times are in seconds.",
+            "Probes and scrapes are not counted. GPU metrics are absent where the driver does not respond.",
+            "The usual `process_*` and `python_info` are there as well.",
             "",
             "| metric | type | labels | meaning |",
             "|---|---|---|---|",
@@ -98,14 +98,14 @@ def metrics_page() -> str:
             "|---|---|",
             *(f"| {label} | {LABELS[label]} |" for label in used),
             "",
-            "Few series, whatever clients send: no label holds anything of theirs.",
+            "The number of series is bounded: no label holds text from clients.",
             "",
         ]
     )
 
 
 def models_page(models: Path = BUNDLED_MODELS) -> str:
-    """docs/models.md, from the bundled models' cards."""
+    """docs/models.md: the cards of the bundled models."""
     lines = [
         "# The bundled models",
         "",
@@ -121,7 +121,7 @@ def models_page(models: Path = BUNDLED_MODELS) -> str:
 
 def _model_lines(card: ModelCard, size_bytes: int) -> list[str]:
     config = card.training.config
-    kinds = {"sample": "digits", "translate": "pairs of pictures"}
+    kinds = {"sample": "digits", "translate": "pairs of images"}
     crop = f", crops of {config['crop']} px from {config['resize']} px" if "crop" in config else ""
     training, parity = card.training, card.parity
     return [
