@@ -1,4 +1,4 @@
-// k6: RATE requests a second for SECONDS, whether or not answers come back; the body is FILE.
+// k6: RATE requests a second for SECONDS, whether or not responses come back; the body is FILE.
 import http from "k6/http";
 import { Counter, Trend } from "k6/metrics";
 

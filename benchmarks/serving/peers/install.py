@@ -1,7 +1,7 @@
-"""Makes an environment a peer from its requirements.txt: python benchmarks/serving/peers/install.py FOLDER
+"""Makes an environment for each peer from its requirements.txt: python benchmarks/serving/peers/install.py FOLDER
 
-An environment that is there with the same requirements is kept. One that cannot be made is reported and skipped:
-the benchmark measures the peers that are there. Needs Python 3.11 or 3.12, for which all four publish packages.
+An environment with the same requirements is kept. One that cannot be made is reported and skipped: the benchmark
+measures the peers that are installed. Needs Python 3.11 or 3.12, for which all four publish packages.
 """
 
 import shutil
@@ -18,7 +18,7 @@ INSTALL_SECONDS = 900
 
 
 def install(name: str, requirements: str, folder: Path) -> bool:
-    """Makes folder/name; returns whether it is there."""
+    """Makes the environment folder/name; returns whether it exists afterwards."""
     target = folder / name
     stamp = target / STAMP
     if stamp.exists() and stamp.read_text() == requirements:
@@ -39,7 +39,7 @@ def install(name: str, requirements: str, folder: Path) -> bool:
 
 
 def main() -> None:
-    """All peers, and k6."""
+    """Installs k6 and all peers."""
     folder = Path(sys.argv[1]).resolve()
     install(TOOLS, (HERE / "tools.txt").read_text(), folder)
     for name in PEERS:

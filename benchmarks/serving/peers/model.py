@@ -1,7 +1,7 @@
-"""The work that every peer serves: the same two ONNX files behind the same codecs, a batch at a time.
+"""The work that every peer serves: the same two ONNX files with the same codecs, one batch at a time.
 
-Each peer's serve.py adds what that framework asks for and nothing else. Decoding and encoding run in a pool of one
-thread a core, as in our service; a translation batch is split by shape.
+Each peer's serve.py adds only what its framework needs. Decoding and encoding run in a pool of one thread a core, as in
+the service; a batch of translations is split by shape.
 """
 
 import io
@@ -20,7 +20,7 @@ DIGITS_A_BATCH, IMAGES_A_BATCH = 64, 16
 
 
 def open_session(name: str) -> ort.InferenceSession:
-    """The newest version of a model on the CPU, with one thread a core that does not spin while it waits."""
+    """A session of a model's newest version on the CPU, with one thread a core that does not spin."""
     newest = max((MODELS / name).glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     options = ort.SessionOptions()
     options.intra_op_num_threads = CORES
@@ -29,14 +29,14 @@ def open_session(name: str) -> ort.InferenceSession:
 
 
 class Digits:
-    """One digit a request; the request's content does not matter."""
+    """Samples one digit a request; the content of the request is ignored."""
 
     def __init__(self) -> None:
         self.session = open_session("mnist")
         self.input = self.session.get_inputs()[0]
         self.random = np.random.default_rng(0)
 
-    def answer(self, count: int) -> list[bytes]:
+    def respond(self, count: int) -> list[bytes]:
         """`count` PNG files of 28x28."""
         noise = self.random.standard_normal((count, self.input.shape[1]), dtype=np.float32)
         (digits,) = self.session.run(None, {self.input.name: noise})
@@ -44,21 +44,21 @@ class Digits:
 
 
 class Translator:
-    """One image a request: an encoded image in, a JPEG of the same size out."""
+    """Translates one image a request: an encoded image in, a JPEG of the same size out."""
 
     def __init__(self) -> None:
         self.session = open_session("horse2zebra")
         self.input = self.session.get_inputs()[0].name
         self.codecs = ThreadPoolExecutor(CORES)
 
-    def answer(self, bodies: list[bytes]) -> list[bytes]:
+    def respond(self, bodies: list[bytes]) -> list[bytes]:
         """A JPEG for each body, in order."""
         images = list(self.codecs.map(_decode, bodies))
         translated: dict[int, np.ndarray] = {}
         for shape in {image.shape for image in images}:
             places = [i for i, image in enumerate(images) if image.shape == shape]
-            (answers,) = self.session.run(None, {self.input: np.stack([images[i] for i in places])})
-            translated.update(zip(places, answers, strict=True))
+            (outputs,) = self.session.run(None, {self.input: np.stack([images[i] for i in places])})
+            translated.update(zip(places, outputs, strict=True))
         return list(self.codecs.map(_jpeg, (translated[i] for i in range(len(bodies)))))
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from model import DIGITS_A_BATCH, IMAGES_A_BATCH, Digits, Translator
 
 # 1.4.39 closes the connection between its services after every 100 requests, with those in flight on it: they end as
-# 500. Without the renewal it answers all of them.
+# 500. Without the renewal all of them succeed.
 proxy2.SessionManager._should_refresh = lambda self: False
 
 app = FastAPI()
@@ -31,7 +31,7 @@ class DigitModel:
     @bentoml.api(batchable=True, max_batch_size=DIGITS_A_BATCH, max_latency_ms=60_000)
     def sample(self, seeds: list[int]) -> list[bytes]:
         """A batch."""
-        return self.model.answer(len(seeds))
+        return self.model.respond(len(seeds))
 
 
 @bentoml.service(workers=1, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
@@ -44,7 +44,7 @@ class TranslationModel:
     @bentoml.api(batchable=True, max_batch_size=IMAGES_A_BATCH, max_latency_ms=60_000)
     def translate(self, bodies: list[bytes]) -> list[bytes]:
         """A batch."""
-        return self.model.answer(list(bodies))
+        return self.model.respond(list(bodies))
 
 
 @bentoml.service(workers=1, traffic={"timeout": 60}, logging={"access": {"enabled": False}})

@@ -1,4 +1,4 @@
-"""LitServe: a worker process a model, ZeroMQ between it and the HTTP server, batches of what waits."""
+"""LitServe: a worker process a model, ZeroMQ between it and the HTTP server, batches of the waiting requests."""
 
 import sys
 from pathlib import Path
@@ -22,12 +22,12 @@ class DigitAPI(litserve.LitAPI):
         self.model = Digits()
 
     def decode_request(self, request: Encoded) -> bytes:
-        """The body, which does not matter."""
+        """The body, which is ignored."""
         return request
 
     def predict(self, bodies: list[bytes]) -> list[bytes]:
         """A batch."""
-        return self.model.answer(len(bodies))
+        return self.model.respond(len(bodies))
 
     def encode_response(self, output: bytes) -> Response:
         """Raw bytes instead of JSON."""
@@ -42,12 +42,12 @@ class TranslationAPI(litserve.LitAPI):
         self.model = Translator()
 
     def decode_request(self, request: Encoded) -> bytes:
-        """Decoded with its batch, in threads."""
+        """The body; the batch is decoded in threads."""
         return request
 
     def predict(self, bodies: list[bytes]) -> list[bytes]:
         """A batch."""
-        return self.model.answer(list(bodies))
+        return self.model.respond(list(bodies))
 
     def encode_response(self, output: bytes) -> Response:
         """Raw bytes instead of JSON."""

@@ -18,8 +18,8 @@ def _question(body: bytes) -> InferenceRequest:
     return InferenceRequest(inputs=[RequestInput(name="body", shape=[1], datatype="BYTES", data=[body])])
 
 
-def _first(answer: InferenceResponse) -> bytes:
-    return answer.outputs[0].data.root[0]
+def _first(response: InferenceResponse) -> bytes:
+    return response.outputs[0].data.root[0]
 
 
 class DigitRuntime(MLModel):
@@ -33,14 +33,14 @@ class DigitRuntime(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """A batch, merged along the first axis."""
         count = payload.inputs[0].shape[0]
-        answers = await asyncio.to_thread(self.digits.answer, count)
-        output = ResponseOutput(name="png", shape=[count], datatype="BYTES", data=answers)
+        responses = await asyncio.to_thread(self.digits.respond, count)
+        output = ResponseOutput(name="png", shape=[count], datatype="BYTES", data=responses)
         return InferenceResponse(model_name=self.name, outputs=[output])
 
     @custom_handler(rest_path="/mnist/sample")
     async def sample(self) -> Response:
         """One digit."""
-        with model_context(self.settings):  # the batcher's metrics ask for it; the v2 route enters it too
+        with model_context(self.settings):  # the batcher's metrics need it; the v2 route enters it too
             return Response(_first(await self.predict(_question(b"0"))), media_type="image/png")
 
 
@@ -55,8 +55,8 @@ class TranslationRuntime(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """A batch, merged along the first axis."""
         bodies = list(payload.inputs[0].data.root)
-        answers = await asyncio.to_thread(self.translator.answer, bodies)
-        output = ResponseOutput(name="jpeg", shape=[len(answers)], datatype="BYTES", data=answers)
+        responses = await asyncio.to_thread(self.translator.respond, bodies)
+        output = ResponseOutput(name="jpeg", shape=[len(responses)], datatype="BYTES", data=responses)
         return InferenceResponse(model_name=self.name, outputs=[output])
 
     @custom_handler(rest_path="/translate/horse2zebra")

@@ -1,6 +1,6 @@
 """Triton 2.51 from nvidia-pytriton, Python backend: KServe v2 with the encoded bytes in a BYTES tensor.
 
-Its dynamic batcher has no delay: a batch is what waits when the model is free.
+Its dynamic batcher has no delay: a batch is all requests that wait when the model is free.
 """
 
 import sys
@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from model import DIGITS_A_BATCH, IMAGES_A_BATCH, Digits, Translator
 
 
-def _column(answers: list[bytes]) -> np.ndarray:
-    column = np.empty((len(answers), 1), dtype=object)
-    column[:, 0] = answers
+def _column(responses: list[bytes]) -> np.ndarray:
+    column = np.empty((len(responses), 1), dtype=object)
+    column[:, 0] = responses
     return column
 
 
@@ -27,11 +27,11 @@ def main(port: int) -> None:
 
     @batch
     def sample(body: np.ndarray) -> dict[str, np.ndarray]:
-        return {"png": _column(digits.answer(len(body)))}
+        return {"png": _column(digits.respond(len(body)))}
 
     @batch
     def translate(body: np.ndarray) -> dict[str, np.ndarray]:
-        return {"jpeg": _column(translator.answer([bytes(row[0]) for row in body]))}
+        return {"jpeg": _column(translator.respond([bytes(row[0]) for row in body]))}
 
     config = TritonConfig(
         http_address="127.0.0.1", http_port=port, grpc_port=port + 1, metrics_port=port + 2, log_verbose=0
