@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 PROVIDER = "CUDAExecutionProvider"
 
-#: What ONNX Runtime's CUDA 13 provider links or loads; the driver comes first, the rest is in the `cuda` extra.
+#: What ONNX Runtime's CUDA 13 provider links or loads; the driver comes first, the rest is in requirements/cuda.txt.
 _LIBRARIES = {
     "linux": (
         "libcuda.so.1",
