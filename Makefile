@@ -3,61 +3,86 @@ PYTHON ?= python3
 HOST = 127.0.0.1
 PORT = 8000
 
+# Which build of ONNX Runtime is installed, with what it needs: `cpu` or `cuda`, which is x86-64 with an NVIDIA driver.
+DRIVER := $(shell test "$$(uname -m)" = x86_64 && { test -e /proc/driver/nvidia/version || command -v nvidia-smi; } > /dev/null && echo found)
+RUNTIME ?= $(if $(DRIVER),cuda,cpu)
+
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes
 LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
+# The other locks are installed beside cpu.txt or cuda.txt, one of which brings ONNX Runtime.
+NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test fit bench image-cpu image-gpu image-train docker-test lock clean
+.PHONY: help serve test test-fast lint fit bench docs image-cpu image-gpu image-train docker-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: .venv/service.installed ## serve the bundled models on HOST:PORT (127.0.0.1:8000); installs the service only
+serve: .venv/$(RUNTIME).installed ## install the service alone and serve the bundled models on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/gan-serve --host $(HOST) --port $(PORT)
 
-test: .venv/test.installed ## install everything the tests need, check style and types, run the tests
+test: lint ## check style and types, then run all tests and print their coverage
+	@$(BIN)/python -m pytest --cov
+
+test-fast: .venv/test.installed ## run the tests that are not marked slow (under a minute)
+	@$(BIN)/python -m pytest --quiet -m "not slow and not docker"
+
+lint: .venv/test.installed ## install everything the tests need, check style and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
 
-fit: .venv/train.installed ## install what fitting and exporting need; then .venv/bin/gan-train --help
+fit: .venv/train.installed ## install PyTorch and what else fitting and exporting need; then run .venv/bin/gan-train
 	@$(BIN)/gan-train --help
 
-bench: .venv/test.installed ## measure the service beside its limits and its peers (25 minutes, needs wrk), write docs/benchmarks.md
-	@$(BIN)/python benchmarks/peers/install.py build/peers
-	@$(BIN)/python -m benchmarks --peers build/peers
-	@$(BIN)/python -m benchmarks.render
+bench: .venv/test.installed ## measure the service beside its limits and peers (25 minutes, needs wrk), write docs/benchmarks.md
+	@$(BIN)/python benchmarks/serving/peers/install.py build/peers
+	@$(BIN)/python -m benchmarks.serving --peers build/peers
+	@$(BIN)/python -m benchmarks.serving.page
 
-image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu, -train (DOCKER_BUILD_FLAGS: more flags)
+docs: .venv/test.installed ## write the files again that are made from code, model cards and alert rules
+	@$(BIN)/python -m tools.render_docs
+	@$(BIN)/python -m tools.render_rules
+
+image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
 		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
 
-docker-test: ## build the images, run them under Docker Compose, and check what they do (minutes)
-	@$(PYTHON) docker/verify.py
+docker-test: .venv/test.installed ## build the cpu and gpu images, run them under Docker Compose, test them (minutes)
+	@$(BIN)/python -m pytest --capture=no -m "docker and not slow" tests/docker
 
 lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
-	$(LOCK) pyproject.toml -o requirements/service.txt
-	$(LOCK) --extra tracing pyproject.toml -o requirements/tracing.txt
-	$(LOCK) --extra cuda pyproject.toml -o requirements/cuda.txt
-	$(LOCK) --extra train pyproject.toml -o requirements/train.txt
-	$(LOCK) --extra train --extra dev pyproject.toml -o requirements/test.txt
+	$(LOCK) pyproject.toml -o requirements/cpu.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra tracing -o requirements/tracing.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --group test -o requirements/test.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
-		| $(LOCK) - -o requirements/build.txt
+		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
 
 clean: ## delete the virtual environment and caches
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv .venv
 
-.venv/%.installed: requirements/%.txt requirements/build.txt pyproject.toml | .venv/bin/python
-	@echo "installing requirements/$*.txt into .venv"
+# The two builds of ONNX Runtime install into one folder: the other one goes first.
+.venv/cpu.installed: OTHER := onnxruntime-gpu
+.venv/cuda.installed: OTHER := onnxruntime
+.venv/cpu.installed .venv/cuda.installed: .venv/%.installed: requirements/%.txt requirements/build.txt pyproject.toml | .venv/bin/python
+	@echo "installing requirements/$*.txt into .venv, $(if $(DRIVER),with,without) an NVIDIA driver; RUNTIME=cpu or RUNTIME=cuda chooses"
+	@rm -f .venv/*.installed
+	@$(PIP) --quiet uninstall --yes $(OTHER)
 	@$(INSTALL) -r requirements/$*.txt -r requirements/build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/test.installed .venv/train.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed
+	@echo "installing requirements/$*.txt into .venv"
+	@$(INSTALL) -r requirements/$*.txt
 	@touch $@

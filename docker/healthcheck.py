@@ -1,4 +1,4 @@
-"""Exit status 0 when the service in this container is ready; what HEALTHCHECK runs, since the image has no curl."""
+"""Exits with status 0 when the service in this container is ready. HEALTHCHECK runs it: the image has no curl."""
 
 import http.client
 import os
@@ -8,17 +8,17 @@ TIMEOUT_SECONDS = 4.0
 
 
 def main() -> int:
-    """Asks the readiness route on the management port, or on the public one where there is no other."""
+    """Requests the readiness route on the management port, or on the public one if that is the only one."""
     port = int(os.environ.get("GAN_MANAGEMENT_PORT") or os.environ.get("GAN_PORT") or 8000)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/healthz/ready")
-        answer = connection.getresponse()
-        print(answer.status, answer.read(500).decode("utf-8", "replace"))
+        response = connection.getresponse()
+        print(response.status, response.read(500).decode("utf-8", "replace"))
     except OSError as error:
         print(f"port {port}: {error}")
         return 1
-    return 0 if answer.status == http.client.OK else 1
+    return 0 if response.status == http.client.OK else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class CpuSession:
     """Batches run side by side, one thread each, which costs nothing for synchronisation and leaves no core idle.
 
     A lone translation takes all cores instead, and is done as much sooner. Digits do not: their layers are too
-    small to share (benchmarks/threads.py).
+    small to share (benchmarks/serving/threads.py).
     """
 
     provider = PROVIDER

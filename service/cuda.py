@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 PROVIDER = "CUDAExecutionProvider"
 
-#: What ONNX Runtime's CUDA 13 provider links or loads; the driver comes first, the rest is in the `cuda` extra.
+#: What ONNX Runtime's CUDA 13 provider links or loads; the driver comes first, the rest is in requirements/cuda.txt.
 _LIBRARIES = {
     "linux": (
         "libcuda.so.1",
@@ -35,7 +35,7 @@ _CURE = {
 def missing_part() -> str | None:
     """None when a CUDA session can be tried, else what is missing, in words; prints nothing."""
     if PROVIDER not in ort.get_available_providers():
-        return "this onnxruntime was built without CUDA; onnxruntime-gpu has it"
+        return "this onnxruntime was built without CUDA; for a GPU, install requirements/cuda.txt in a new environment"
     driver, *libraries = _LIBRARIES[sys.platform]
     if not _loads(driver):
         return f"{driver} cannot be loaded, so there is no NVIDIA driver here"

@@ -7,7 +7,9 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
+_PACKAGE = Path(__file__).resolve().parent
+BUNDLED_MODELS = _PACKAGE / "models" if (_PACKAGE / "models").is_dir() else _PACKAGE.parent / "models"
+"""A wheel carries the models inside the package; in a checkout they lie beside it."""
 
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
 
@@ -32,7 +34,8 @@ class Settings(BaseSettings):
     management_port: int | None = Field(None, ge=0, le=65535)
     """Port for /metrics and /healthz/*, which are then absent from the first; unset, one port serves everything."""
     models: Path = BUNDLED_MODELS
-    """Folder of published models, <name>/<version>/model.onnx with its card.json."""
+    """Folder of published models, <name>/<version>/model.onnx with its card.json; by default those that come with
+    gan-serve: in service/models of an installed wheel, in models/ of a checkout."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where models run: 'cuda' refuses to start without a working GPU, 'auto' falls back to the CPU and says so."""
     threads: int = Field(0, ge=0)

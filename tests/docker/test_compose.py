@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sysconfig
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -20,6 +20,12 @@ VARIABLES = {f"GAN_{name.upper()}" for name in Settings.model_fields}
 
 def read(path):
     return yaml.safe_load(path.read_text())
+
+
+def mounted(service):
+    """Folders of the container -> folders of the checkout, seen from docker/."""
+    pairs = [mount.split(":")[:2] for mount in service["volumes"] if mount.startswith(".")]
+    return {inside: outside for outside, inside in pairs}
 
 
 @pytest.fixture(scope="module")
@@ -95,24 +101,24 @@ def test_images_are_pinned(services):
 
 def test_what_is_mounted_exists(services):
     mounts = [mount for service in services.values() for mount in service.get("volumes", []) if mount.startswith(".")]
-    assert len(mounts) == 3
+    assert len(mounts) == 4
     for mount in mounts:
         assert (DOCKER / mount.partition(":")[0]).is_dir(), mount
 
 
-def test_prometheus_scrapes_the_management_port_and_loads_the_rules():
+def test_prometheus_scrapes_the_management_port_and_loads_the_rules(services):
     config = read(DOCKER / "prometheus" / "prometheus.yaml")
     assert config["scrape_configs"][0]["static_configs"] == [{"targets": ["gan:9000"]}]
-    assert all((DOCKER / "prometheus" / name).is_file() for name in config["rule_files"])
+    (rules,) = map(PurePosixPath, config["rule_files"])
+    assert (DOCKER / mounted(services["prometheus"])[str(rules.parent)] / rules.name).is_file()
 
 
 def test_grafana_finds_the_dashboard_and_its_data_source(services):
     grafana = services["grafana"]
-    folders = dict(mount.split(":")[:2] for mount in grafana["volumes"] if mount.startswith("."))
     provider = read(DOCKER / "grafana" / "provisioning" / "dashboards" / "gan.yaml")["providers"][0]
-    assert folders["./grafana/dashboards"] == provider["options"]["path"]
+    folder = DOCKER / mounted(grafana)[provider["options"]["path"]]
     home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert home == f"{provider['options']['path']}/gan.json"
-    assert json.loads((DOCKER / "grafana" / "dashboards" / "gan.json").read_text())["title"]
+    assert home == f"{provider['options']['path']}/dashboard.json"
+    assert [json.loads(path.read_text())["title"] for path in folder.glob("*.json")] == ["GAN serving"]
     source = read(DOCKER / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")["datasources"][0]
     assert source["url"] == "http://prometheus:9090"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-DASHBOARD = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards" / "gan.json"
+DASHBOARD = Path(__file__).parents[2] / "k8s" / "components" / "monitoring" / "dashboard.json"
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 TEXT = DOCKERFILE.read_text()
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM |\Z)", TEXT, re.M | re.S))
 
 
@@ -45,7 +46,7 @@ def test_the_images_user_can_read_what_comes_straight_from_the_checkout():
 
 def test_every_requirement_is_held_to_its_hash():
     installs = re.findall(r"pip --python /opt/venv install (.+)", TEXT)
-    assert len(installs) == 5
+    assert len(installs) == 6
     assert all("--require-hashes" in install or "--no-index --no-deps" in install for install in installs)
 
 
@@ -55,13 +56,33 @@ def pins(lock):
 
 def test_every_image_can_make_traces_as_an_operator_cannot_add_to_it():
     assert "-r /requirements/tracing.txt" in STAGES["requirements"]
-    tracing, service = pins("tracing"), pins("service")
+    tracing, service = pins("tracing"), pins("cpu")
+    del service["onnxruntime"]
     assert tracing.items() > service.items()
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["tracing"]
     assert {requirement.partition(">")[0] for requirement in extra} <= tracing.keys() - service.keys()
 
 
-@pytest.mark.parametrize("lock", ["cuda", "train", "test"])
+def test_only_one_lock_brings_each_build_of_onnx_runtime_and_both_are_of_one_version():
+    found = {(path.stem, n, v) for path in LOCKS for n, v in pins(path.stem).items() if n.startswith("onnxruntime")}
+    assert {(lock, name) for lock, name, _ in found} == {("cpu", "onnxruntime"), ("cuda", "onnxruntime-gpu")}
+    assert len({version for _, _, version in found}) == 1
+
+
+def test_no_lock_names_an_index():
+    assert LOCKS
+    assert [path.name for path in LOCKS if "://" in path.read_text()] == []
+
+
+def test_what_builds_the_project_agrees_with_the_other_locks():
+    build = pins("build")
+    assert "hatchling" in build
+    for lock in {path.stem for path in LOCKS} - {"build"}:
+        common = build.keys() & pins(lock).keys()
+        assert {name: build[name] for name in common} == {name: pins(lock)[name] for name in common}, lock
+
+
+@pytest.mark.parametrize("lock", ["cpu", "cuda", "train", "test"])
 def test_locks_that_are_installed_together_agree(lock):
     common = pins("tracing").keys() & pins(lock).keys()
     assert len(common) > 20
@@ -113,7 +134,7 @@ def test_every_file_calls_an_image_by_version_and_target():
     named["README.md"] += re.findall(r"\bgan-serving(?:-\w+)?:\d[-\w.]*", (ROOT / "README.md").read_text())
     found = {image for images in named.values() for image in images}
     assert found == {f"{project['name']}:{project['version']}-{target}" for target in targets}
-    for name in ("Dockerfile", "compose.yaml", "compose.gpu.yaml", "verify.py", "containers.md"):
+    for name in ("Dockerfile", "compose.yaml", "compose.gpu.yaml", "containers.md"):
         assert named[name], name
     assert "-t gan-serving:$(VERSION)-$* " in (ROOT / "Makefile").read_text()
     overlays = [(p.parent.name, p.read_text()) for p in (ROOT / "k8s" / "overlays").glob("*/kustomization.yaml")]

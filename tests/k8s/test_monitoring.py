@@ -1,10 +1,8 @@
-"""What watches and scales the service asks for metrics that it has, and is the same as in docker/."""
+"""What watches and scales the service asks for metrics that it has."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable
-from types import ModuleType
 
 import pytest
 import yaml
@@ -17,16 +15,6 @@ ROOT = K8S.parent
 COMPONENTS = K8S / "components"
 RUNBOOKS = ROOT / "docs" / "operations.md"
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-
-
-@pytest.fixture(scope="module")
-def copier() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("copy_monitoring", K8S / "copy_monitoring.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +48,6 @@ def names_in(query: str) -> set[str]:
 )
 def test_names_are_found_in_queries(query: str, names: set[str]) -> None:
     assert names_in(query) == names
-
-
-def test_the_rules_are_those_of_docker(copier: ModuleType) -> None:
-    ours = (COMPONENTS / "monitoring" / "prometheusrule.yaml").read_text()
-    assert ours == copier.prometheus_rule(), "run k8s/copy_monitoring.py"
-    assert yaml.safe_load(ours)["spec"] == yaml.safe_load(copier.RULES.read_text())
-
-
-def test_the_dashboard_is_that_of_docker(copier: ModuleType) -> None:
-    ours = COMPONENTS / "monitoring" / copier.DASHBOARD.name
-    assert ours.read_bytes() == copier.DASHBOARD.read_bytes(), "run k8s/copy_monitoring.py"
 
 
 def test_grafana_finds_the_dashboard(build: Callable[..., list[Manifest]]) -> None:

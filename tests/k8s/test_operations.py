@@ -52,7 +52,7 @@ def test_compose_gives_the_service_what_native_sizes_need(peaks: dict[str, float
 
 
 def test_the_cost_of_a_million_is_the_benchmarks() -> None:
-    results = json.loads((ROOT / "benchmarks" / "results" / "translation.json").read_text())
+    results = json.loads((ROOT / "benchmarks" / "serving" / "results" / "translation.json").read_text())
     runs = [run["server_cpu"] / run["rate"] for run in results["contenders"]["service"]]
     (seconds, hours) = map(float, re.findall(r"takes ([\d.]+) s of a core: (\d+) core hours", PAGE)[0])
     assert seconds == pytest.approx(statistics.median(runs), rel=0.1)
@@ -60,7 +60,7 @@ def test_the_cost_of_a_million_is_the_benchmarks() -> None:
 
 
 def test_panels_and_rows_are_the_dashboards() -> None:
-    dashboard = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "gan.json").read_text())
+    dashboard = json.loads((ROOT / "k8s" / "components" / "monitoring" / "dashboard.json").read_text())
     titles = {panel["title"] for panel in dashboard["panels"]}
     rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
     reading = PAGE.partition("## Reading the dashboard")[2].partition("\n## ")[0]
@@ -71,6 +71,6 @@ def test_panels_and_rows_are_the_dashboards() -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    named = set(re.findall(r"`((?:k8s|docker|docs|benchmarks|service)/[\w./-]+)`", PAGE))
+    named = set(re.findall(r"`((?:k8s|docker|docs|benchmarks|tools|service)/[\w./-]+)`", PAGE))
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []

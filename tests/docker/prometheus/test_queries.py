@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
-RULES = ROOT / "docker" / "prometheus" / "rules.yaml"
-DASHBOARD = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "gan.json").read_text())
+RULES = ROOT / "k8s" / "components" / "monitoring" / "rules.yaml"
+DASHBOARD = json.loads((ROOT / "k8s" / "components" / "monitoring" / "dashboard.json").read_text())
 PATIENCE_S = 60.0
 EMPTY_WITHOUT_A_GPU = {"GPU memory", "GPU utilisation"}
 

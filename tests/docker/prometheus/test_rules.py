@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
-RULES = ROOT / "docker" / "prometheus" / "rules.yaml"
+RULES = ROOT / "k8s" / "components" / "monitoring" / "rules.yaml"
 REPOSITORY = "{{ $externalLabels.gan_repository }}"
 TESTS = Path(__file__).parent / "rules_test.yaml"
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"] if "alert" in rule]
@@ -53,7 +53,7 @@ def test_an_alert_says_how_bad_what_and_where_to_read_on(rule: dict[str, dict[st
 
 def test_the_rules_look_for_the_job_that_prometheus_scrapes() -> None:
     jobs = {job for rule in ALERTS for job in re.findall(r'job="([^"]+)"', str(rule["expr"]))}
-    config = yaml.safe_load((RULES.parent / "prometheus.yaml").read_text())
+    config = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yaml").read_text())
     assert jobs == {config["scrape_configs"][0]["job_name"]}
 
 

@@ -1,0 +1,44 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, sha256_of
+from service.settings import BUNDLED_MODELS
+from tools.render_docs import DOCS, PAGES, models_page
+
+
+@pytest.mark.parametrize("name", ["settings.md", "metrics.md", "models.md"])
+def test_a_page_says_what_the_code_and_the_cards_say(name: str) -> None:
+    assert (DOCS / name).read_text() == PAGES[name](), "run python -m tools.render_docs"
+
+
+def test_a_half_precision_file_is_told_with_its_error(tmp_path: Path) -> None:
+    bundled = next((BUNDLED_MODELS / "horse2zebra").iterdir())
+    folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
+    card = json.loads((folder / CARD_FILE).read_text())
+    (folder / CARD_FILE).write_text(json.dumps({**card, "half": None}))
+    assert HALF_FILE not in models_page(tmp_path)
+    shutil.copy(folder / MODEL_FILE, folder / HALF_FILE)
+    parity = {"mean_difference": 0.13, "max_difference": 2, "mean_tolerance": 0.5, "max_tolerance": 8, "checked": []}
+    half = {"parity": parity, "sha256": sha256_of(folder / HALF_FILE)}
+    (folder / CARD_FILE).write_text(json.dumps({**card, "half": half}))
+    page = models_page(tmp_path)
+    assert "`model.fp16.onnx`, 2.0 MB" in page
+    assert "0.13 grey levels on average and 2 at most (published are 0.5 and 8)" in page
+
+
+def test_a_run_that_began_further_on_is_told_so(tmp_path: Path) -> None:
+    bundled = next((BUNDLED_MODELS / "horse2zebra").iterdir())
+    folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
+    assert "times as far" not in models_page(tmp_path)
+    card = json.loads((folder / CARD_FILE).read_text())
+    card["training"]["config"]["extrapolate"] = 2.0
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    images = card["training"]["images"]
+    further = " (from 2 times as far as runs before it had come from a published file)"
+    assert f"and then {images:,}{further} pairs" in models_page(tmp_path)
+    card["training"]["history"].append({"images": 12, "config": card["training"]["config"]})
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    assert f"and then 12{further} and then {images:,}{further} pairs" in models_page(tmp_path)

@@ -1,0 +1,168 @@
+"""Writes the pages of docs/ that repeat what the code or the model cards say: python -m tools.render_docs"""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from service import gpu
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
+from service.codecs import MEDIA_TYPES
+from service.failures import Reason
+from service.metrics import Metrics, Outcome
+from service.settings import BUNDLED_MODELS, Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def settings_page() -> str:
+    """docs/settings.md: every setting with its default and its docstring."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = field.default
+        written = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        default = {BUNDLED_MODELS: "the bundled models", None: "unset"}.get(value, f"`{written}`")
+        meaning = " ".join(str(field.description).split())
+        rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {meaning} |")
+    return "\n".join(
+        [
+            "# Settings of the service",
+            "",
+            "Written by `tools/render_docs.py` from `service/settings.py`; a test keeps it so.",
+            "Each is an environment variable or a flag of `gan-serve`; the flag wins.",
+            "",
+            "| variable | flag | default | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+OUTCOMES: dict[Outcome, str] = {
+    "ok": "successful response",
+    "rejected": "rejected (503): the queue was full or its wait too long, or all memory for bodies was in use",
+    "cancelled": "the client disconnected before the response",
+    "deadline": "timed out (408, 504)",
+    "bad_input": "a mistake of the client (any other 4xx)",
+    "failed": "a fault of the service (any other 5xx, a truncated response, 503 during shutdown)",
+}
+REASONS: dict[Reason, str] = {
+    "out_of_memory": "the memory of the device or of the machine was exhausted",
+    "device_lost": "an error after which CUDA no longer works in this process",
+    "other": "any other error",
+}
+LABELS = {
+    "route": "the route's template, such as `/translate/{direction}`; `other` if none matches",
+    "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
+    "status": "HTTP status of the response; 499: the client had disconnected",
+    "model": "`<name>/<version>`",
+    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(Reason)),
+    "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
+    "device": "NVML's index of the GPU",
+    "version": "version of the model, or of the service",
+    "task": "`sample` or `translate`",
+    "provider": "ONNX Runtime's execution provider that runs the model",
+    "precision": "`fp32`, or `fp16` where a GPU runs the model's half-precision file",
+    "sha256": "SHA-256 of the loaded file",
+    "onnxruntime": "version of ONNX Runtime",
+    "python": "version of Python",
+}
+"""Meaning of each label."""
+
+
+def metrics_page() -> str:
+    """docs/metrics.md: the metrics of an application with their labels."""
+    own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
+    described += [(family, family._labelnames) for family in gpu.families()]
+    rows: list[str] = []
+    for family, labels in described:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+    used = dict.fromkeys(label for _, labels in described for label in labels)
+    return "\n".join(
+        [
+            "# Metrics of the service",
+            "",
+            "Written by `tools/render_docs.py` from `service/metrics.py`; a test keeps it so.",
+            "`GET /metrics` returns them, on `GAN_MANAGEMENT_PORT` if that is set. Times are in seconds.",
+            "Probes and scrapes are not counted. GPU metrics are absent where the driver does not respond.",
+            "The usual `process_*` and `python_info` are there as well.",
+            "",
+            "| metric | type | labels | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "| label | values |",
+            "|---|---|",
+            *(f"| {label} | {LABELS[label]} |" for label in used),
+            "",
+            "The number of series is bounded: no label holds text from clients.",
+            "",
+        ]
+    )
+
+
+def models_page(models: Path = BUNDLED_MODELS) -> str:
+    """docs/models.md: the cards of the bundled models."""
+    lines = [
+        "# The bundled models",
+        "",
+        "Written by `tools/render_docs.py` from the cards in `models/`; a test keeps it so.",
+    ]
+    for folder in sorted(card.parent for card in models.glob(f"*/*/{CARD_FILE}")):
+        card = read_card(folder)
+        lines += ["", *_model_lines(card, (folder / MODEL_FILE).stat().st_size)]
+        if card.half:
+            lines += ["", _half_line(card.half.parity, (folder / HALF_FILE).stat().st_size)]
+    return "\n".join([*lines, ""])
+
+
+def _model_lines(card: ModelCard, size_bytes: int) -> list[str]:
+    config = card.training.config
+    kinds = {"sample": "digits", "translate": "pairs of images"}
+    crop = f", crops of {config['crop']} px from {config['resize']} px" if "crop" in config else ""
+    training, parity = card.training, card.parity
+    return [
+        f"## {card.name}/{card.version}",
+        "",
+        f"{size_bytes / 1e6:.1f} MB. Fitted by commit `{training.git_commit[:12]}` on {training.dataset['name']}: "
+        f"{_seen(training)} {kinds[card.task]}, batch {config['batch']}, rate {config['rate']:g}{crop}; "
+        f"averaged weights (half-life {config['ema_images']:,.0f}). ONNX Runtime and PyTorch differ by at most "
+        f"{parity.max_difference} grey level, in {parity.differing_share:.3%} of the pixels.",
+        "",
+        "| score | value | 95% interval | protocol |",
+        "|---|---|---|---|",
+        *(f"| {s.metric} | {s.value:.4g} | {_interval(s)} | {s.protocol} |" for s in card.scores),
+    ]
+
+
+def _half_line(parity: HalfParity, size_bytes: int) -> str:
+    return (
+        f"`{HALF_FILE}`, {size_bytes / 1e6:.1f} MB, is the same in half precision, for CUDA: it differs from PyTorch "
+        f"by {parity.mean_difference:.2f} grey levels on average and {parity.max_difference} at most (published are "
+        f"{parity.mean_tolerance:g} and {parity.max_tolerance}), computed on the CPU with a GPU's roundings. "
+        "The scores are those of the other file."
+    )
+
+
+def _seen(training: Training) -> str:
+    runs = [(run["images"], run["config"]) for run in training.history] + [(training.images, training.config)]
+    return " and then ".join(f"{images:,}{_moved_on(config)}" for images, config in runs)
+
+
+def _moved_on(config: dict[str, Any]) -> str:
+    factor = config.get("extrapolate")
+    return f" (from {factor:g} times as far as runs before it had come from a published file)" if factor else ""
+
+
+def _interval(score: Score) -> str:
+    return "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
+
+
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "models.md": models_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
