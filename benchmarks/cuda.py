@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from service import cuda
 from service.card import ModelCard, read_card
-from service.cuda_session import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
-from service.memory import HostMemory, Memory
-from service.session import cuda_artefacts
+from service.runtime import cuda_driver
+from service.runtime.cuda import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
+from service.runtime.devices import cuda_artefacts
+from service.runtime.memory import HostMemory, Memory
 from service.settings import BUNDLED_MODELS, Settings
 
 SECONDS, ROUNDS = 0.5, 3
@@ -61,9 +61,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=BUNDLED_MODELS)
     chosen = parser.parse_args()
     device = chosen.device
-    if device == "cuda" and (missing := cuda.missing_part()):
+    if device == "cuda" and (missing := cuda_driver.missing_part()):
         sys.exit(f"no working CUDA here: {missing}")
-    memory: Memory = cuda.CudaMemory(0) if device == "cuda" else HostMemory()
+    memory: Memory = cuda_driver.CudaMemory(0) if device == "cuda" else HostMemory()
     for folder in sorted(chosen.models.glob("*/*/")):
         card = read_card(folder)
         variants = {**VARIANTS, **(FP32 if card.half else {})}

@@ -20,9 +20,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from service.api import mnist, translate
+from service.api.params import Deadline, Query
 from service.app import create_app
-from service.parameters import Deadline, Query
-from service.routes import mnist, translate
 
 METRICS = {
     "decode": "gan_decode_duration_seconds",

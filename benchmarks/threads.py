@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime as ort
 
 from service.card import MODEL_FILE, read_card
-from service.cores import usable_cores
-from service.inputs import feeder
+from service.runtime.cores import usable_cores
+from service.runtime.inputs import feeder
 from service.settings import BUNDLED_MODELS
 
 SECONDS, ROUNDS = 1.0, 5

@@ -5,12 +5,12 @@ from typing import Any, get_args
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from service import gpu
 from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
-from service.codecs import MEDIA_TYPES
-from service.failures import Reason
-from service.metrics import Metrics, Outcome
+from service.engine.failures import Reason
+from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
+from service.telemetry import gpu_metrics
+from service.telemetry.metrics import Metrics, Outcome
 
 DOCS = Path(__file__).resolve().parent
 
@@ -74,7 +74,7 @@ def metrics_page() -> str:
     """docs/metrics.md, from the metrics of an application."""
     own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
     described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
-    described += [(family, family._labelnames) for family in gpu.families()]
+    described += [(family, family._labelnames) for family in gpu_metrics.families()]
     rows: list[str] = []
     for family, labels in described:
         name = family.name + ("_total" if family.type == "counter" else "")
@@ -84,7 +84,7 @@ def metrics_page() -> str:
         [
             "# Metrics of the service",
             "",
-            "Written by `docs/render.py` from `service/metrics.py`; a test keeps it so.",
+            "Written by `docs/render.py` from `service/telemetry/metrics.py`; a test keeps it so.",
             "`GET /metrics` tells them, on `GAN_MANAGEMENT_PORT` where it is set. Times are in seconds.",
             "Probes and scrapes are not counted. The GPU's are absent where its driver does not answer.",
             "Beside these there are the usual `process_*` and `python_info`.",

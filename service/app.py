@@ -10,17 +10,17 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
-from service import openapi, problems, tracing
-from service.codec_threads import CodecThreads
-from service.cores import usable_cores
-from service.fast_path import FastPath
-from service.lifecycle import Lifecycle
-from service.metrics import Metrics
-from service.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.api import mnist, models, openapi, page, problems, status, translate
+from service.api.context import State
+from service.api.fast_path import FastPath
+from service.api.lifecycle import Lifecycle
+from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.images.codec_pool import CodecThreads
 from service.registry import Registry
-from service.routes import mnist, models, page, status, translate
+from service.runtime.cores import usable_cores
 from service.settings import Settings
-from service.state import State
+from service.telemetry import tracing
+from service.telemetry.metrics import Metrics
 
 log = logging.getLogger("service")
 

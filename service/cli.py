@@ -7,13 +7,14 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service import logs, server, tracing
 from service.app import create_app
 from service.card import CardError
-from service.server import PortError
-from service.session import DeviceError
+from service.runtime.devices import DeviceError
+from service.server import runner
+from service.server.runner import PortError
 from service.settings import Settings
-from service.tracing import TracingError
+from service.telemetry import logs, tracing
+from service.telemetry.tracing import TracingError
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
         settings = CliApp.run(Settings)
         logs.configure(settings)
         with tracing.exporting():
-            ports = server.bind(settings)
+            ports = runner.bind(settings)
             app = create_app(settings)
-            server.run(app, ports, settings)
+            runner.run(app, ports, settings)
         if app.state.lifecycle.hung:
             logging.shutdown()
             os._exit(1)  # Python would wait for the thread

@@ -2,10 +2,9 @@
 
 from fastapi import FastAPI
 
-from service import problems
-from service.lifecycle import Lifecycle
-from service.middleware import RequestContext
-from service.routes import status
+from service.api import problems, status
+from service.api.lifecycle import Lifecycle
+from service.api.middleware import RequestContext
 
 
 def create_management_app(app: FastAPI) -> FastAPI:

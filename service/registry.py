@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from service.batcher import Batcher
 from service.card import Artefact, CardError, ModelCard, Task, read_card, unreadable
-from service.cpu_session import PROVIDER as CPU
-from service.cuda import PROVIDER as CUDA
-from service.inputs import probe_rows
-from service.metrics import Metrics
-from service.problem import Problem
-from service.session import Devices
+from service.engine.batcher import Batcher
+from service.errors import Problem
+from service.runtime.cpu import PROVIDER as CPU
+from service.runtime.cuda_driver import PROVIDER as CUDA
+from service.runtime.devices import Devices
+from service.runtime.inputs import probe_rows
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
 """Names of samplers that answer by default, with and without a digit asked for."""

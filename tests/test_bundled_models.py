@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, read_card
-from service.cpu_session import CpuSession
+from service.runtime.cpu import CpuSession
+from service.runtime.slots import Slot
 from service.settings import BUNDLED_MODELS
-from service.slots import Slot
 
 FOLDERS = sorted(path.parent for path in BUNDLED_MODELS.glob(f"*/*/{CARD_FILE}"))
 SLOT = Slot(0)

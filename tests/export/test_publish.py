@@ -26,9 +26,9 @@ from service.card import (
     read_card,
     sha256_of,
 )
-from service.cpu_session import CpuSession
-from service.latents import latents
-from service.slots import Slot
+from service.runtime.cpu import CpuSession
+from service.runtime.latents import latents
+from service.runtime.slots import Slot
 from training import checkpoint, provenance
 from training import published as translators
 from training.checkpoint import CheckpointError

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 
 from .conftest import K8S, Manifest
 

@@ -12,9 +12,9 @@ import pytest
 from fastapi import FastAPI
 
 from service import app as app_module
-from service import cuda
 from service.app import create_app
 from service.card import HALF_FILE, CardError
+from service.runtime import cuda_driver
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch, mo
 
 
 def test_a_fallback_to_the_cpu_is_logged_with_its_reason(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
-    missing = cuda.missing_part()
+    missing = cuda_driver.missing_part()
     with caplog.at_level(logging.INFO, "service"):
         make_app(device="auto")
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

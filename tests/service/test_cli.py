@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import cli, cuda
+from service import cli
 from service.card import MODEL_FILE
+from service.runtime import cuda_driver
 
 Refused = Callable[..., str]
 
@@ -94,7 +95,7 @@ def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Pat
     assert done.stderr.endswith(": Permission denied: let the user that runs the service read it\n")
 
 
-@pytest.mark.skipif(cuda.missing_part() is None, reason="CUDA works here")
+@pytest.mark.skipif(cuda_driver.missing_part() is None, reason="CUDA works here")
 def test_a_missing_gpu_is_said(models: Path, refused: Refused) -> None:
     text = refused("--models", str(models), "--device", "cuda")
     assert text.startswith("gan-serve: device=cuda, but ")

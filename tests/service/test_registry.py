@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from service import cuda
 from service.card import HALF_FILE, CardError
-from service.metrics import Metrics
-from service.problem import Problem
+from service.errors import Problem
 from service.registry import Registry
+from service.runtime import cuda_driver
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 Publish = Callable[..., Path]
 Load = Callable[[], Registry]
@@ -206,7 +206,7 @@ def test_the_half_precision_file_that_runs_is_told(
         "model": "horse2zebra/1",
         "version": "1",
         "task": "translate",
-        "provider": cuda.PROVIDER,
+        "provider": cuda_driver.PROVIDER,
         "precision": "fp16",
         "sha256": model.card.half.sha256,
     }
@@ -223,7 +223,7 @@ def test_a_fallback_to_fp32_is_none_to_the_cpu(
     seeming_cuda[HALF_FILE] = RuntimeError("no kernel")
     metrics, load = load_on_cuda
     (model,) = load().models
-    assert (model.provider, model.artefact.precision) == (cuda.PROVIDER, "fp32")
+    assert (model.provider, model.artefact.precision) == (cuda_driver.PROVIDER, "fp32")
     assert model.fallback_reason == "model.fp16.onnx: no kernel"
     assert not model.fell_back_to_cpu
     assert metrics.registry.get_sample_value("gan_device_fallback") == 0

@@ -1,0 +1,1 @@
+"""ONNX Runtime: the choice of a device, and models running on it."""

@@ -1,0 +1,102 @@
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.card import read_card
+from service.runtime import cpu
+from service.runtime.cpu import CpuSession
+from service.runtime.slots import Slot
+from service.settings import BUNDLED_MODELS
+
+SLOT = Slot(0)
+STATM = Path("/proc/self/statm")
+
+
+def resident_mb() -> float:
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.fixture
+def open_model(tmp_path: Path, publish: Callable[..., Path]) -> Callable[..., CpuSession]:
+    """`open_model(name, **changes)`: one of the tiny models."""
+
+    def open_it(name: str, threads: int = 2, batch: int = 64, pictures: int = 1) -> CpuSession:
+        folder = publish(tmp_path, name)
+        return CpuSession(folder, read_card(folder), threads, batch, pictures)
+
+    return open_it
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_batch_goes_through_the_model(open_model: Callable[..., CpuSession], alone: bool) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
+    answer = open_model("horse2zebra").run(SLOT, batch, alone)
+    assert answer.dtype == np.uint8
+    assert (answer == 255 - batch).all()
+
+
+def test_a_samplers_seeds_become_its_latent_vectors(open_model: Callable[..., CpuSession]) -> None:
+    session = open_model("mnist")
+    digits = session.run(SLOT, np.array([[5], [6], [5]], np.uint64), False)
+    assert digits.shape == (3, 28, 28)
+    assert (digits[0] == digits[2]).all()
+    assert (digits[0] != digits[1]).any()
+
+
+def test_a_sampler_with_labels_gets_them_from_the_second_column(open_model: Callable[..., CpuSession]) -> None:
+    digits = open_model("mnist-conditional").run(SLOT, np.array([[5, 3], [5, 4]], np.uint64), False)
+    levels = [np.unique(digit) for digit in digits]
+    assert [len(level) for level in levels] == [1, 1]
+    assert int(levels[1][0]) - int(levels[0][0]) == 25
+
+
+def test_threads_share_a_session(open_model: Callable[..., CpuSession]) -> None:
+    session = open_model("horse2zebra")
+    batches = [np.full((1, 64, 64, 3), value, np.uint8) for value in range(200)]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda rows: session.run(SLOT, rows, False), batches))
+    assert [int(answer.max()) for answer in answers] == [255 - value for value in range(200)]
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(1, 1), (5, 5), (8, 8), (9, 8), (1000, 8)])
+def test_digits_that_wait_run_together_up_to_the_largest_batch(
+    open_model: Callable[..., CpuSession], waiting: int, taken: int
+) -> None:
+    assert open_model("mnist", batch=8).take((1,), waiting) == taken
+
+
+@pytest.mark.parametrize(
+    ("pictures", "side", "taken"), [(1, 256, 1), (1, 64, 16), (1, 1024, 1), (4, 256, 4), (4, 320, 2)]
+)
+def test_pictures_run_together_up_to_so_many_pixels(
+    open_model: Callable[..., CpuSession], pictures: int, side: int, taken: int
+) -> None:
+    assert open_model("horse2zebra", pictures=pictures).take((side, side, 3), 100) == taken
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_row", "batch", "rows"), [(0.0001, 64, 8), (0.0001, 4, 4), (0.01, 64, 0), (0.0, 64, 64)]
+)
+def test_what_runs_on_the_event_loop_is_timed_at_load(
+    open_model: Callable[..., CpuSession], monkeypatch: pytest.MonkeyPatch, seconds_a_row: float, batch: int, rows: int
+) -> None:
+    monkeypatch.setattr(cpu, "INLINE_SECONDS", 0.001)
+    monkeypatch.setattr(CpuSession, "_quickest", lambda session, probe: seconds_a_row * len(probe))
+    assert open_model("mnist", batch=batch).inline_rows == rows
+
+
+def test_pictures_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
+    assert open_model("horse2zebra").inline_rows == 0
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="no /proc")
+def test_the_memory_of_a_large_picture_is_given_back() -> None:
+    folder = next((BUNDLED_MODELS / "horse2zebra").iterdir())
+    session = CpuSession(folder, read_card(folder), threads=1, batch=1, pictures=1)
+    before, large = resident_mb(), np.zeros((1, 1024, 1024, 3), np.uint8)
+    session.run(SLOT, large, False)
+    assert resident_mb() - before < 150  # it took 600
