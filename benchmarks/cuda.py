@@ -17,9 +17,9 @@ import onnxruntime as ort
 
 from service.card import ModelCard, read_card
 from service.runtime import cuda_driver
-from service.runtime.cuda import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
+from service.runtime.cuda import MAX_IMAGES, USUAL_SIDE, Lane, open_session, provider_options
 from service.runtime.devices import cuda_artefacts
-from service.runtime.memory import HostMemory, Memory
+from service.runtime.io_binding import HostMemory, Memory
 from service.settings import BUNDLED_MODELS, Settings
 
 SECONDS, ROUNDS = 0.5, 3
@@ -40,7 +40,7 @@ def open_lane(folder: Path, card: ModelCard, settings: Settings, memory: Memory)
         session = open_session(path, provider_options(settings, memory.device_id))
     else:
         session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    lane = Lane(session, card, memory, settings.batch_sizes, PICTURES, graphs=settings.cuda_graphs)
+    lane = Lane(session, card, memory, settings.batch_sizes, MAX_IMAGES, graphs=settings.cuda_graphs)
     lane.prepare()
     return lane
 
@@ -71,7 +71,7 @@ def main() -> None:
         heads = ["batch", *variants, *(["fp16 over fp32"] if card.half else [])]
         print(f"\n{card.name}/{card.version}, items a second on {device}\n\n| {' | '.join(heads)} |")
         print("|---" * len(heads) + "|")
-        sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= PICTURES]
+        sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= MAX_IMAGES]
         for size in sizes:
             picture = (USUAL_SIDE, USUAL_SIDE, 3)
             rows = np.zeros((size, *picture), np.uint8)

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import mnist, translate
-from service.api.params import Deadline, Query
+from service.api.params import Query
 from service.app import create_app
 
 METRICS = {
@@ -50,8 +50,9 @@ class Stopwatch:
         for route in (*mnist.router.routes, *translate.router.routes):
             if isinstance(route, APIRoute):
                 route.endpoint = self._marking(route.endpoint)
-        for reader in (Query, Deadline):
-            reader.of = classmethod(self._timing(vars(reader)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
+        Query.of = classmethod(self._timing(vars(Query)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
+        for route_module in (mnist, translate):
+            route_module.deadline_of = self._timing(route_module.deadline_of)
 
     def _marking(self, route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def marked(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through
@@ -106,7 +107,7 @@ async def ask(app: FastAPI, method: str, path: str, body: bytes, kind: str) -> i
 def totals(app: FastAPI) -> dict[str, float]:
     """Seconds in each of the service's own histograms so far, whatever their labels."""
     sums = dict.fromkeys(METRICS, 0.0)
-    for family in app.state.shared.metrics.registry.collect():
+    for family in app.state.context.metrics.registry.collect():
         for sample in family.samples:
             for part, name in METRICS.items():
                 if sample.name == f"{name}_sum":

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from service.card import MODEL_FILE, read_card
-from service.runtime.cores import usable_cores
+from service.runtime.cpu import usable_cores
 from service.runtime.inputs import feeder
 from service.settings import BUNDLED_MODELS
 

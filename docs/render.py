@@ -6,11 +6,10 @@ from typing import Any, get_args
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
-from service.engine.failures import Reason
 from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
-from service.telemetry.metrics import Metrics, Outcome
+from service.telemetry.metrics import FailureReason, Metrics, Outcome
 
 DOCS = Path(__file__).resolve().parent
 
@@ -46,7 +45,7 @@ OUTCOMES: dict[Outcome, str] = {
     "bad_input": "the client's mistake (any other 4xx)",
     "failed": "the service's fault (any other 5xx, an answer that was cut, 503 when stopping)",
 }
-REASONS: dict[Reason, str] = {
+REASONS: dict[FailureReason, str] = {
     "out_of_memory": "the device's memory, or the machine's",
     "device_lost": "an error after which CUDA works no more in this process",
     "other": "anything else",
@@ -56,7 +55,7 @@ LABELS = {
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
     "status": "the answer's HTTP status; 499: the client had gone",
     "model": "`<name>/<version>`",
-    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(Reason)),
+    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(FailureReason)),
     "format": f"`{'`, `'.join(MEDIA_TYPES)}`; of digits also `npy`, `json`",
     "device": "NVML's index of the GPU",
     "version": "of the model, or of the service",

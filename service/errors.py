@@ -1,20 +1,24 @@
-"""What a request is answered when it cannot have what it asks for."""
+"""The error that a client sees: `service.api.problems` turns it into an HTTP response."""
 
 import functools
 from typing import Any
 
 
 class Problem(Exception):
-    """An answer other than the one asked for."""
+    """A request cannot be served as asked. The response is a problem document (RFC 9457)."""
 
     def __init__(
         self, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **extra: object
     ) -> None:
-        """`kind` names the error for programs and stays the same; `detail` tells a person what to do."""
+        """Takes the document's contents.
+
+        `status`: HTTP status. `kind`: the error's name for programs, which never changes. `detail`: text for people,
+        which says what to do. `headers`: further headers of the response. `extra`: further members of the document.
+        """
         super().__init__(detail)
         self.status, self.kind, self.detail, self.headers, self.extra = status, kind, detail, headers, extra
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For its way from a codec process."""
+        """Pickles the keyword arguments too: codec processes send problems to the service."""
         options: dict[str, Any] = {"headers": self.headers, **self.extra}
         return functools.partial(Problem, **options), (self.status, self.kind, self.detail)

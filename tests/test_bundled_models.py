@@ -18,7 +18,7 @@ SESSIONS: dict[str, CpuSession] = {}
 def session_of(card: ModelCard) -> CpuSession:
     if card.name not in SESSIONS:
         SESSIONS[card.name] = CpuSession(
-            BUNDLED_MODELS / card.name / card.version, card, threads=2, batch=64, pictures=1
+            BUNDLED_MODELS / card.name / card.version, card, threads=2, max_items=64, images=1
         )
     return SESSIONS[card.name]
 

@@ -1,106 +1,84 @@
 """What the routes share, owned by the application."""
 
-import asyncio
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from service.api.params import Deadline
-from service.engine.batcher import DeadlineError, InferenceError, QueueFullError
+from service.deadline import Deadline
+from service.engine.queue import DeadlineError, InferenceError, QueueFullError
 from service.errors import Problem
-from service.images.codec_pool import CodecThreads
-from service.images.codec_process import CodecProcessError
+from service.images.codec_pool import CodecPool
 from service.registry import Model, Registry
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-log = logging.getLogger("service")
 
-T = TypeVar("T")
+@dataclass
+class Lifecycle:
+    """The state of the process."""
+
+    draining: bool = False
+    """SIGTERM has arrived: accepted requests are finished, new ones are refused."""
+    hung: bool = False
+    """A batch has not ended though all requests have: its thread will not end either."""
 
 
 @dataclass(frozen=True)
-class State:
-    """Settings, metrics, models, and the threads that decode and encode."""
+class AppContext:
+    """Settings, metrics, models, codecs, and the state of the process. Turns the engine's errors into problems."""
 
     settings: Settings
     metrics: Metrics
     registry: Registry
-    codecs: CodecThreads
+    codecs: CodecPool
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
-    async def in_codec_thread(self, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
-        """Runs blocking codec work off the event loop.
-
-        Raises Problem 504 when time is up; work that still waits for a thread is then never done.
-        """
+    def check_room(self, model: Model, deadline: Deadline) -> None:
+        """Raises Problem 503 when the model's queue has no room for a request, 504 when its time is over."""
+        deadline.check()
         try:
-            async with asyncio.timeout(deadline.left):
-                return await self.codecs.run(work, *arguments)
-        except TimeoutError:
-            raise _late(deadline) from None
-
-    def codec(self, light: bool, deadline: Deadline, work: Callable[..., T], *arguments: object) -> T:
-        """In a codec thread: what `work` returns or raises, here when it is light, else in the thread's process.
-
-        Raises Problem 500 when the process does not survive it, or 504.
-        """
-        if light:
-            return work(*arguments)
-        try:
-            return self.codecs.apart(deadline.left, work, *arguments)
-        except CodecProcessError as error:
-            if not deadline.left:
-                raise _late(deadline) from error
-            log.error("a codec process %s", error)
-            reason = "the process that worked on the picture ended: other requests are not concerned"
-            raise Problem(500, "codec-failed", reason) from error
+            model.batcher.check_room(deadline.left)
+        except QueueFullError as error:
+            raise _queue_full(error) from error
 
     @contextmanager
-    def place(self, model: Model, deadline: Deadline) -> Iterator[None]:
-        """Holds a place in the model's queue while a picture is decoded. Raises Problem 503 or 504."""
-        _check_time(deadline)
+    def reserve(self, model: Model, deadline: Deadline) -> Iterator[None]:
+        """Holds a place in the model's queue inside the block. Raises Problem like `check_room`."""
+        deadline.check()
         try:
-            with model.batcher.place(deadline.left):
+            with model.batcher.reserve(deadline.left):
                 yield
         except QueueFullError as error:
-            raise _busy(error) from error
+            raise _queue_full(error) from error
 
     async def infer(
-        self, model: Model, rows: NDArray[Any], deadline: Deadline, admitted: bool = False
+        self, model: Model, inputs: NDArray[Any], deadline: Deadline, reserved: bool = False
     ) -> NDArray[np.uint8]:
-        """Results of `rows` from the model's batcher; `admitted`: they had a `place`. Raises Problem 500, 503, 504."""
-        _check_time(deadline)
+        """Returns the model's outputs of `inputs`. Raises Problem 500, 503 or 504.
+
+        `reserved`: the request had a place in the queue.
+        """
+        deadline.check()
         try:
-            return await model.batcher.submit(rows, deadline.left, admitted)
+            return await model.batcher.submit(inputs, deadline.left, reserved)
         except QueueFullError as error:
-            raise _busy(error) from error
+            raise _queue_full(error) from error
         except DeadlineError as error:
-            raise _late(deadline) from error
+            raise deadline.exceeded() from error
         except InferenceError as error:
-            raise Problem(500, "inference-failed", f"{error}; other requests are not concerned") from error
+            raise Problem(500, "inference-failed", f"{error}; other requests are not affected") from error
 
 
-def _check_time(deadline: Deadline) -> None:
-    if not deadline.left:
-        raise _late(deadline)
-
-
-def _late(deadline: Deadline) -> Problem:
-    reason = f"no result within {deadline.seconds:g} s: ask for less at once, or try again later"
-    return Problem(504, "deadline-exceeded", reason)
-
-
-def _busy(error: QueueFullError) -> Problem:
+def _queue_full(error: QueueFullError) -> Problem:
     return Problem(503, "queue-full", str(error), headers={"Retry-After": str(error.retry_after_seconds)})
 
 
-def state_of(request: Request) -> State:
-    """What the application of `request` shares."""
-    state: State = request.app.state.shared
-    return state
+def context_of(request: Request) -> AppContext:
+    """Returns the context of the request's application."""
+    context: AppContext = request.app.state.context
+    return context

@@ -1,6 +1,6 @@
-"""The routes that bear the load, answered in front of FastAPI's router: its machinery takes longer than a digit does.
+"""Calls the busiest routes in front of FastAPI's router, which takes longer than generating a digit.
 
-FastAPI documents them, and answers whatever else comes for their paths.
+FastAPI documents these routes, and handles every other request for their paths.
 """
 
 from collections.abc import Iterable
@@ -10,15 +10,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import explained
+from service.api.problems import refusal
 from service.errors import Problem
 from service.telemetry import tracing
 
 
 class FastPath:
-    """Calls the functions of `routes`, whose parameters are the request and strings of the path; the rest is `app`'s.
+    """Calls the functions of `routes`. All other requests go to `app`.
 
-    They answer with a Response or raise a Problem or RequestValidationError.
+    A function takes the request and the path's parameters as strings. It returns a Response, or raises a Problem or
+    RequestValidationError.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[APIRoute]) -> None:
@@ -36,7 +37,7 @@ class FastPath:
                     try:
                         response = await route.endpoint(request, **match.groupdict())
                     except (Problem, RequestValidationError) as error:
-                        response = explained(error, request.state.request_id)
+                        response = refusal(error, request.state.request_id)
                     await response(scope, receive, send)
                     return
         await self._app(scope, receive, send)

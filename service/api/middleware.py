@@ -1,4 +1,4 @@
-"""Around every request: an id, a measurement, a bound on its body, an end when its client has gone.
+"""What surrounds every request: an id, metrics, a limit on its body, and cancellation when its client disconnects.
 
 Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """
@@ -13,30 +13,29 @@ from typing import cast
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.lifecycle import Lifecycle
+from service.api.context import Lifecycle
 from service.api.params import header
 from service.api.problems import cut_off, unexpected
 from service.errors import Problem
 from service.telemetry.logs import RequestIds, log_access, request_ids
 from service.telemetry.metrics import Metrics, Outcome
-from service.telemetry.trace_context import trace_id_of
-from service.telemetry.tracing import span_ids
+from service.telemetry.tracing import span_ids, trace_id_of
 
 GONE = 499
-"""Status under which a request is counted whose client did not wait for the answer."""
+"""Status under which a request is counted whose client disconnected before the response."""
 UNWATCHED_SECONDS = 0.1
-"""Time from a request's last byte in which its client's hang-up goes unnoticed."""
+"""Time after a request's last byte during which a disconnect goes unnoticed."""
 OTHER = "other"
-"""Route under which requests are counted that match none."""
+"""Route under which requests are counted that match no route."""
 _METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """Gives the request an id (the client's X-Request-Id when it is a plain word), counts, times and logs it.
+    """Gives the request an id (the client's X-Request-Id if it is a plain word), counts, times and logs it.
 
-    While the service drains, an answer closes its connection, so that none is cut between two requests.
-    Requests for a path of `unmeasured` are not counted: probes and scrapes would hide what clients see.
+    While the service drains, every response closes its connection, so that none is cut between two requests.
+    Requests for a path in `unmeasured` are not counted: probes and scrapes would hide what clients see.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, unmeasured: Container[str] = ()) -> None:
@@ -71,16 +70,16 @@ class RequestContext:
         outcome: Outcome | None = None
         try:
             await self._app(scope, receive, send_with_id)
-        except ClientDisconnect:  # while its body was read
+        except ClientDisconnect:  # while the body was being read
             pass
-        except Exception:  # whatever a route did not foresee is told and logged here, once
-            if status:  # the answer had begun: it can only be cut
+        except Exception:  # an error that no route expects is logged and reported here, once
+            if status:  # the response has begun: it can only be cut
                 outcome = "failed"
                 raise
             await unexpected(ids.request_id)(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the drain took too long; the server waits for nothing more
+        except asyncio.CancelledError:  # the drain took too long
             outcome = "failed"
-            if not status:  # else the answer had begun: the server closes it
+            if not status:  # a response that has begun is closed by the server
                 await cut_off(ids.request_id)(scope, receive, send_with_id)
         finally:
             if measured:
@@ -94,21 +93,21 @@ class RequestContext:
 
 
 def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:
-    """The client's request id and trace where it sent good ones, else new ones."""
+    """Returns the client's request and trace ids where they are valid, otherwise new ones."""
     request_id, traceparents = b"", []
     for name, value in headers:
         if name == b"x-request-id":
             request_id = value
         elif name == b"traceparent":
             traceparents.append(value)
-    fresh = f"{random.getrandbits(320):080x}"  # to tell requests apart, no secret
+    fresh = f"{random.getrandbits(320):080x}"  # identifies requests, is no secret
     kept = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else fresh[:32]
     trace_id, span_id = span_ids() or (trace_id_of(traceparents) or fresh[32:64], fresh[64:])
     return RequestIds(kept, trace_id, span_id)
 
 
 def outcome_of(status: int) -> Outcome:
-    """What became of a request that ended with `status`."""
+    """Returns the outcome of a request that ended with `status`."""
     if status < 400:
         return "ok"
     if status == GONE:
@@ -121,9 +120,9 @@ def outcome_of(status: int) -> Outcome:
 
 
 class BodyLimit:
-    """Stops reading a body at `limit_bytes`, before any parser sees more, whether or not its length was announced.
+    """Stops reading a body at `limit_bytes`, before a parser sees more, whether or not it has a Content-Length.
 
-    Bodies of all requests together have at most `all_bytes`: those that arrive have no place in a queue yet.
+    The bodies of all requests together have at most `all_bytes`: a request that is arriving has no place in a queue.
     """
 
     def __init__(self, app: ASGIApp, limit_bytes: int, all_bytes: int) -> None:
@@ -154,26 +153,26 @@ class BodyLimit:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        # a client that waits for leave to send its body may send it or not once it is refused: no request can follow
-        waits = header(scope, b"expect") is not None
+        # a client that expects "100 Continue" may send its body after a refusal or not: no request can follow
+        expects = header(scope, b"expect") is not None
         try:
-            await self._app(scope, bounded, closing if waits else send)
+            await self._app(scope, bounded, closing if expects else send)
         finally:
             self._held_bytes -= received
 
     def _check(self, received: int, more: int) -> None:
-        """Raises Problem; what is left of the body would otherwise be read as the next request."""
+        """Raises Problem, which closes the connection: the rest of the body would be read as the next request."""
         close = {"Connection": "close"}
         if received + more > self._limit_bytes:
-            detail = f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed picture"
+            detail = f"the body is larger than {self._limit_bytes:,} bytes: send a smaller or more compressed image"
             raise Problem(413, "body-too-large", detail, headers=close)
         if self._held_bytes + more > self._all_bytes:
-            detail = "the bodies of other requests take all the memory set aside for them: try again in 1 s"
+            detail = "other requests' bodies fill the memory reserved for bodies: try again in 1 s"
             raise Problem(503, "too-many-bodies", detail, headers={"Retry-After": "1", **close})
 
 
 class CancelWhenGone:
-    """Cancels a request whose client hangs up before its answer has begun: its work leaves every queue."""
+    """Cancels a request whose client disconnects before the response begins: its work leaves every queue."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -184,7 +183,7 @@ class CancelWhenGone:
             await self._app(scope, receive, send)
             return
         watch = _Watch(receive, send)
-        if scope["method"] in ("GET", "HEAD"):  # has no body that the route would read to its end
+        if scope["method"] in ("GET", "HEAD"):  # the route reads no body to its end
             watch.begin()
         try:
             await self._app(scope, watch.receive, watch.send)
@@ -197,9 +196,9 @@ class CancelWhenGone:
 
 
 class _Watch:
-    """Listens for the client's hang-up from the end of its body to the beginning of the answer.
+    """Listens for a disconnect between the end of the request's body and the beginning of the response.
 
-    Not at once: most answers are there sooner than a listener would pay.
+    It begins with a delay: most responses are ready before a listener pays off.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -219,7 +218,7 @@ class _Watch:
             self._timer.cancel()
         if self._listener:
             self._listener.cancel()
-            self._listener = None  # its exception holds a frame that holds this
+            self._listener = None  # its exception holds a frame that holds this object
 
     async def receive(self) -> Message:
         message = await self._receive()

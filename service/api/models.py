@@ -1,70 +1,70 @@
-"""GET /models: what is served, where it came from and how good it is."""
+"""GET /models: the loaded models, their origin and their scores."""
 
 from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
-from service.api.context import state_of
+from service.api.context import context_of
 from service.card import Score
 from service.registry import Model, Registry
 
 router = APIRouter(tags=["models"])
 
 
-class Listed(BaseModel):
-    """A model, with its card's essentials."""
+class ModelInfo(BaseModel):
+    """A loaded model."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: str
-    """What `model=` takes."""
+    """Value for the query parameter `model`: <name>/<version>."""
     name: str
-    """Its folder: several versions share it."""
+    """Name, which all versions of the model share."""
     version: str
-    """The folder within."""
+    """Version."""
     task: Literal["sample", "translate"]
-    """Which route asks it."""
+    """What the model does; each task has its route."""
     direction: str | None
-    """Of a translation: what becomes what."""
+    """Direction of a translation, for example horse2zebra."""
     preset: str | None
-    """Of a translation: which network."""
+    """Network of a translation."""
     labels: bool
-    """Of a sampler: whether it writes the digit that is asked for."""
+    """Whether a sampler accepts the query parameter `digit`."""
     file: str
-    """That runs, in the folder of models."""
+    """Path of the loaded file, relative to the models folder."""
     precision: str
-    """Of that file: fp32 or fp16."""
+    """Precision of the loaded file: fp32 or fp16."""
     sha256: str | None
-    """Of that file."""
+    """Hash of the loaded file."""
     provider: str
-    """ONNX Runtime's execution provider that runs it."""
+    """ONNX Runtime's execution provider that runs the model."""
     fallback_reason: str | None
-    """Why it runs on the CPU, or in fp32, where better was tried."""
+    """Why the model runs on the CPU instead of a GPU, or in fp32 instead of fp16."""
     default: bool
-    """Whether requests that name no model go here."""
+    """Whether the model serves requests that name none."""
     trained_images: int
-    """Digits or pairs of pictures that it has learnt from, in all fits whose weights it has."""
+    """Digits, or pairs of images, seen in training, including the runs whose weights this one started from."""
     scores: list[Score]
-    """Of the published file."""
+    """Scores of the published file."""
 
 
-class Listing(BaseModel):
-    """Everything that is served."""
+class ModelList(BaseModel):
+    """All loaded models."""
 
-    models: list[Listed]
+    models: list[ModelInfo]
 
 
 @router.get("/models")
-async def models(request: Request) -> Listing:
-    """Every model with its card's essentials."""
-    registry = state_of(request).registry
-    return Listing(models=[_listed(model, registry) for model in registry.models])
+async def models(request: Request) -> ModelList:
+    """Lists the loaded models with the essentials of their cards."""
+    registry = context_of(request).registry
+    return ModelList(models=[_info(model, registry) for model in registry.models])
 
 
-def _listed(model: Model, registry: Registry) -> Listed:
+def _info(model: Model, registry: Registry) -> ModelInfo:
     card = model.card
-    return Listed(
+    return ModelInfo(
         id=model.id,
         name=card.name,
         version=card.version,

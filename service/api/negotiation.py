@@ -1,4 +1,4 @@
-"""Which format an answer takes."""
+"""The choice of a response's format."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,9 +9,9 @@ K = TypeVar("K", bound=str)
 
 
 def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], default: K) -> K:
-    """The `format` parameter wins, then the Accept header, then `default`; `offers` maps formats to media types.
+    """Returns the format asked for by parameter, else the best one by the Accept header, else `default`.
 
-    Raises Problem 406 when the Accept header admits none of them.
+    `offers` maps formats to media types. Raises Problem 406 when the Accept header allows none of them.
     """
     if asked is not None:
         return asked
@@ -25,7 +25,7 @@ def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], 
             if _matches(media_range, media_type)
         ]
         if covering:
-            _, place, quality = min(covering)  # the most specific range decides, so that q=0 can refuse one of */*
+            _, place, quality = min(covering)  # the most specific range decides, so that q=0 can exclude one of */*
             if quality > 0:
                 ranked.append((-quality, place, name != default, name))
     if ranked:
@@ -33,12 +33,12 @@ def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], 
     raise Problem(
         406,
         "not-acceptable",
-        f"Accept: {accept[:200]} admits none of {', '.join(offers.values())}: use one, or format=",
+        f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: accept one of them, or use format=",
     )
 
 
 def _parse(accept: str) -> list[tuple[str, float]]:
-    """'image/webp;q=0.8, */*' -> [('image/webp', 0.8), ('*/*', 1.0)]; an unreadable quality counts as 0."""
+    """Parses 'image/webp;q=0.8, */*' to [('image/webp', 0.8), ('*/*', 1.0)]. An invalid quality counts as 0."""
     parts = []
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -1,4 +1,4 @@
-"""Bodies that /openapi.json describes and FastAPI cannot tell from the routes' signatures."""
+"""Parts of /openapi.json that FastAPI cannot infer from the routes' signatures: bodies of requests and responses."""
 
 from typing import Any
 
@@ -19,52 +19,54 @@ UPLOAD = {
         "multipart/form-data": {"schema": _object(file=_BINARY)},
     },
 }
-"""The picture of a translation."""
+"""Request body of a translation."""
 
 TRANSLATION = {
     "200": {
-        "description": "The picture; X-Model names what drew it",
+        "description": "The translated image; X-Model names the model",
         "content": {media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES.values()},
     }
 }
-"""The answer to it."""
+"""Response to a translation."""
 
 _DIGIT = _object(
-    seed={**_TEXT, "description": "In decimal digits: it may exceed 2^53"},
+    seed={**_TEXT, "description": "Decimal; it may exceed 2^53"},
     png={**_TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
 )
 DIGITS = {
     "200": {
-        "description": "The digits; X-Seed and X-Model say how to draw them again",
+        "description": "The digits; X-Seed and X-Model reproduce them",
         "content": {
             "image/png": {"schema": _BINARY},
-            "application/x-npy": {"schema": {**_BINARY, "description": "uint8 (count, 28, 28), 0 paper to 255 ink"}},
+            "application/x-npy": {
+                "schema": {**_BINARY, "description": "uint8 (count, 28, 28), from 0 for paper to 255 for ink"}
+            },
             "application/json": {"schema": _object(digits={"type": "array", "items": _DIGIT})},
         },
     }
 }
-"""The answer to a request for samples."""
+"""Response to a request for digits."""
 
 METRICS = {"200": {"description": "Prometheus' text format", "content": {"text/plain": {"schema": _TEXT}}}}
-"""The answer to a scrape."""
+"""Response to a scrape."""
 
 PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {
-        "description": "What was expected, what came, what to do (RFC 9457)",
+        "description": "A problem document (RFC 9457): what was expected, what was received, what to do",
         "content": {
             "application/problem+json": {
                 "schema": _object(
                     ("available",),
-                    type={**_TEXT, "description": "urn:gan:problem: and a name that stays the same"},
-                    title={**_TEXT, "description": "The status in words"},
+                    type={**_TEXT, "description": "urn:gan:problem:<name>; the names are stable"},
+                    title={**_TEXT, "description": "Name of the status"},
                     status={"type": "integer"},
-                    detail={**_TEXT, "description": "For a person: what to do"},
-                    instance={**_TEXT, "description": "urn:gan:request: and the request's id"},
-                    request_id={**_TEXT, "description": "What the service's log has of it"},
-                    available={"type": "array", "items": _TEXT, "description": "What there is instead"},
+                    detail={**_TEXT, "description": "Explanation for people: what to do"},
+                    instance={**_TEXT, "description": "urn:gan:request:<request id>"},
+                    request_id={**_TEXT, "description": "Id of the request in the service's log"},
+                    available={"type": "array", "items": _TEXT, "description": "Values that exist"},
                 )
             }
         },
     }
 }
-"""Any other answer of a route."""
+"""Any other response of a route."""

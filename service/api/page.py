@@ -1,4 +1,4 @@
-"""GET /: a page to try the service by hand."""
+"""GET /: a page for trying the service in a browser."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ _PAGE = Path(__file__).resolve().parent / "static" / "index.html"
 
 @router.get("/")
 async def page() -> FileResponse:
-    """One file, nothing loaded from elsewhere."""
+    """Returns the page: one file that loads nothing from other hosts."""
     return FileResponse(_PAGE, media_type="text/html")

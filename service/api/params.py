@@ -1,11 +1,10 @@
-"""What a request asks for in its query and headers, validated by one model a route.
+"""A request's query and headers, validated by one pydantic model per route.
 
-FastAPI's own way (a parameter of the function each) takes longer than a digit does in the network.
+FastAPI's own way, a function parameter for each, takes longer than a digit takes in the network.
 """
 
 import functools
-import time
-from typing import Annotated, Any, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -13,13 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.types import Scope
 
+from service.deadline import Deadline
+
 TIMEOUT_HEADER = "X-Request-Timeout"
 _TIMEOUT_KEY = TIMEOUT_HEADER.lower().encode()
 _TIMEOUT = TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)])
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header `name` (in small letters) of a request, without a dictionary of all of them."""
+    """Returns the first header `name` (in lower case) of a request, without building a dictionary of all headers."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")
@@ -30,30 +31,30 @@ Q = TypeVar("Q", bound=BaseModel)
 
 
 @functools.lru_cache(64)
-def _parsed(query: type[Q], text: bytes) -> Q:
-    """The model of a query string, or of one like it before: they cannot be changed. Raises ValidationError."""
+def _parse(query: type[Q], text: bytes) -> Q:
+    """Validates a query string. Equal strings share one frozen model. Raises ValidationError."""
     return query.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
 
 
 class Query(BaseModel):
-    """The query parameters of a route; their docstrings are its documentation."""
+    """The query parameters of a route. Their docstrings become its documentation."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
     model: str | None = None
-    """A model of /models instead of the default."""
+    """Model to use, as `name` or `name/version` from /models. The default depends on the route."""
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Those of `request`, of a repeated one the last. Raises RequestValidationError naming each bad one."""
+        """Reads a request's query; of a repeated parameter the last counts. Raises RequestValidationError."""
         try:
-            return _parsed(cls, request.scope["query_string"])
+            return _parse(cls, request.scope["query_string"])
         except ValidationError as error:
-            raise _refused("query", error) from error
+            raise _invalid("query", error) from error
 
     @classmethod
     def documented(cls) -> dict[str, Any]:
-        """For a route's `openapi_extra`: these, and the header of the deadline."""
+        """Returns the `openapi_extra` of a route: these parameters and the timeout header."""
         described = [
             {
                 "name": name,
@@ -72,35 +73,24 @@ class Query(BaseModel):
             "name": TIMEOUT_HEADER,
             "in": "header",
             "required": False,
-            "description": "Seconds that the client waits; at most GAN_TIMEOUT_SECONDS.",
+            "description": "Seconds that the client will wait, at most GAN_TIMEOUT_SECONDS.",
             "schema": {"type": "number", "exclusiveMinimum": 0},
         }
         return {"parameters": [*described, timeout]}
 
 
-class Deadline(NamedTuple):
-    """When a request's answer is of no more use to its client."""
+def deadline_of(request: Request, max_seconds: float) -> Deadline:
+    """Returns the deadline that the client's header asks for, at most `max_seconds` from now.
 
-    seconds: float
-    """What it was given on arrival."""
-    ends: float
-    """On the monotonic clock."""
-
-    @classmethod
-    def of(cls, request: Request, most_seconds: float) -> Self:
-        """From now: what the client's header allows, at most `most_seconds`. Raises RequestValidationError."""
-        asked = header(request.scope, _TIMEOUT_KEY)
-        try:
-            seconds = most_seconds if asked is None else min(_TIMEOUT.validate_python(asked), most_seconds)
-        except ValidationError as error:
-            raise _refused("header", error, TIMEOUT_HEADER.lower()) from error
-        return cls(seconds, time.monotonic() + seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds left, at least 0."""
-        return max(0.0, self.ends - time.monotonic())
+    Raises RequestValidationError.
+    """
+    asked = header(request.scope, _TIMEOUT_KEY)
+    try:
+        seconds = max_seconds if asked is None else min(_TIMEOUT.validate_python(asked), max_seconds)
+    except ValidationError as error:
+        raise _invalid("header", error, TIMEOUT_HEADER.lower()) from error
+    return Deadline.after(seconds)
 
 
-def _refused(place: str, error: ValidationError, *name: str) -> RequestValidationError:
+def _invalid(place: str, error: ValidationError, *name: str) -> RequestValidationError:
     return RequestValidationError([{**detail, "loc": (place, *name, *detail["loc"])} for detail in error.errors()])

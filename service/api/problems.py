@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what was expected, what came, what to do."""
+"""Errors as problem documents (RFC 9457), which say what was expected, what was received and what to do."""
 
 import logging
 from http import HTTPStatus
@@ -17,7 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(problem: Problem, request_id: str) -> JSONResponse:
-    """The document, `type` being a fixed name of the error and `instance` the request's id."""
+    """Returns the document. Its `type` is a fixed name of the error, its `instance` the request's id."""
     body = {
         "type": f"urn:gan:problem:{problem.kind}",
         "title": HTTPStatus(problem.status).phrase,
@@ -30,20 +30,20 @@ def problem_response(problem: Problem, request_id: str) -> JSONResponse:
     return JSONResponse(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
-def explained(error: Problem | RequestValidationError, request_id: str) -> JSONResponse:
-    """The answer to a request that a route refuses."""
+def refusal(error: Problem | RequestValidationError, request_id: str) -> JSONResponse:
+    """Returns the response to a request that a route refuses."""
     if isinstance(error, RequestValidationError):
         error = Problem(422, "invalid-parameter", "; ".join(map(_explain, error.errors())))
     return problem_response(error, request_id)
 
 
 def install(app: FastAPI) -> None:
-    """Turns every error of the routes into a problem document."""
+    """Makes the application turn every error of its routes into a problem document."""
 
     @app.exception_handler(Problem)
     @app.exception_handler(RequestValidationError)
     async def on_problem(request: Request, error: Problem | RequestValidationError) -> JSONResponse:
-        return explained(error, request.state.request_id)
+        return refusal(error, request.state.request_id)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
@@ -54,16 +54,16 @@ def install(app: FastAPI) -> None:
 
 
 def cut_off(request_id: str) -> JSONResponse:
-    """The answer to a request that the end of the service does not wait for."""
-    detail = "the service is stopping and could not finish this in time: send it again"
+    """Returns the response to a request that is still running when the drain ends."""
+    detail = "the service is stopping and could not finish this request in time: send it again"
     headers = {"Retry-After": "1", "Connection": "close"}
     return problem_response(Problem(503, "draining", detail, headers=headers), request_id)
 
 
 def unexpected(request_id: str) -> JSONResponse:
-    """The answer to a bug: it goes to the log, the client gets the id to quote."""
+    """Logs a bug and returns the response to it, which has only the request's id."""
     log.exception("request %s failed", request_id)
-    problem = Problem(500, "internal-error", "an unexpected error; the server's log has it under this request id")
+    problem = Problem(500, "internal-error", "an unexpected error: the server's log has it under this request id")
     return problem_response(problem, request_id)
 
 

@@ -1,41 +1,38 @@
-"""POST /translate/{direction}: a picture of one domain into the other."""
+"""POST /translate/{direction}: an image of one domain into the other."""
 
 import asyncio
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Annotated, Literal, cast
 
-import numpy as np
 from fastapi import APIRouter, Path, Request, Response
-from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api import openapi
-from service.api.context import state_of
-from service.api.params import Deadline, Query
+from service.api.context import context_of
+from service.api.negotiation import choose_format
+from service.api.params import Query, deadline_of, header
 from service.card import SizeRule
+from service.deadline import Deadline
 from service.errors import Problem
 from service.images import codecs
-from service.images.geometry import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, Size
-from service.images.preprocess import Prepared, Wanted, prepare
-from service.images.stages import note_codec
+from service.images.preprocess import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
 
 router = APIRouter(tags=["translate"])
 
 CHUNK_BYTES = 2**18
-"""Of an uploaded file, read at once."""
+"""Bytes of an uploaded file that are read at once."""
 
 
 class TranslateQuery(Query):
-    """What /translate/{direction} can be asked for beside the direction."""
+    """The query of /translate/{direction}."""
 
     size: str = str(DEFAULT_SIZE)
-    """Longest side in the model, or 'native'; the answer always has the input's size."""
+    """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload."""
     format: Literal["png", "jpeg", "webp"] | None = None
-    """Wins over the Accept header."""
+    """Format of the response; takes precedence over the Accept header. Default: the format of the upload."""
 
 
 @router.post(
@@ -48,44 +45,26 @@ class TranslateQuery(Query):
     },
 )
 async def translate(
-    request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse; /models lists them.")]
+    request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse, listed by /models.")]
 ) -> Response:
-    """The translated picture, at the input's size and, unless asked otherwise, in its format."""
-    shared = state_of(request)
-    settings = shared.settings
-    deadline, query = Deadline.of(request, settings.timeout_seconds), TranslateQuery.of(request)
-    model = shared.registry.find("translate", direction, query.model)
-    want = Wanted(
-        query.format,
-        request.headers.get("accept"),
-        _parse_size(query.size),
-        cast(SizeRule, model.card.size),
-        settings.image_pixels,
-        settings.model_pixels,
-    )
-
-    def decode(chunks: Iterable[bytes]) -> Prepared:
-        start, body = time.perf_counter(), b"".join(chunks)
-        prepared = shared.codec(codecs.is_light(body), deadline, prepare, body, want)
-        note_codec(shared.metrics, "decode", prepared.source, start)
-        return prepared
-
-    def encode(pixels: NDArray[np.uint8], size: tuple[int, int], kind: codecs.Format) -> bytes:
-        start = time.perf_counter()
-        light = size[0] * size[1] <= codecs.LIGHT_PIXELS
-        answer = shared.codec(light, deadline, codecs.from_model, pixels, size, kind)
-        note_codec(shared.metrics, "encode", kind, start)
-        return answer
-
-    with shared.place(model, deadline):  # there is none: say so before the body is read
-        pass
+    """Returns the translated image at the size of the upload and, unless asked otherwise, in its format."""
+    context = context_of(request)
+    settings = context.settings
+    deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
+    model = context.registry.find("translate", direction, query.model)
+    rule = cast(SizeRule, model.card.size)
+    spec = InputSpec(_parse_size(query.size), rule, settings.image_pixels, settings.model_pixels)
+    context.check_room(model, deadline)  # a refusal comes before the body is read
     chunks = await _read_in_time(request, deadline)
-    with shared.place(model, deadline):
-        prepared = await shared.in_codec_thread(deadline, decode, chunks)
-    del chunks  # the upload has served
-    translated = await shared.infer(model, prepared.rows, deadline, admitted=True)
-    answer = await shared.in_codec_thread(deadline, encode, translated[0], prepared.size, prepared.format)
-    return Response(answer, media_type=codecs.MEDIA_TYPES[prepared.format], headers={"X-Model": model.id})
+    with context.reserve(model, deadline):
+        image = await context.codecs.decode(chunks, spec, deadline)
+    del chunks  # frees the upload
+    kind = choose_format(query.format, header(request.scope, b"accept"), codecs.MEDIA_TYPES, image.format)
+    codecs.check_side(image.size, kind)
+    (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
+    light = codecs.is_light_size(image.size)
+    body = await context.codecs.encode(deadline, kind, codecs.from_model, pixels, image.size, kind, light=light)
+    return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
 
 
 def _parse_size(text: str) -> Size:
@@ -101,18 +80,18 @@ def _parse_size(text: str) -> Size:
 async def _read_in_time(request: Request, deadline: Deadline) -> Iterable[bytes]:
     try:
         async with asyncio.timeout(deadline.left):
-            return await _read_picture(request)
+            return await _read_upload(request)
     except TimeoutError:
         raise Problem(
             408,
             "body-too-slow",
-            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or a smaller picture",
+            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or send a smaller image",
             headers={"Connection": "close"},
         ) from None
 
 
-async def _read_picture(request: Request) -> Iterable[bytes]:
-    """The picture's bytes, from an image/* body or the multipart field `file`; in pieces, to be joined in a thread."""
+async def _read_upload(request: Request) -> Iterable[bytes]:
+    """Reads the image, from an image/* body or the multipart field `file`, in chunks that a codec thread will join."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _read_form(request)
@@ -120,7 +99,7 @@ async def _read_picture(request: Request) -> Iterable[bytes]:
         raise Problem(
             415,
             "unsupported-media-type",
-            f"Content-Type {kind or '(none)'}: send the picture as image/jpeg, image/png or image/webp, "
+            f"Content-Type {kind or '(none)'}: send the image as image/jpeg, image/png or image/webp, "
             "or as multipart/form-data in the field 'file'",
         )
     chunks = [chunk async for chunk in request.stream()]
@@ -130,7 +109,7 @@ async def _read_picture(request: Request) -> Iterable[bytes]:
 
 
 class _InMemory(MultiPartParser):
-    """Starlette's, without files on a disk that may be full: the bodies' memory is bounded as it is."""
+    """Starlette's parser without temporary files: the disk may be full, and the memory of bodies is bounded."""
 
     spool_max_size = sys.maxsize
 
@@ -139,16 +118,16 @@ async def _read_form(request: Request) -> Iterable[bytes]:
     try:
         async with aclosing(request.stream()) as stream:
             form = await _InMemory(request.headers, stream, max_files=1, max_fields=8).parse()
-    except (MultiPartException, ValueError) as error:  # the parser's complaint; a charset that is none
+    except (MultiPartException, ValueError) as error:  # malformed form; unknown charset
         reason = getattr(error, "message", error)
         raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {reason}") from error
     upload = form.get("file")
     if not isinstance(upload, UploadFile):
-        raise Problem(422, "missing-file", "the form has no file field named 'file': send the picture there")
+        raise Problem(422, "missing-file", "the form has no file field named 'file': send the image there")
     if not upload.size:
         raise _empty()
     return iter(lambda: upload.file.read(CHUNK_BYTES), b"")
 
 
 def _empty() -> Problem:
-    return Problem(422, "empty-body", "the body is empty: send a picture")
+    return Problem(422, "empty-body", "the body is empty: send an image")

@@ -1,44 +1,77 @@
-"""What happens to an uploaded picture before the model and after it; blocking, wherever it runs."""
+"""From an upload's bytes to a model's inputs. Blocking: runs in a codec thread or process."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.negotiation import choose_format
 from service.card import SizeRule
+from service.errors import Problem
 from service.images import codecs
-from service.images.geometry import Size, model_size
+
+Size = int | Literal["native"]
+"""Longest side of an image inside a model, in pixels, or the image's own size."""
+
+SNAP = 32
+"""Sides inside a model are multiples of this: photographs then have about a dozen shapes and can share batches."""
+MINIMUM_SIDE = 64
+"""Smallest side inside a model: it is halved twice, and reflection padding needs it to be wider than the padding."""
+DEFAULT_SIZE = 256
+MAXIMUM_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the request and the settings say of the picture and of its answer."""
+class InputSpec:
+    """What a request, its model and the settings say about the model's inputs."""
 
-    format: codecs.Format | None
-    """Of the answer; wins over `accept`."""
-    accept: str | None
     size: Size
     rule: SizeRule
     image_pixels: int
+    """Largest upload."""
     model_pixels: int
+    """Largest image inside the model."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows for the model, uint8 (1, height, width, 3), and what the answer is to be."""
+    """A decoded upload."""
 
-    rows: NDArray[np.uint8]
+    inputs: NDArray[np.uint8]
+    """The model's inputs (1, height, width, 3), 0 to 255."""
     size: tuple[int, int]
+    """Width and height of the upload."""
     format: codecs.Format
-    source: codecs.Format
     """Format of the upload."""
 
 
-def prepare(body: bytes, wanted: Wanted) -> Prepared:
-    """In one step, so that no full-size picture outlives it. Raises Problem for what cannot be taken or asked for."""
-    picture = codecs.decode(body, wanted.image_pixels)
-    kind = choose_format(wanted.format, wanted.accept, codecs.MEDIA_TYPES, picture.format)
-    codecs.check_side(picture.image.size, kind)
-    inner = model_size(*picture.image.size, wanted.size, wanted.rule, wanted.model_pixels)
-    return Prepared(codecs.to_model(picture.image, inner), picture.image.size, kind, picture.format)
+def prepare(body: bytes, spec: InputSpec) -> Prepared:
+    """Decodes an upload and resizes it. Raises Problem for an image that cannot be decoded or is too large.
+
+    This is one step so that no image of full size is kept.
+    """
+    decoded = codecs.decode(body, spec.image_pixels)
+    inner = model_size(*decoded.image.size, spec.size, spec.rule, spec.model_pixels)
+    return Prepared(codecs.to_model(decoded.image, inner), decoded.image.size, decoded.format)
+
+
+def model_size(width: int, height: int, size: Size, rule: SizeRule, max_pixels: int) -> tuple[int, int]:
+    """Returns the (width, height) inside the model of an image of `width` by `height`.
+
+    With a number, the longest side becomes about that long, and both sides multiples of 32. With 'native', the sides
+    are rounded to the model's multiple. Raises Problem 422 above `max_pixels`.
+    """
+    if size == "native":
+        scale, step = 1.0, rule.multiple
+    else:
+        scale, step = size / max(width, height), SNAP
+    minimum = max(MINIMUM_SIDE, rule.minimum)
+    sides = tuple(max(minimum, round(side * scale / step) * step) for side in (width, height))
+    if sides[0] * sides[1] > max_pixels:
+        raise Problem(
+            422,
+            "too-many-model-pixels",
+            f"size={size} sends {sides[0]}x{sides[1]} pixels through the model, but at most {max_pixels:,} are "
+            f"allowed: leave out size, or use size={DEFAULT_SIZE}",
+        )
+    return sides[0], sides[1]

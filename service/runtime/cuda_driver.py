@@ -1,4 +1,4 @@
-"""CUDA as the service needs it: whether it works here, which part is missing when it does not, and its memory."""
+"""The CUDA runtime through ctypes: whether CUDA works on this machine, what is missing if not, and GPU memory."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 PROVIDER = "CUDAExecutionProvider"
 
-#: What ONNX Runtime's CUDA 13 provider links or loads; the driver comes first, the rest is in the `cuda` extra.
+#: Libraries of ONNX Runtime's CUDA 13 provider: first the driver's, then those of the `cuda` extra.
 _LIBRARIES = {
     "linux": (
         "libcuda.so.1",
@@ -33,33 +33,33 @@ _CURE = {
 
 
 def missing_part() -> str | None:
-    """None when a CUDA session can be tried, else what is missing, in words; prints nothing."""
+    """Returns None when CUDA can be tried, else a sentence that says what is missing. Prints nothing."""
     if PROVIDER not in ort.get_available_providers():
         return "this onnxruntime was built without CUDA; onnxruntime-gpu has it"
     driver, *libraries = _LIBRARIES[sys.platform]
     if not _loads(driver):
-        return f"{driver} cannot be loaded, so there is no NVIDIA driver here"
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints failures; the check below names them
+        return f"{driver} cannot be loaded, so there is no NVIDIA driver on this machine"
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints failures, which the check below names
         ort.preload_dlls()
     absent = [name for name in libraries if not _loads(name)]
     if absent:
         return f"{', '.join(absent)} cannot be loaded; {_CURE[sys.platform]}"
     try:
         count = device_count()
-    except RuntimeError as error:  # a driver too old, say
+    except RuntimeError as error:  # for example, the driver is too old
         return f"CUDA does not start: {error}"
     return None if count else "CUDA sees no GPU"
 
 
 def device_count() -> int:
-    """GPUs that this process may use; CUDA_VISIBLE_DEVICES narrows them down."""
+    """Number of GPUs that this process may use; CUDA_VISIBLE_DEVICES restricts them."""
     count = ctypes.c_int()
     _check(_runtime().cudaGetDeviceCount(ctypes.byref(count)), "cudaGetDeviceCount")
     return count.value
 
 
 class CudaMemory:
-    """One GPU's memory, and pinned host memory, which its copy engine reads without a detour."""
+    """One GPU's memory, and pinned host memory, which the GPU copies directly."""
 
     device = "cuda"
 
@@ -67,7 +67,7 @@ class CudaMemory:
         self.device_id = device_id
 
     def host(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """A pinned array of zeros."""
+        """Allocates a pinned array of zeros."""
         array = np.zeros(shape, dtype)
         pointer, portable = ctypes.c_void_p(array.ctypes.data), 1
         _check(_runtime().cudaHostRegister(pointer, ctypes.c_size_t(array.nbytes), portable), "cudaHostRegister")
@@ -75,12 +75,12 @@ class CudaMemory:
         return array
 
     def copy(self, to: int, source: int, n_bytes: int) -> None:
-        """A cudaMemcpy, whose direction CUDA sees from the addresses."""
-        by_address = 4
+        """Calls cudaMemcpy; CUDA infers the direction from the addresses."""
+        default = 4  # cudaMemcpyDefault
         runtime = _runtime()
         _check(runtime.cudaSetDevice(self.device_id), "cudaSetDevice")
         code = runtime.cudaMemcpy(
-            ctypes.c_void_p(to), ctypes.c_void_p(source), ctypes.c_size_t(n_bytes), ctypes.c_int(by_address)
+            ctypes.c_void_p(to), ctypes.c_void_p(source), ctypes.c_size_t(n_bytes), ctypes.c_int(default)
         )
         _check(code, "cudaMemcpy")
 

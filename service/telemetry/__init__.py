@@ -1,1 +1,1 @@
-"""What operators see: metrics, traces and logs."""
+"""What operators see of the service: metrics, traces and logs."""

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says about its devices, asked anew at every scrape; silent where there is none."""
+"""GPU metrics from the NVIDIA driver, read at every scrape. Without a driver there are none."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ log = logging.getLogger("service")
 
 
 class GpuCollector(Collector):
-    """Memory and utilisation of every device, by NVML's index; no series where NVML is missing or fails."""
+    """Memory and utilisation of every GPU, by NVML's index. No series where NVML is missing or fails."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._nvml: ModuleType | None = None
@@ -21,24 +21,24 @@ class GpuCollector(Collector):
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """The metrics without values."""
+        """Returns the metrics without values."""
         return families()
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment."""
+        """Returns the metrics with their current values."""
         try:
             metrics = used, total, utilization = families()
             for index, memory, share in self._devices():
                 used.add_metric([index], memory.used)
                 total.add_metric([index], memory.total)
                 utilization.add_metric([index], share)
-        except Exception as error:  # NVML raises its own kind, an old driver an AttributeError
+        except Exception as error:  # NVML raises its own class, an old driver causes an AttributeError
             log.debug("no GPU metrics: %s", error)
             return
         yield from (metric for metric in metrics if metric.samples)
 
     def _devices(self) -> Iterator[tuple[str, Any, float]]:
-        """(index, memory in bytes, share of the last sample period in which a kernel ran) of each device."""
+        """Yields (index, memory in bytes, share of the last sample period in which a kernel ran) of each GPU."""
         if self._missing:
             return
         nvml = self._nvml = self._nvml or self._load()
@@ -52,22 +52,20 @@ class GpuCollector(Collector):
             import pynvml
 
             pynvml.nvmlInit()
-        except Exception:  # likewise, or there is no such package
-            self._missing = True  # drivers do not appear while a process runs
+        except Exception:  # as above, or the package is not installed
+            self._missing = True  # a driver does not appear while the process runs
             raise
         return pynvml
 
 
 def families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
-    """Memory used, memory, utilisation: without samples."""
+    """Returns the metrics for used memory, total memory and utilisation, without samples."""
     return (
-        GaugeMetricFamily(
-            "gan_gpu_memory_used_bytes", "Memory of the GPU in use, by all processes.", labels=["device"]
-        ),
-        GaugeMetricFamily("gan_gpu_memory_total_bytes", "Memory of the GPU.", labels=["device"]),
+        GaugeMetricFamily("gan_gpu_memory_used_bytes", "GPU memory in use by all processes.", labels=["device"]),
+        GaugeMetricFamily("gan_gpu_memory_total_bytes", "GPU memory.", labels=["device"]),
         GaugeMetricFamily(
             "gan_gpu_utilization_ratio",
-            "Share of NVML's last sample period in which the GPU ran anything.",
+            "Share of NVML's last sample period in which a kernel ran.",
             labels=["device"],
         ),
     )

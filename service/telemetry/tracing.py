@@ -1,10 +1,11 @@
-"""OpenTelemetry spans of a request's stages: queue, inference, decode, encode. FastAPI makes that of the request.
+"""OpenTelemetry spans of a request's stages: queue, inference, decode, encode. FastAPI makes the request's own span.
 
-Off, and nothing but a look at one variable, unless OTEL_EXPORTER_OTLP_ENDPOINT is set when the process starts.
-The other OTEL_ variables mean what OpenTelemetry's SDK says.
+Tracing is off unless OTEL_EXPORTER_OTLP_ENDPOINT is set when the process starts; then each function here only reads
+one variable. The other OTEL_ variables have the meaning that OpenTelemetry's SDK documents.
 """
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -18,18 +19,20 @@ from opentelemetry.context import Context
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 FLUSH_SECONDS = 3.0
-"""How long the end of the process waits for its last spans to be taken."""
+"""How long a stopping process waits for its last spans to be exported."""
+
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 _tracer: trace.Tracer | None = None
 
 
 class TracingError(Exception):
-    """Traces were asked for and cannot be made; the message says what to do."""
+    """Tracing is configured but not possible; the message says what to do."""
 
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Exports spans meanwhile, if the environment says where to. Raises TracingError without the extra."""
+    """Exports spans inside the block if the environment names an endpoint. Raises TracingError without the extra."""
     global _tracer
     if not os.environ.get(ENDPOINT):
         yield
@@ -50,18 +53,18 @@ def exporting() -> Iterator[None]:
     trace.set_tracer_provider(provider)
     _tracer = provider.get_tracer("service")
     yield
-    flush = threading.Thread(target=provider.shutdown, daemon=True)  # which waits half a minute for a lost collector
+    flush = threading.Thread(target=provider.shutdown, daemon=True)  # it waits half a minute for a lost collector
     flush.start()
     flush.join(FLUSH_SECONDS)
 
 
 def enabled() -> bool:
-    """Whether spans are made."""
+    """Returns whether spans are made."""
     return _tracer is not None
 
 
 def span_ids() -> tuple[str, str] | None:
-    """Trace and span that the running request is in; None when no spans are made."""
+    """Returns the current request's trace and span ids; None when no spans are made."""
     if _tracer is None:
         return None
     context = trace.get_current_span().get_span_context()
@@ -70,8 +73,26 @@ def span_ids() -> tuple[str, str] | None:
     )
 
 
+def trace_id_of(traceparents: list[bytes]) -> str | None:
+    """Returns the trace id in a request's `traceparent` headers; None unless there is exactly one, and valid.
+
+    Follows https://www.w3.org/TR/trace-context/: version 00 has exactly four parts, later versions may have more.
+    """
+    if len(traceparents) != 1:
+        return None
+    match = _TRACEPARENT.fullmatch(traceparents[0])
+    if match is None:
+        return None
+    version, trace_id, parent_id, more = match.groups()
+    if version == b"ff" or (version == b"00" and more is not None):
+        return None
+    if not trace_id.strip(b"0") or not parent_id.strip(b"0"):
+        return None
+    return trace_id.decode()
+
+
 def name_request(method: str, route: str) -> None:
-    """Says in the span of the running request which route it is for."""
+    """Names the current request's span after its route."""
     if _tracer is not None:
         span = trace.get_current_span()
         span.update_name(f"{method} {route}")
@@ -81,13 +102,13 @@ def name_request(method: str, route: str) -> None:
 def record_stage(
     name: str, seconds: float, attributes: dict[str, str | int], within: ContextVariables | None = None
 ) -> None:
-    """A span that ends now, of the request of the running code or of the context variables `within`."""
-    if _tracer is not None and (span := _span_of(within)).is_recording():  # else its trace is not sampled
+    """Records a span that ends now, in the current request or in the one of the context variables `within`."""
+    if _tracer is not None and (span := _span_of(within)).is_recording():  # otherwise its trace is not sampled
         _record(_tracer, name, seconds, attributes, span)
 
 
 def record_batch(model: str, items: int, seconds: float, requests: Iterable[ContextVariables]) -> None:
-    """A batch that ends now: a span of its own, linked to its requests, and one in each of them, linked to it."""
+    """Records a batch that ends now: a span of its own, and one in each of its requests, linked to each other."""
     if _tracer is None:
         return
     attributes: dict[str, str | int] = {"gan.model": model, "gan.batch.items": items}

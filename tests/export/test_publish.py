@@ -56,7 +56,7 @@ def without_hashes(card: ModelCard) -> ModelCard:
 
 def answers(folder: Path, rows: np.ndarray) -> np.ndarray:
     """Of the service."""
-    return CpuSession(folder, read_card(folder), threads=1, batch=64, pictures=1).run(Slot(0), rows, alone=True)
+    return CpuSession(folder, read_card(folder), threads=1, max_items=64, images=1).run(Slot(0), rows, alone=True)
 
 
 # what is published

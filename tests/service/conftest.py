@@ -34,7 +34,7 @@ from service.card import (
     sha256_of,
 )
 from service.runtime.cpu import CpuSession
-from service.runtime.memory import HostMemory
+from service.runtime.io_binding import HostMemory
 from service.runtime.slots import Slot
 from service.settings import Settings
 from service.telemetry import logs
@@ -234,7 +234,7 @@ def seeming_cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
             raise failing[path.name]
         return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
-    monkeypatch.setattr("service.runtime.devices._missing_part", lambda: None)
+    monkeypatch.setattr("service.runtime.cuda_driver.missing_part", lambda: None)
     monkeypatch.setattr("service.runtime.cuda_driver.device_count", lambda: 1)
     monkeypatch.setattr("service.runtime.cuda_driver.CudaMemory", lambda device_id: HostMemory())
     monkeypatch.setattr("service.runtime.cuda.open_session", open_session)

@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch, mo
     monkeypatch.setenv("GAN_MODELS", str(models))
     monkeypatch.setenv("GAN_DEVICE", "cpu")
     monkeypatch.setenv("GAN_QUEUE_SIZE", "17")
-    assert create_app().state.shared.settings.queue_size == 17
+    assert create_app().state.context.settings.queue_size == 17
 
 
 def test_a_fallback_to_the_cpu_is_logged_with_its_reason(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,21 +123,20 @@ def test_a_fallback_to_fp32_is_logged_with_its_reason(
         make_app(models=tmp_path, device="auto")
     assert [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "service"] == [
         ("INFO", "serving horse2zebra/1 on CUDAExecutionProvider in fp32"),
-        ("WARNING", "horse2zebra/1 runs in fp32, because of its half-precision file: model.fp16.onnx: no kernel"),
+        ("WARNING", "horse2zebra/1 runs in fp32 because its half-precision file failed: model.fp16.onnx: no kernel"),
     ]
 
 
 async def test_a_run_that_hangs_does_not_keep_the_service(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gate: Any, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(app_module, "STOP_SECONDS", 0.05)
-    app, opened = make_app(), threading.Event()
-    batcher = app.state.shared.registry.models[0].batcher
-    batcher._run, batcher._inline_rows = lambda *_: opened.wait(60), 0
+    app = make_app()
+    batcher = app.state.context.registry.models[0].batcher
     async with app.router.lifespan_context(app):
         request = asyncio.create_task(batcher.submit(np.zeros((1, 64, 64, 3), np.uint8), 60))
         await asyncio.sleep(0.05)
-    assert app.state.lifecycle.hung
+    assert app.state.context.lifecycle.hung
     assert "still runs" in caplog.text
-    opened.set()
+    gate.opened.set()
     await asyncio.gather(request, return_exceptions=True)

@@ -57,13 +57,13 @@ def test_an_unknown_flag_is_named(refused: Refused) -> None:
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".a", "no such host"])
 def test_a_host_that_is_none_is_named(host: str, refused: Refused) -> None:
     text = refused("--host", host)
-    assert text.startswith(f"gan-serve: GAN_HOST: {host} is no address ")
+    assert text.startswith(f"gan-serve: GAN_HOST: {host} is not an address ")
     assert text.count("\n") == 1
 
 
 def test_no_models_is_said_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
     text = refused("--models", str(tmp_path))
-    assert text == f"gan-serve: no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
+    assert text == f"gan-serve: there are no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
 
 
 def test_a_broken_card_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:

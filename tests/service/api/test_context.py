@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from service.api import translate
-from service.engine.batcher import Batcher, DeadlineError, InferenceError
-from service.images import codec_process, codecs
-from service.runtime.slots import Slots
+from service.engine.batcher import Batcher
+from service.engine.queue import DeadlineError, InferenceError
+from service.images import codec_process, codecs, preprocess
+from service.runtime.slots import Slot, Slots
 from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -56,13 +56,22 @@ class Unusable(Exception):
     """What a session raises."""
 
 
-@pytest.mark.parametrize(("seconds", "error"), [(0.05, DeadlineError), (30.0, InferenceError)])
-async def test_a_request_that_fails_is_freed_without_the_garbage_collector(seconds: float, error: type) -> None:
-    def run(*arguments: Any) -> Any:
+class BrokenSession:
+    """Fails after a while."""
+
+    provider, inline_items = "none", 0
+
+    def batch_size(self, shape: tuple[int, ...], queued: int) -> int:
+        return queued
+
+    def run(self, slot: Slot, inputs: np.ndarray, alone: bool) -> np.ndarray:
         time.sleep(0.2)
         raise Unusable
 
-    batcher = Batcher("m/1", run, lambda shape, waiting: waiting, Slots(1), 8, Metrics())
+
+@pytest.mark.parametrize(("seconds", "error"), [(0.05, DeadlineError), (30.0, InferenceError)])
+async def test_a_request_that_fails_is_freed_without_the_garbage_collector(seconds: float, error: type) -> None:
+    batcher = Batcher("m/1", BrokenSession(), Slots(1), 8, Metrics())
     failed = False
     logging.disable()  # pytest keeps records, and they the error's frames
     gc.disable()
@@ -117,7 +126,7 @@ async def test_a_codec_that_crashes_or_never_ends_takes_one_request_with_it(
     body = encoded(noise(1000, 600), "PNG")
     for work, status, kind in ((crash, 500, "codec-failed"), (last, 504, "deadline-exceeded")):
         with monkeypatch.context() as patched:
-            patched.setattr(translate, "prepare", work)
+            patched.setattr(preprocess, "prepare", work)
             answer = await client.post(TARGET, content=body, headers=headers)
         assert (answer.status_code, answer.json()["type"]) == (status, f"urn:gan:problem:{kind}")
         assert (await client.post(TARGET, content=body, headers={"Content-Type": "image/png"})).status_code == 200

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.lifecycle import Lifecycle
+from service.api.context import Lifecycle
 from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
 from service.errors import Problem
 from service.telemetry.metrics import Metrics, Outcome

@@ -77,7 +77,7 @@ async def test_ready_says_that_the_service_drains_and_live_does_not(
 ) -> None:
     app = make_app()
     client = await serve(app)
-    app.state.lifecycle.draining = True
+    app.state.context.lifecycle.draining = True
     problem_of(await client.get("/healthz/ready"), 503, "draining")
     for probe in ("live", "startup"):
         assert (await client.get(f"/healthz/{probe}")).status_code == 200

@@ -360,16 +360,22 @@ async def test_an_accept_that_admits_nothing_is_a_problem(
 
 
 async def test_pictures_that_wait_together_run_together_and_come_back_apart(
-    gate: Any, make_app: MakeApp, serve: Serve, encoded: Encoded
+    gate: Any, make_app: MakeApp, serve: Serve, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(batch_pictures=16)
-    client, batcher = await serve(app), app.state.shared.registry.find("translate", "horse2zebra", None).batcher
+    submit, submitted = Batcher.submit, []
+
+    async def noted(batcher: Batcher, inputs: np.ndarray, seconds: float, reserved: bool) -> np.ndarray:
+        submitted.append(batcher)
+        return await submit(batcher, inputs, seconds, reserved)
+
+    monkeypatch.setattr(Batcher, "submit", noted)
+    client = await serve(make_app(batch_pictures=16))
     bodies = [encoded(Image.new("RGB", (256, 256), (grey, grey, grey)), "PNG") for grey in range(5)]
     requests = [asyncio.create_task(post(client, INVERT, bodies[0]))]
     await gate.reached()
     requests += [asyncio.create_task(post(client, INVERT, body)) for body in bodies[1:]]
     async with asyncio.timeout(30):
-        while len(batcher._waiting) < 4:  # noqa: ASYNC110 - decoded, too: the depth would count them before
+        while len(submitted) < 5:  # noqa: ASYNC110 - decoded, too: the depth would count them before
             await asyncio.sleep(0.01)
     gate.opened.set()
     answers = [picture_of(answer, "PNG") for answer in await asyncio.gather(*requests)]
@@ -430,7 +436,7 @@ async def test_a_picture_that_is_being_decoded_has_a_place_in_the_queue(
     client, body = await serve(make_app(queue_size=1)), encoded(noise(64, 64), "PNG")
     decode, reached, opened = codecs.decode, threading.Event(), threading.Event()
 
-    def slow_decode(*arguments: Any) -> codecs.Picture:
+    def slow_decode(*arguments: Any) -> codecs.Decoded:
         reached.set()
         assert opened.wait(30)
         return decode(*arguments)
@@ -449,9 +455,9 @@ async def test_time_that_the_body_took_is_not_given_to_the_model_again(
     client, body, left = await serve(make_app()), encoded(noise(64, 64), "PNG"), []
     submit = Batcher.submit
 
-    async def note(batcher: Batcher, rows: np.ndarray, seconds: float, admitted: bool) -> np.ndarray:
+    async def note(batcher: Batcher, rows: np.ndarray, seconds: float, reserved: bool) -> np.ndarray:
         left.append(seconds)
-        return await submit(batcher, rows, seconds, admitted)
+        return await submit(batcher, rows, seconds, reserved)
 
     async def slowly() -> AsyncIterator[bytes]:
         yield body[:100]

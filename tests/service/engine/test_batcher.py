@@ -2,6 +2,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine import health
-from service.engine.batcher import Batcher, DeadlineError, InferenceError, QueueFullError
+from service.engine.batcher import Batcher
 from service.engine.health import FAILURES_IN_A_ROW, HANG_SECONDS
-from service.runtime.pace import BATCHES
-from service.runtime.slots import Slot, Slots
+from service.engine.queue import BatchSizePolicy, DeadlineError, InferenceError, QueueFullError
+from service.runtime.slots import RECENT_BATCHES, Slot, Slots
 from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +23,18 @@ QUEUE_SIZE = 6
 POISON = -666
 
 
-def up_to_room(shape: tuple[int, ...], waiting: int) -> int:
-    return min(waiting, ROOM)
+def up_to_room(shape: tuple[int, ...], queued: int) -> int:
+    return min(queued, ROOM)
+
+
+@dataclass
+class FunctionSession:
+    """A session that runs a function."""
+
+    run: Callable[[Slot, np.ndarray, bool], np.ndarray]
+    batch_size: BatchSizePolicy = up_to_room
+    inline_items: int = 0
+    provider: str = "a function"
 
 
 #: What a test waits for at most before it fails.
@@ -31,7 +42,9 @@ PATIENCE_S = 30.0
 
 
 class Latched:
-    """A model that triples its rows, once the latch has let the batch through."""
+    """A session that triples its inputs, once the latch has let the batch through."""
+
+    provider, inline_items = "a latch", 0
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -42,7 +55,10 @@ class Latched:
         """The batcher's clock; tests set it."""
         self._entered, self._permits = threading.Semaphore(0), threading.Semaphore(0)
 
-    def __call__(self, slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
+    def batch_size(self, shape: tuple[int, ...], queued: int) -> int:
+        return up_to_room(shape, queued)
+
+    def run(self, slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
         self.batches.append(rows[:, 0].tolist())
         self.alone.append(alone)
         self._entered.release()
@@ -85,7 +101,7 @@ def slots() -> Iterator[Slots]:
 
 @pytest.fixture
 async def batcher(model: Latched, slots: Slots, metrics: Metrics) -> AsyncIterator[Batcher]:
-    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
+    batcher = Batcher("m/1", model, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
     yield batcher
     model.let_through(10_000)
     await batcher.stop()
@@ -192,32 +208,32 @@ async def test_a_full_queue_turns_a_request_away(submit: Submit, batcher: Batche
     with pytest.raises(QueueFullError) as caught:
         await batcher.submit(rows_of((7,)), PATIENCE_S)
     assert caught.value.retry_after_seconds >= 1
-    with pytest.raises(QueueFullError), batcher.place(PATIENCE_S):
+    with pytest.raises(QueueFullError), batcher.reserve(PATIENCE_S):
         pass
 
 
 @pytest.mark.usefixtures("busy")
 async def test_a_held_place_counts_until_it_is_given_back(submit: Submit, batcher: Batcher) -> None:
-    with batcher.place(PATIENCE_S):
+    with batcher.reserve(PATIENCE_S):
         for value in range(1, QUEUE_SIZE):
             await submit(value)
         with pytest.raises(QueueFullError):
             await batcher.submit(rows_of((7,)), PATIENCE_S)
     await submit(8)
-    with pytest.raises(QueueFullError), batcher.place(PATIENCE_S):
+    with pytest.raises(QueueFullError), batcher.reserve(PATIENCE_S):
         pass
 
 
 async def test_a_place_is_given_back_after_an_error(batcher: Batcher) -> None:
     for _ in range(2 * QUEUE_SIZE):
-        with pytest.raises(ValueError, match="broken"), batcher.place(PATIENCE_S):
+        with pytest.raises(ValueError, match="broken"), batcher.reserve(PATIENCE_S):
             raise ValueError("broken")
 
 
 @pytest.mark.usefixtures("busy")
 async def a_second_a_row(model: Latched, submit: Submit, seconds: float = 1.0) -> None:
     """Batches of one row, until the pace is theirs."""
-    for _ in range(BATCHES):
+    for _ in range(RECENT_BATCHES):
         task = await submit(0)
         await model.entered()
         model.clock += seconds
@@ -234,7 +250,7 @@ async def test_retry_after_is_the_time_that_the_waiting_rows_take(
     for _ in range(QUEUE_SIZE - 1):
         await submit(1, 2)
     assert not blocker.done()
-    with pytest.raises(QueueFullError) as caught, batcher.place(PATIENCE_S):
+    with pytest.raises(QueueFullError) as caught, batcher.reserve(PATIENCE_S):
         pass  # 4 rows of the blocker and 5 times 2, a second each
     assert caught.value.retry_after_seconds == 14
 
@@ -246,10 +262,10 @@ async def test_a_request_whose_turn_would_come_too_late_is_turned_away_at_once(
     await submit(*range(4))
     await model.entered()
     await submit(*range(100, 108))
-    with pytest.raises(QueueFullError) as caught, batcher.place(9.9):
+    with pytest.raises(QueueFullError) as caught, batcher.reserve(9.9):
         pass  # 8 rows wait, 8 s are more than four fifths of its time
     assert caught.value.retry_after_seconds == 8
-    with batcher.place(10.1):
+    with batcher.reserve(10.1):
         pass
 
 
@@ -258,7 +274,7 @@ async def test_retry_after_is_at_most_a_minute(model: Latched, submit: Submit, b
     await submit(1)
     await model.entered()
     await submit(1)
-    with pytest.raises(QueueFullError) as caught, batcher.place(PATIENCE_S):
+    with pytest.raises(QueueFullError) as caught, batcher.reserve(PATIENCE_S):
         pass
     assert caught.value.retry_after_seconds == 60
 
@@ -272,7 +288,7 @@ async def test_a_cancelled_request_leaves_the_queue_and_the_others_stay(
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
     assert depth() == 2
-    with batcher.place(PATIENCE_S):  # for a picture that is being decoded
+    with batcher.reserve(PATIENCE_S):  # for a picture that is being decoded
         assert depth() == 3
     assert depth() == 2
     model.let_through(2)
@@ -320,7 +336,7 @@ async def test_a_request_whose_time_is_up_makes_room(model: Latched, submit: Sub
     for value in range(QUEUE_SIZE):
         await submit(value, seconds=20.0)
     model.clock = 20.0
-    with batcher.place(PATIENCE_S):
+    with batcher.reserve(PATIENCE_S):
         pass
 
 
@@ -355,13 +371,13 @@ async def test_a_large_request_that_fails_leaves_the_queue(
 
 @pytest.mark.parametrize("answer", [None, np.zeros((1, 1)), np.zeros((3, 1))])
 async def test_an_answer_that_is_none_fails_its_request_and_the_batcher_lives(
-    monkeypatch: pytest.MonkeyPatch, batcher: Batcher, submit: Submit, answer: object
+    monkeypatch: pytest.MonkeyPatch, model: Latched, submit: Submit, answer: object
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batcher, "_run", lambda slot, rows, alone: answer)
+        patch.setattr(model, "run", lambda slot, rows, alone: answer)
         with pytest.raises(InferenceError):
             await (await submit(1, 2))
-    monkeypatch.setattr(batcher, "_run", lambda slot, rows, alone: rows)
+    monkeypatch.setattr(model, "run", lambda slot, rows, alone: rows)
     assert (await (await submit(5))).tolist() == [[5]]
 
 
@@ -472,9 +488,12 @@ def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
 ) -> None:
     model = Latched()
 
+    def policy(shape: tuple[int, ...], queued: int) -> int:
+        return min(queued, room)
+
     async def scenario() -> list[np.ndarray | BaseException]:
         slots = Slots(n_slots)
-        batcher = Batcher("m/1", model, lambda shape, waiting: min(waiting, room), slots, 1000, Metrics())
+        batcher = Batcher("m/1", FunctionSession(model.run, policy), slots, 1000, Metrics())
         tasks, first = [], 0
         for rows, width, _, batches in requests:
             values = rows_of(range(first, first + rows), width)
@@ -510,7 +529,7 @@ def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
 async def pair(model: Latched, metrics: Metrics) -> AsyncIterator[tuple[Batcher, Slots]]:
     """A batcher that may run two batches at once."""
     slots = Slots(2)
-    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics)
+    batcher = Batcher("m/1", model, slots, QUEUE_SIZE, metrics)
     yield batcher, slots
     model.let_through(10_000)
     await batcher.stop()
@@ -542,7 +561,7 @@ async def test_a_batch_of_few_rows_runs_on_the_event_loop_and_a_larger_one_does_
             raise ValueError("poison")
         return rows * 3
 
-    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics, inline_rows=2)
+    batcher = Batcher("m/1", FunctionSession(run, inline_items=2), slots, QUEUE_SIZE, metrics)
     assert (await batcher.submit(rows_of((1, 2)), PATIENCE_S)).tolist() == [[3], [6]]
     assert (await batcher.submit(rows_of((1, 2, 3)), PATIENCE_S)).tolist() == [[3], [6], [9]]
     assert threads[2] == threading.get_ident() != threads[3]
@@ -592,14 +611,14 @@ async def test_parts_of_a_request_that_end_out_of_order_are_put_together_in_orde
             release.set()
         return rows * 3
 
-    batcher = Batcher("m/1", first_batch_last, up_to_room, slots, QUEUE_SIZE, metrics)
+    batcher = Batcher("m/1", FunctionSession(first_batch_last), slots, QUEUE_SIZE, metrics)
     assert (await batcher.submit(rows_of(range(10)), PATIENCE_S)).ravel().tolist() == [3 * n for n in range(10)]
     await batcher.stop()
     slots.close()
 
 
 async def test_models_that_share_a_slot_take_turns(model: Latched, slots: Slots, metrics: Metrics) -> None:
-    one, other = (Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
+    one, other = (Batcher(name, model, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
     tasks = [await begin(one, *range(12))]  # three batches
     await model.entered()
     tasks += [await begin(other, *range(100, 108))]  # two
@@ -615,7 +634,7 @@ async def test_models_that_share_a_slot_take_turns(model: Latched, slots: Slots,
 
 
 async def test_stop_waits_for_a_slot_that_another_model_has(model: Latched, slots: Slots, metrics: Metrics) -> None:
-    one, other = (Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
+    one, other = (Batcher(name, model, slots, QUEUE_SIZE, metrics) for name in ("one", "other"))
     tasks = [await begin(one, 1)]
     await model.entered()
     tasks += [await begin(other, 2)]
@@ -632,11 +651,11 @@ async def test_who_had_a_place_is_not_turned_away_again(model: Latched, submit: 
     await a_second_a_row(model, submit)
     await submit(*range(4))
     await model.entered()
-    with batcher.place(2.0):
+    with batcher.reserve(2.0):
         await submit(*range(100, 108))  # seen later, with more time
     with pytest.raises(QueueFullError):
         await batcher.submit(rows_of((7,)), 2.0)
-    admitted = asyncio.create_task(batcher.submit(rows_of((7,)), 2.0, admitted=True))
+    admitted = asyncio.create_task(batcher.submit(rows_of((7,)), 2.0, reserved=True))
     model.let_through(10)
     assert (await admitted).tolist() == [[21]]
 
@@ -651,16 +670,15 @@ async def test_a_place_is_judged_by_the_pixels_that_wait(model: Latched, submit:
     await submit(0)
     await model.entered()
     await submit(1, width=30)
-    with pytest.raises(QueueFullError), batcher.place(30.0):
+    with pytest.raises(QueueFullError), batcher.reserve(30.0):
         pass  # 30 elements wait: one row, which by rows would be five seconds
 
 
 async def test_a_place_is_judged_by_what_other_models_do_too(model: Latched, slots: Slots, metrics: Metrics) -> None:
     one, other = (
-        Batcher(name, model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock)
-        for name in ("one", "other")
+        Batcher(name, model, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock) for name in ("one", "other")
     )
-    for _ in range(BATCHES):
+    for _ in range(RECENT_BATCHES):
         first = await begin(other, 1)
         await model.entered()
         model.clock += 10.0
@@ -668,9 +686,9 @@ async def test_a_place_is_judged_by_what_other_models_do_too(model: Latched, slo
         await first
     tasks = [await begin(other, *range(8))]
     await model.entered()
-    with pytest.raises(QueueFullError), one.place(10.0):
+    with pytest.raises(QueueFullError), one.reserve(10.0):
         pass  # of `one` nothing waits, but a batch of the other comes first
-    with one.place(30.0):
+    with one.reserve(30.0):
         pass
     model.let_through(10)
     await asyncio.gather(*tasks)
@@ -688,7 +706,7 @@ async def test_after_a_failure_requests_are_tried_again_in_a_thread(slots: Slots
         return rows * 3
 
     loop_thread = threading.get_ident()
-    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics, inline_rows=4)
+    batcher = Batcher("m/1", FunctionSession(run, inline_items=4), slots, QUEUE_SIZE, metrics)
     tasks = [asyncio.create_task(batcher.submit(rows_of((value,)), PATIENCE_S)) for value in (1, POISON, 3)]
     await asyncio.gather(*tasks, return_exceptions=True)
     assert threads == [(3, True), (1, False), (1, False), (1, False)]
@@ -698,12 +716,12 @@ async def test_after_a_failure_requests_are_tried_again_in_a_thread(slots: Slots
 async def test_a_shape_that_no_batch_can_be_made_of_fails_and_frees_its_slot(
     model: Latched, slots: Slots, metrics: Metrics
 ) -> None:
-    def take(shape: tuple[int, ...], waiting: int) -> int:
+    def policy(shape: tuple[int, ...], queued: int) -> int:
         if shape == (2,):
             raise ValueError("no such shape")
-        return waiting
+        return queued
 
-    batcher = Batcher("m/1", model, take, slots, QUEUE_SIZE, metrics)
+    batcher = Batcher("m/1", FunctionSession(model.run, policy), slots, QUEUE_SIZE, metrics)
     model.let_through(10)
     wrong = asyncio.create_task(batcher.submit(rows_of((1,), 2), PATIENCE_S))
     right = asyncio.create_task(batcher.submit(rows_of((1,)), PATIENCE_S))
@@ -720,7 +738,7 @@ async def test_parts_of_different_shapes_fail_their_request_and_free_the_slot(sl
     def run(slot: Slot, rows: np.ndarray, alone: bool) -> np.ndarray:
         return np.zeros((len(rows), next(widths)))
 
-    batcher = Batcher("m/1", run, up_to_room, slots, QUEUE_SIZE, metrics)
+    batcher = Batcher("m/1", FunctionSession(run), slots, QUEUE_SIZE, metrics)
     with pytest.raises(InferenceError):
         await batcher.submit(rows_of(range(ROOM + 2)), PATIENCE_S)
     await batcher.stop()
@@ -748,7 +766,7 @@ async def test_a_broken_model_finds_itself_well_again_without_requests(
     model: Latched, slots: Slots, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PROBE_SECONDS", 0.01)
-    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, probe=rows_of((7,)))
+    batcher = Batcher("m/1", model, slots, QUEUE_SIZE, metrics, probe=rows_of((7,)))
     model.let_through(1000)
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(InferenceError):
@@ -763,7 +781,7 @@ async def test_a_broken_model_finds_itself_well_again_without_requests(
 
 async def test_a_run_that_hangs_is_noticed(model: Latched, slots: Slots, metrics: Metrics) -> None:
     now = 0.0
-    batcher = Batcher("m/1", model, up_to_room, slots, QUEUE_SIZE, metrics, clock=lambda: now)
+    batcher = Batcher("m/1", model, slots, QUEUE_SIZE, metrics, clock=lambda: now)
     request = asyncio.create_task(batcher.submit(rows_of((1,)), PATIENCE_S))
     await model.entered()
     assert batcher.failing_seconds is None

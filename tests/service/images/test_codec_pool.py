@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from service.images.codec_pool import CodecThreads
+from service.images.codec_pool import CodecPool
 from service.images.codec_process import CodecProcessError
+from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +24,13 @@ LONG = 60.0
 
 
 @pytest.fixture
-def codecs() -> Iterator[CodecThreads]:
-    codecs = CodecThreads(1)
+def codecs() -> Iterator[CodecPool]:
+    codecs = CodecPool(1, Metrics())
     yield codecs
     codecs.close()
 
 
-async def test_as_many_work_at_once_as_there_are(codecs: CodecThreads) -> None:
+async def test_as_many_work_at_once_as_there_are(codecs: CodecPool) -> None:
     working, most = 0, 0
 
     def work() -> None:
@@ -43,7 +44,7 @@ async def test_as_many_work_at_once_as_there_are(codecs: CodecThreads) -> None:
     assert most == 1
 
 
-async def test_who_waits_in_vain_leaves_nothing_behind(codecs: CodecThreads) -> None:
+async def test_who_waits_in_vain_leaves_nothing_behind(codecs: CodecPool) -> None:
     opened, ran = threading.Event(), []
     first = asyncio.create_task(codecs.run(opened.wait, LONG))
     await asyncio.sleep(0)
@@ -63,7 +64,7 @@ async def test_who_waits_in_vain_leaves_nothing_behind(codecs: CodecThreads) -> 
     assert ran == []
 
 
-async def test_a_thread_that_was_left_is_free_when_it_has_ended(codecs: CodecThreads) -> None:
+async def test_a_thread_that_was_left_is_free_when_it_has_ended(codecs: CodecPool) -> None:
     opened, ran = threading.Event(), []
     first = asyncio.create_task(codecs.run(opened.wait, LONG))
     await asyncio.sleep(0.01)
@@ -76,20 +77,20 @@ async def test_a_thread_that_was_left_is_free_when_it_has_ended(codecs: CodecThr
     assert ran == [1]
 
 
-async def test_a_thread_keeps_its_process_until_that_ends(codecs: CodecThreads) -> None:
-    first, again = [await codecs.run(codecs.apart, LONG, os.getpid) for _ in range(2)]
+async def test_a_thread_keeps_its_process_until_that_ends(codecs: CodecPool) -> None:
+    first, again = [await codecs.run(codecs.run_in_process, LONG, os.getpid) for _ in range(2)]
     assert first == again != os.getpid()
     with pytest.raises(CodecProcessError):
-        await codecs.run(codecs.apart, LONG, os.abort)
-    second = await codecs.run(codecs.apart, LONG, os.getpid)
+        await codecs.run(codecs.run_in_process, LONG, os.abort)
+    second = await codecs.run(codecs.run_in_process, LONG, os.getpid)
     assert second != first
     os.kill(second, signal.SIGKILL)
     await asyncio.to_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
-    assert await codecs.run(codecs.apart, LONG, os.getpid) not in (first, second)
+    assert await codecs.run(codecs.run_in_process, LONG, os.getpid) not in (first, second)
 
 
 async def test_a_thread_that_could_not_be_started_is_tried_again(
-    codecs: CodecThreads, monkeypatch: pytest.MonkeyPatch
+    codecs: CodecPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -104,21 +105,21 @@ async def test_a_thread_that_could_not_be_started_is_tried_again(
 
 
 async def test_a_process_that_could_not_be_started_is_tried_again(
-    codecs: CodecThreads, monkeypatch: pytest.MonkeyPatch
+    codecs: CodecPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CodecProcessError):
-        await codecs.run(codecs.apart, LONG, os.abort)
+        await codecs.run(codecs.run_in_process, LONG, os.abort)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", "/nowhere/python")
         for _ in range(2):
             with pytest.raises(CodecProcessError, match="cannot be started"):
-                await codecs.run(codecs.apart, LONG, abs, -1)
-    assert await codecs.run(codecs.apart, LONG, abs, -1) == 1
+                await codecs.run(codecs.run_in_process, LONG, abs, -1)
+    assert await codecs.run(codecs.run_in_process, LONG, abs, -1) == 1
 
 
-async def test_the_end_waits_for_no_picture(codecs: CodecThreads) -> None:
-    await codecs.run(codecs.apart, LONG, abs, -1)
-    left = asyncio.create_task(codecs.run(codecs.apart, LONG, time.sleep, LONG))
+async def test_the_end_waits_for_no_picture(codecs: CodecPool) -> None:
+    await codecs.run(codecs.run_in_process, LONG, abs, -1)
+    left = asyncio.create_task(codecs.run(codecs.run_in_process, LONG, time.sleep, LONG))
     await asyncio.sleep(0.2)
     start = time.monotonic()
     codecs.close()
@@ -127,13 +128,13 @@ async def test_the_end_waits_for_no_picture(codecs: CodecThreads) -> None:
         await left
 
 
-async def test_what_fails_is_freed_without_the_garbage_collector(codecs: CodecThreads) -> None:
+async def test_what_fails_is_freed_without_the_garbage_collector(codecs: CodecPool) -> None:
     upload = np.zeros(10)
     there = weakref.ref(upload)
     gc.disable()
     try:
         with contextlib.suppress(TypeError):
-            await codecs.run(codecs.apart, LONG, abs, upload, 2)
+            await codecs.run(codecs.run_in_process, LONG, abs, upload, 2)
         del upload
         await asyncio.sleep(0.05)
         assert there() is None

@@ -24,7 +24,7 @@ from service.card import SizeRule
 from service.errors import Problem
 from service.images import codec_process, codecs
 from service.images.codec_process import CodecProcess, CodecProcessError
-from service.images.preprocess import Prepared, Wanted, prepare
+from service.images.preprocess import InputSpec, Prepared, prepare
 
 LONG = 60.0
 """Seconds that nothing here takes."""
@@ -44,10 +44,10 @@ def test_bytes_and_arrays_come_and_go(process: CodecProcess) -> None:
     png = process.run(LONG, codecs.from_model, pixels, (200, 300), "png")
     assert isinstance(png, bytes)
     rule = SizeRule(multiple=4, minimum=64)
-    prepared = process.run(LONG, prepare, png, Wanted(None, None, "native", rule, 10**6, 10**6))
+    prepared = process.run(LONG, prepare, png, InputSpec("native", rule, 10**6, 10**6))
     assert isinstance(prepared, Prepared)
-    assert (prepared.size, prepared.format, prepared.source) == ((200, 300), "png", "png")
-    assert (prepared.rows[0] == pixels).all()
+    assert (prepared.size, prepared.format) == ((200, 300), "png")
+    assert (prepared.inputs[0] == pixels).all()
 
 
 def test_a_problem_arrives_as_one(process: CodecProcess) -> None:
@@ -60,7 +60,7 @@ def test_a_problem_arrives_as_one(process: CodecProcess) -> None:
 def test_an_error_tells_where_it_was_raised(process: CodecProcess) -> None:
     with pytest.raises(UnicodeDecodeError) as raised:
         process.run(LONG, str, b"\xff", "utf-8")
-    assert any("_tried" in note for note in raised.value.__notes__)
+    assert any("_try" in note for note in raised.value.__notes__)
 
 
 def test_what_is_printed_is_no_answer() -> None:
@@ -167,7 +167,7 @@ def job(stage: str, kind: codecs.Format) -> tuple[Any, ...]:
     if stage == "encode":
         return codecs.from_model, pixels, LARGEST, kind
     body = codecs.from_model(pixels, LARGEST, kind) if kind == "jpeg" else transparent(kind)
-    return prepare, body, Wanted(None, None, 256, SizeRule(multiple=4, minimum=64), LARGEST[0] * LARGEST[1], 2_000_000)
+    return prepare, body, InputSpec(256, SizeRule(multiple=4, minimum=64), LARGEST[0] * LARGEST[1], 2_000_000)
 
 
 @dataclass

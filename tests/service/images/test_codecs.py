@@ -16,7 +16,7 @@ Noise = Callable[..., Image.Image]
 PLENTY = 10**7
 
 
-def pixels_of(picture: codecs.Picture) -> np.ndarray:
+def pixels_of(picture: codecs.Decoded) -> np.ndarray:
     assert picture.image.mode == "RGB"
     return np.asarray(picture.image)
 

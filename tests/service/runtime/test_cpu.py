@@ -8,7 +8,7 @@ import pytest
 
 from service.card import read_card
 from service.runtime import cpu
-from service.runtime.cpu import CpuSession
+from service.runtime.cpu import CpuSession, usable_cores
 from service.runtime.slots import Slot
 from service.settings import BUNDLED_MODELS
 
@@ -24,9 +24,9 @@ def resident_mb() -> float:
 def open_model(tmp_path: Path, publish: Callable[..., Path]) -> Callable[..., CpuSession]:
     """`open_model(name, **changes)`: one of the tiny models."""
 
-    def open_it(name: str, threads: int = 2, batch: int = 64, pictures: int = 1) -> CpuSession:
+    def open_it(name: str, threads: int = 2, max_items: int = 64, images: int = 1) -> CpuSession:
         folder = publish(tmp_path, name)
-        return CpuSession(folder, read_card(folder), threads, batch, pictures)
+        return CpuSession(folder, read_card(folder), threads, max_items, images)
 
     return open_it
 
@@ -66,37 +66,67 @@ def test_threads_share_a_session(open_model: Callable[..., CpuSession]) -> None:
 def test_digits_that_wait_run_together_up_to_the_largest_batch(
     open_model: Callable[..., CpuSession], waiting: int, taken: int
 ) -> None:
-    assert open_model("mnist", batch=8).take((1,), waiting) == taken
+    assert open_model("mnist", max_items=8).batch_size((1,), waiting) == taken
 
 
 @pytest.mark.parametrize(
-    ("pictures", "side", "taken"), [(1, 256, 1), (1, 64, 16), (1, 1024, 1), (4, 256, 4), (4, 320, 2)]
+    ("images", "side", "taken"), [(1, 256, 1), (1, 64, 16), (1, 1024, 1), (4, 256, 4), (4, 320, 2)]
 )
 def test_pictures_run_together_up_to_so_many_pixels(
-    open_model: Callable[..., CpuSession], pictures: int, side: int, taken: int
+    open_model: Callable[..., CpuSession], images: int, side: int, taken: int
 ) -> None:
-    assert open_model("horse2zebra", pictures=pictures).take((side, side, 3), 100) == taken
+    assert open_model("horse2zebra", images=images).batch_size((side, side, 3), 100) == taken
 
 
 @pytest.mark.parametrize(
-    ("seconds_a_row", "batch", "rows"), [(0.0001, 64, 8), (0.0001, 4, 4), (0.01, 64, 0), (0.0, 64, 64)]
+    ("seconds_a_row", "max_items", "rows"), [(0.0001, 64, 8), (0.0001, 4, 4), (0.01, 64, 0), (0.0, 64, 64)]
 )
 def test_what_runs_on_the_event_loop_is_timed_at_load(
-    open_model: Callable[..., CpuSession], monkeypatch: pytest.MonkeyPatch, seconds_a_row: float, batch: int, rows: int
+    open_model: Callable[..., CpuSession],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_a_row: float,
+    max_items: int,
+    rows: int,
 ) -> None:
     monkeypatch.setattr(cpu, "INLINE_SECONDS", 0.001)
-    monkeypatch.setattr(CpuSession, "_quickest", lambda session, probe: seconds_a_row * len(probe))
-    assert open_model("mnist", batch=batch).inline_rows == rows
+    monkeypatch.setattr(cpu, "measure", lambda session, feed: seconds_a_row * len(feed["z"]))
+    assert open_model("mnist", max_items=max_items).inline_items == rows
 
 
 def test_pictures_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
-    assert open_model("horse2zebra").inline_rows == 0
+    assert open_model("horse2zebra").inline_items == 0
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="no /proc")
 def test_the_memory_of_a_large_picture_is_given_back() -> None:
     folder = next((BUNDLED_MODELS / "horse2zebra").iterdir())
-    session = CpuSession(folder, read_card(folder), threads=1, batch=1, pictures=1)
+    session = CpuSession(folder, read_card(folder), threads=1, max_items=1, images=1)
     before, large = resident_mb(), np.zeros((1, 1024, 1024, 3), np.uint8)
     session.run(SLOT, large, False)
     assert resident_mb() - before < 150  # it took 600
+
+
+# usable cores
+
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("max 100000", CORES),
+        ("50000 100000", 1),
+        ("100000 100000", 1),
+        (f"{CORES * 100_000} 100000", CORES),
+        ("99900000 100000", CORES),
+        ("nonsense", CORES),
+    ],
+)
+def test_a_containers_quota_counts(tmp_path: Path, quota: str, cores: int) -> None:
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert usable_cores(tmp_path / "cpu.max") == cores
+
+
+def test_without_a_quota_it_is_what_the_scheduler_allows(tmp_path: Path) -> None:
+    assert usable_cores(tmp_path / "absent") == CORES

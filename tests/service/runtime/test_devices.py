@@ -6,7 +6,7 @@ import pytest
 
 from service.card import HALF_FILE, MODEL_FILE, CardError, ModelCard, TensorSpec, read_card
 from service.runtime import cpu, cuda_driver
-from service.runtime.devices import STREAMS, DeviceError, Devices, Loaded
+from service.runtime.devices import SLOTS_PER_GPU, DeviceError, Devices, Loaded
 from service.settings import Settings
 
 MISSING = cuda_driver.missing_part()
@@ -45,7 +45,7 @@ def test_device_cuda_runs_on_cuda_or_says_what_is_missing(
     if MISSING is None:
         loaded = devices.load(folder, card)
         assert loaded.session.provider == cuda_driver.PROVIDER
-        assert len(loaded.slots.all) == STREAMS * cuda_driver.device_count()
+        assert len(loaded.slots.all) == SLOTS_PER_GPU * cuda_driver.device_count()
     else:
         with pytest.raises(DeviceError, match="device=cuda") as caught:
             devices.load(folder, card)

@@ -139,7 +139,7 @@ def test_a_client_that_sends_all_of_a_refused_body_reads_why(started: Callable[.
     head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(body)}"
     answer = exchange(started(), f"{head}\r\n\r\n".encode(), body)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"send a smaller or more compressed picture" in answer
+    assert b"send a smaller or more compressed image" in answer
 
 
 def test_a_client_that_waits_to_send_its_body_is_refused_for_good(
@@ -314,5 +314,5 @@ def test_a_taken_port_is_said_in_one_line(models: Path, taken: int, flag: str, s
     assert result.returncode == 2
     assert result.stderr == (
         f"gan-serve: {setting}: cannot listen on 127.0.0.1:{taken}: {os.strerror(98)}; "
-        "choose another, or stop what listens there\n"
+        "choose another port, or stop the process that uses it\n"
     )

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from service.card import SizeRule
 from service.errors import Problem
-from service.images.geometry import MINIMUM_SIDE, SNAP, Size, model_size
+from service.images.preprocess import MINIMUM_SIDE, SNAP, Size, model_size
 
 RULE = SizeRule(multiple=4, minimum=16)
 PLENTY = 10**9
@@ -61,7 +61,7 @@ def test_photographs_fall_into_few_shapes() -> None:
 
 
 def test_too_many_pixels_are_refused_with_the_size_in_words() -> None:
-    with pytest.raises(Problem, match="2000x1000 pixels through the model, at most 1,999,999") as caught:
+    with pytest.raises(Problem, match="2000x1000 pixels through the model, but at most 1,999,999") as caught:
         model_size(2000, 1000, "native", RULE, 1_999_999)
     assert (caught.value.status, caught.value.kind) == (422, "too-many-model-pixels")
 
