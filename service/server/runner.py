@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from service.app import create_management_app
 from service.server import sockets
-from service.server.lingering import LingeringProtocol
+from service.server.protocol import HttpProtocol
 from service.server.sockets import Ports
 from service.settings import Settings
 
@@ -43,7 +43,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "log_level": settings.log_level,
         "access_log": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
-        "http": LingeringProtocol,
+        "http": HttpProtocol,
     }
     config = uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=settings.shutdown_seconds, **common)
     public = _Server(config)

@@ -11,8 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.server.lingering import LingeringProtocol
-from service.server.request_head import HEAD_BYTES
+from service.server.protocol import MAX_HEAD_BYTES, HttpProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -44,9 +43,7 @@ async def connect() -> AsyncIterator[Connect]:
 
     async def connect(seconds: int) -> Connection:
         config, state = uvicorn.Config(echo, log_config=None, timeout_keep_alive=seconds), ServerState()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0
-        )
+        server = await asyncio.get_running_loop().create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         opened.append((server, writer))
         return reader, writer
@@ -83,7 +80,7 @@ async def test_requests_are_answered_in_turn_however_they_are_cut(connect: Conne
     dice, stream, expected = random.Random(seed), b"", []
     for number in range(10):
         offer = b"Connection: upgrade\r\nUpgrade: h2c\r\n" if dice.random() < 0.5 else b""
-        body = b"b" * dice.choice([0, 1, 3000, HEAD_BYTES + 1])
+        body = b"b" * dice.choice([0, 1, 3000, MAX_HEAD_BYTES + 1])
         chunks = b"%x\r\n%b\r\n0\r\nT: v\r\n\r\n" % (len(body), body)
         framed, kind = dice.choice([(body, b"Content-Length: %d" % len(body)), (chunks, b"Transfer-Encoding: chunked")])
         if not body:
@@ -120,7 +117,7 @@ async def test_a_head_that_does_not_end_is_refused(connect: Connect, endless: by
     reader, writer = await connect(30)
     writer.write(PLAIN[:-2] + b"long: ")
     for _ in range(12):
-        writer.write(endless * (HEAD_BYTES // len(endless) // 4))
+        writer.write(endless * (MAX_HEAD_BYTES // len(endless) // 4))
         await asyncio.sleep(0.01)  # in packets, and on after it is refused
     status, reason = await answer(reader)
     assert (status, "65,536 bytes" in reason) == (431, True)
@@ -130,7 +127,7 @@ async def test_a_head_that_does_not_end_is_refused(connect: Connect, endless: by
 
 async def test_a_long_body_before_it_is_no_part_of_a_head(connect: Connect) -> None:
     reader, writer = await connect(30)
-    body = bytes(3 * HEAD_BYTES)
+    body = bytes(3 * MAX_HEAD_BYTES)
     head = b"POST /here HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
     writer.write(head[:20])
     await asyncio.sleep(0.05)
@@ -176,7 +173,7 @@ async def test_a_refusal_is_not_cut_short_by_the_time_for_its_head(connect: Conn
     reader, writer = await connect(2)
     writer.write(PLAIN[:9])
     await asyncio.sleep(1)
-    writer.write(b"x" * 2 * HEAD_BYTES)
+    writer.write(b"x" * 2 * MAX_HEAD_BYTES)
     await asyncio.sleep(0.1)
     writer.write(b"x")
     assert (await answer(reader))[0] == 431

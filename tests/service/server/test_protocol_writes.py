@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from service.server.corked import SMALL_BYTES, CorkedTransport
+from service.server.protocol import MAX_CORKED_BYTES, Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +25,13 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 async def test_what_is_written_in_one_turn_is_one_packet() -> None:
     wire = Wire()
-    corked = CorkedTransport(wire)
+    corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"head")
     corked.write(b"body")
     assert wire.packets == []
@@ -41,7 +44,7 @@ async def test_what_is_written_in_one_turn_is_one_packet() -> None:
 
 async def test_closing_writes_what_was_held_and_nothing_later() -> None:
     wire = Wire()
-    corked = CorkedTransport(wire)
+    corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"last")
     corked.close()
     assert (wire.packets, wire.closed) == ([b"last"], True)
@@ -51,15 +54,15 @@ async def test_closing_writes_what_was_held_and_nothing_later() -> None:
 
 
 async def test_all_else_is_the_transports_own() -> None:
-    assert CorkedTransport(Wire()).get_extra_info("peername") == ("127.0.0.1", 1)
+    assert Transport(Wire(), lambda: False, 1.0).get_extra_info("peername") == ("127.0.0.1", 1)
 
 
 async def test_large_parts_leave_uncopied_behind_what_was_held() -> None:
     wire = Wire()
-    corked = CorkedTransport(wire)
+    corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"head")
-    corked.write(bytes(SMALL_BYTES + 1))
-    assert [len(packet) for packet in wire.packets] == [4, SMALL_BYTES + 1]
+    corked.write(bytes(MAX_CORKED_BYTES + 1))
+    assert [len(packet) for packet in wire.packets] == [4, MAX_CORKED_BYTES + 1]
     corked.close()
-    corked.write(bytes(SMALL_BYTES + 1))
+    corked.write(bytes(MAX_CORKED_BYTES + 1))
     assert len(wire.packets) == 2

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.server import lingering
-from service.server.lingering import LingeringProtocol
+from service.server import protocol
+from service.server.protocol import HttpProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def connection() -> AsyncIterator[Connection]:
     config, state = uvicorn.Config(refuse, log_config=None), ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     yield reader, writer
     writer.transport.abort()
@@ -67,7 +67,7 @@ async def test_what_is_still_sent_is_taken_and_the_answer_arrives(connection: Co
 
 
 async def test_who_goes_on_for_too_long_is_cut_off(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
     reader, writer = connection
     writer.write(HEAD % MUCH)
     assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")  # its side is closed
@@ -80,7 +80,7 @@ async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connect
     writer.write(HEAD % 2 + b"ok")
     assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(send_on(writer), lingering.LINGER_SECONDS / 2)
+        await asyncio.wait_for(send_on(writer), protocol.LINGER_SECONDS / 2)
 
 
 @pytest.mark.parametrize("path", [b"/", b"/last"])
@@ -88,7 +88,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(path: bytes) -> None:
     config, state = uvicorn.Config(answer_much, log_config=None), ServerState()
     config.timeout_keep_alive = 0.1  # type: ignore[assignment]  # uvicorn's is of whole seconds
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:
         client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
         await turns_to(state, 1, 30)
@@ -102,7 +102,7 @@ async def test_a_body_that_came_after_its_answer_leaves_nothing_to_wait_for() ->
 
     config, state = uvicorn.Config(refuse_and_go_on, log_config=None), ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: LingeringProtocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(HEAD % 2)
     assert (await reader.readuntil(b"no")).startswith(b"HTTP/1.1 415 ")
@@ -110,8 +110,8 @@ async def test_a_body_that_came_after_its_answer_leaves_nothing_to_wait_for() ->
     await reader.readuntil(b"no")
     writer.write(b"ok")
     await asyncio.sleep(0.05)
-    (protocol,) = state.connections
-    protocol.shutdown()
-    await turns_to(state, 0, lingering.LINGER_SECONDS / 2)
+    (connected,) = state.connections
+    connected.shutdown()
+    await turns_to(state, 0, protocol.LINGER_SECONDS / 2)
     writer.close()
     server.close()
