@@ -1,1 +1,1 @@
-"""The HTTP API: one module per resource, and what every request passes on its way to one."""
+"""The HTTP API: a module per resource, the middleware around them, and what they share."""

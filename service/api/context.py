@@ -1,4 +1,4 @@
-"""What the routes share, owned by the application."""
+"""The objects that all routes share, owned by the application."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, metrics, a limit on its body, and cancellation when its client disconnects.
+"""Middleware around every request: ids and metrics, a limit on bodies, cancellation when a client disconnects.
 
 Plain ASGI, because Starlette's BaseHTTPMiddleware hides a client's disconnect.
 """

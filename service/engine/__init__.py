@@ -1,1 +1,1 @@
-"""From requests to batches: the queue of a model, and the batcher that empties it."""
+"""Makes batches of requests: a model's queue, the batcher that empties it, and the model's health."""

@@ -1,1 +1,1 @@
-"""Image files to arrays and back, in threads and processes of their own."""
+"""Decodes image files to arrays and encodes them again, in threads and processes of their own."""

@@ -1,4 +1,4 @@
-"""The threads that decode and encode images, each with a process for what would hold Python's lock too long."""
+"""Threads that decode and encode images, each with a process for work that would hold Python's lock too long."""
 
 import asyncio
 import contextlib

@@ -23,7 +23,7 @@ MAXIMUM_SIZE = 1024
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a request, its model and the settings say about the model's inputs."""
+    """The size that a request asks for, and the sizes that its model and the settings allow."""
 
     size: Size
     rule: SizeRule

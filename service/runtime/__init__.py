@@ -1,1 +1,1 @@
-"""ONNX Runtime: the choice of a device, and models running on it."""
+"""Runs models with ONNX Runtime: chooses a device, and gives batches slots on it."""

@@ -1,4 +1,4 @@
-"""What a queue holds, as the tensors that a model's graph takes."""
+"""Turns queued inputs into the tensors that a model's graph takes."""
 
 from collections.abc import Callable
 from typing import Any

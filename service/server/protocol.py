@@ -79,7 +79,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_too_long()
 
     def on_message_begin(self) -> None:
-        """A request's first byte is there. Until then the connection is idle, whatever arrives."""
+        """A request's first byte is there. Line breaks before it do not count: the connection is still idle."""
         self._in_head = self._advanced = True
         self._unset_keepalive_if_required()
         super().on_message_begin()
@@ -104,7 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.more_body = False
 
     def timeout_keep_alive_handler(self) -> None:
-        """The connection has been idle since its last response. Aborts it if the client reads nothing of that."""
+        """The connection has been idle since its last response. Aborts it if the client has stopped reading that."""
         unread = self.transport.get_write_buffer_size()
         if unread and unread == self._unread_bytes:
             self.transport.abort()
@@ -191,11 +191,11 @@ class Transport:
     def __init__(
         self, transport: asyncio.Transport, request_is_incomplete: Callable[[], bool], idle_seconds: float
     ) -> None:
-        """`idle_seconds`: how long a closed connection may take to send what was written."""
+        """`idle_seconds`: time that a closed connection gets to send its remaining data."""
         self._transport, self._corked = transport, list[bytes]()
         self._request_is_incomplete, self._idle_seconds = request_is_incomplete, idle_seconds
         self.lingering = False
-        """Our side is closed; what the client still sends is read and ignored."""
+        """The server's side is closed; data that the client still sends is read and ignored."""
 
     def write(self, data: bytes) -> None:
         """Writes at the end of the event loop's turn; large data at once."""
@@ -209,7 +209,7 @@ class Transport:
         self._corked.append(data)
 
     def close(self) -> None:
-        """Writes what is corked and closes: in two steps while a request is incomplete, else, or again, at once."""
+        """Writes the corked data and closes, in two steps while a request is incomplete, else (or again) at once."""
         self._flush()
         loop, transport = asyncio.get_running_loop(), self._transport
         if self.lingering or transport.is_closing() or not self._request_is_incomplete():
@@ -223,7 +223,7 @@ class Transport:
         loop.call_later(LINGER_SECONDS, transport.abort)
 
     def is_closing(self) -> bool:
-        """Whether nothing more can be written."""
+        """Returns whether the transport accepts no more data."""
         return self.lingering or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the transport's

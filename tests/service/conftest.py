@@ -349,7 +349,7 @@ def problem_of() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def encoded() -> Callable[..., bytes]:
-    """`encoded(image, format, **options)`: a picture file."""
+    """`encoded(image, format, **options)`: an image file."""
 
     def encode(image: Image.Image, format: str, **options: object) -> bytes:
         buffer = io.BytesIO()
@@ -361,7 +361,7 @@ def encoded() -> Callable[..., bytes]:
 
 @pytest.fixture
 def noise() -> Callable[..., Image.Image]:
-    """`noise(width, height)`: an RGB picture of random pixels."""
+    """`noise(width, height)`: an RGB image of random pixels."""
 
     def draw(width: int, height: int) -> Image.Image:
         return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))

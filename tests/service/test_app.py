@@ -35,9 +35,9 @@ async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient, problem_
 async def test_a_wrong_method_is_a_problem_that_names_the_right_one(
     client: httpx.AsyncClient, problem_of: ProblemOf, method: str, path: str, allowed: str
 ) -> None:
-    answer = await client.request(method, path)
-    problem_of(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == allowed
+    response = await client.request(method, path)
+    problem_of(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == allowed
 
 
 async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
@@ -49,9 +49,9 @@ async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
     async def bug() -> None:
         raise RuntimeError("secret")
 
-    answer = await (await serve(app)).get("/bug")
-    problem_of(answer, 500, "internal-error")
-    assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+    response = await (await serve(app)).get("/bug")
+    problem_of(response, 500, "internal-error")
+    assert not any(word in response.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
 
 
 async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:

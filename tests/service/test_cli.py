@@ -61,17 +61,17 @@ def test_a_host_that_is_none_is_named(host: str, refused: Refused) -> None:
     assert text.count("\n") == 1
 
 
-def test_no_models_is_said_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
+def test_an_empty_models_folder_is_reported_with_the_cure(tmp_path: Path, refused: Refused) -> None:
     text = refused("--models", str(tmp_path))
     assert text == f"gan-serve: there are no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
 
 
-def test_a_broken_card_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+def test_a_broken_card_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / "card.json").write_text("{}")
     assert "card.json is not a model card" in refused("--models", str(tmp_path))
 
 
-def test_an_altered_model_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+def test_an_altered_model_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / MODEL_FILE).write_bytes(b"altered")
     assert "sha256" in refused("--models", str(tmp_path))
 
@@ -81,7 +81,7 @@ WITHOUT_ROOTS_RIGHTS = "setpriv", "--bounding-set=-dac_override,-dac_read_search
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads all, and nothing stops it")
 @pytest.mark.parametrize("secret", ["mnist", "mnist/1", "mnist/1/card.json", "mnist/1/model.onnx"])
-def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Path], secret: str) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path, publish: Callable[..., Path], secret: str) -> None:
     publish(tmp_path, "mnist")
     publish(tmp_path, "horse2zebra")
     mode = (tmp_path / secret).stat().st_mode
@@ -96,7 +96,7 @@ def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Pat
 
 
 @pytest.mark.skipif(cuda_driver.missing_part() is None, reason="CUDA works here")
-def test_a_missing_gpu_is_said(models: Path, refused: Refused) -> None:
+def test_a_missing_gpu_is_reported(models: Path, refused: Refused) -> None:
     text = refused("--models", str(models), "--device", "cuda")
     assert text.startswith("gan-serve: device=cuda, but ")
     assert text.count("\n") == 1

@@ -36,13 +36,13 @@ def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: 
     assert [model.id for model in load().models] == ["mnist/1"]
 
 
-def test_a_folder_whose_name_no_model_can_have_is_said(tmp_path: Path, publish: Publish, load: Load) -> None:
+def test_a_folder_with_an_invalid_name_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:
     publish(tmp_path, "mnist").parent.rename(tmp_path / "MNIST_wide")
     with pytest.raises(CardError, match=r"MNIST_wide/1/card\.json is the card of mnist/1"):
         load()
 
 
-def test_a_version_without_its_card_is_said(tmp_path: Path, publish: Publish, load: Load) -> None:
+def test_a_version_without_a_card_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:
     publish(tmp_path, "mnist")
     (tmp_path / "mnist" / "2").mkdir()
     with pytest.raises(CardError, match=r"mnist/2 has no card.json"):

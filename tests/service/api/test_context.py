@@ -26,7 +26,7 @@ TARGET = "/translate/horse2zebra"
 
 
 @pytest.mark.parametrize("stage", ["decode", "from_model"])
-async def test_a_deadline_holds_while_a_picture_waits_for_a_codec_thread(
+async def test_a_deadline_holds_while_an_image_waits_for_a_codec_thread(
     make_app: Callable[..., FastAPI],
     serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
     encoded: Callable[..., bytes],
@@ -45,8 +45,8 @@ async def test_a_deadline_holds_while_a_picture_waits_for_a_codec_thread(
 
     monkeypatch.setattr(codecs, stage, held)
     headers = {"Content-Type": "image/png", "X-Request-Timeout": "0.5"}
-    answers = await asyncio.gather(*(client.post(TARGET, content=body, headers=headers) for _ in range(4)))
-    assert [answer.status_code for answer in answers] == [504] * 4
+    responses = await asyncio.gather(*(client.post(TARGET, content=body, headers=headers) for _ in range(4)))
+    assert [response.status_code for response in responses] == [504] * 4
     opened.set()
     await asyncio.sleep(0.2)
     assert len(ran) == 2  # GAN_THREADS of them; the others left the queue undone
@@ -92,16 +92,16 @@ async def test_a_request_that_fails_is_freed_without_the_garbage_collector(secon
         logging.disable(logging.NOTSET)
 
 
-async def test_a_large_picture_goes_through_a_process_and_back(
+async def test_a_large_image_goes_through_a_process_and_back(
     client: httpx.AsyncClient, encoded: Callable[..., bytes], noise: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in ("decode", "encode"):
         monkeypatch.setattr(codecs, stage, None)  # none of it is called here
     image, headers = noise(1000, 600), {"Content-Type": "image/png"}
-    answer = await client.post(f"{TARGET}?size=native", content=encoded(image, "PNG"), headers=headers)
-    assert answer.status_code == 200, answer.text
+    response = await client.post(f"{TARGET}?size=native", content=encoded(image, "PNG"), headers=headers)
+    assert response.status_code == 200, response.text
     monkeypatch.undo()
-    assert (np.asarray(codecs.decode(answer.content, 10**6).image) == 255 - np.asarray(image)).all()
+    assert (np.asarray(codecs.decode(response.content, 10**6).image) == 255 - np.asarray(image)).all()
     broken = await client.post(TARGET, content=encoded(image, "PNG")[:-2000], headers=headers)
     assert (broken.status_code, broken.json()["type"]) == (422, "urn:gan:problem:broken-image")
 
@@ -127,6 +127,6 @@ async def test_a_codec_that_crashes_or_never_ends_takes_one_request_with_it(
     for work, status, kind in ((crash, 500, "codec-failed"), (last, 504, "deadline-exceeded")):
         with monkeypatch.context() as patched:
             patched.setattr(preprocess, "prepare", work)
-            answer = await client.post(TARGET, content=body, headers=headers)
-        assert (answer.status_code, answer.json()["type"]) == (status, f"urn:gan:problem:{kind}")
+            response = await client.post(TARGET, content=body, headers=headers)
+        assert (response.status_code, response.json()["type"]) == (status, f"urn:gan:problem:{kind}")
         assert (await client.post(TARGET, content=body, headers={"Content-Type": "image/png"})).status_code == 200

@@ -36,7 +36,7 @@ async def behind(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def fast() -> httpx.AsyncClient:
-    """A client of two routes on the fast path, in front of an application that answers "behind"."""
+    """A client of two routes on the fast path, in front of an application that responds with "behind"."""
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"request_id": "abc"}
@@ -46,7 +46,7 @@ def fast() -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "answer"),
+    ("method", "path", "response"),
     [
         ("GET", "/digits", "/digits"),
         ("POST", "/to/here", "here"),
@@ -58,8 +58,10 @@ def fast() -> httpx.AsyncClient:
         ("POST", "/to/here%2Fthere", "behind"),
     ],
 )
-async def test_what_is_not_a_routes_own_goes_on(fast: httpx.AsyncClient, method: str, path: str, answer: str) -> None:
-    assert (await fast.request(method, path)).text == answer
+async def test_other_requests_go_to_the_application(
+    fast: httpx.AsyncClient, method: str, path: str, response: str
+) -> None:
+    assert (await fast.request(method, path)).text == response
 
 
 async def test_a_refusal_is_a_problem(fast: httpx.AsyncClient) -> None:
@@ -69,7 +71,7 @@ async def test_a_refusal_is_a_problem(fast: httpx.AsyncClient) -> None:
     assert lost.json()["request_id"] == "abc"
 
 
-#: (method, path, headers): what both ways must answer alike
+#: (method, path, headers): requests that must get the same response both ways
 REQUESTS: list[tuple[str, str, dict[str, str]]] = [
     ("GET", "/mnist/sample?seed=5", {}),
     ("GET", "/mnist/sample?seed=5&count=3&format=json", {}),
@@ -92,7 +94,7 @@ REQUESTS: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-async def test_an_answer_does_not_depend_on_the_way(
+async def test_the_fast_path_gives_the_same_responses_as_the_router(
     make_app: Callable[..., FastAPI], serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]]
 ) -> None:
     fast, slow = make_app(), make_app()
@@ -106,5 +108,5 @@ async def test_an_answer_does_not_depend_on_the_way(
         assert seen(one) == seen(other), (method, path)
 
 
-def seen(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
-    return answer.status_code, dict(answer.headers), answer.content
+def seen(response: httpx.Response) -> tuple[int, dict[str, str], Any]:
+    return response.status_code, dict(response.headers), response.content

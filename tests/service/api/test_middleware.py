@@ -84,26 +84,26 @@ def timed(metrics: Metrics) -> Callable[[str, str], float | None]:
     return read
 
 
-async def test_every_answer_has_a_request_id_that_the_route_knows(context: httpx.AsyncClient) -> None:
-    answers = [await context.get("/id") for _ in range(2)]
-    ids = [answer.headers["x-request-id"] for answer in answers]
-    assert [answer.text for answer in answers] == ids
+async def test_every_response_has_a_request_id_that_the_route_knows(context: httpx.AsyncClient) -> None:
+    responses = [await context.get("/id") for _ in range(2)]
+    ids = [response.headers["x-request-id"] for response in responses]
+    assert [response.text for response in responses] == ids
     assert ids[0] != ids[1]
 
 
 async def test_a_clients_plain_request_id_is_kept(context: httpx.AsyncClient) -> None:
-    answer = await context.get("/id", headers={"X-Request-Id": "Trace-1.2_x"})
-    assert answer.headers["x-request-id"] == "Trace-1.2_x"
+    response = await context.get("/id", headers={"X-Request-Id": "Trace-1.2_x"})
+    assert response.headers["x-request-id"] == "Trace-1.2_x"
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "a" * 65, "a\tb", '{"a": 1}', "\xe4"])
 async def test_any_other_request_id_is_replaced(context: httpx.AsyncClient, sent: str) -> None:
-    answer = await context.get("/id", headers={"X-Request-Id": sent.encode("latin-1")})
-    assert len(answer.headers["x-request-id"]) == 32
-    assert answer.headers["x-request-id"] != sent
+    response = await context.get("/id", headers={"X-Request-Id": sent.encode("latin-1")})
+    assert len(response.headers["x-request-id"]) == 32
+    assert response.headers["x-request-id"] != sent
 
 
-async def test_an_answer_closes_its_connection_while_the_service_drains(
+async def test_a_response_closes_its_connection_while_the_service_drains(
     context: httpx.AsyncClient, lifecycle: Lifecycle
 ) -> None:
     assert "connection" not in (await context.get("/id")).headers
@@ -114,10 +114,10 @@ async def test_an_answer_closes_its_connection_while_the_service_drains(
 async def test_an_unexpected_error_becomes_a_problem_without_its_text(
     context: httpx.AsyncClient, problem_of: Callable[..., dict[str, Any]]
 ) -> None:
-    answer = await context.get("/fail")
-    problem_of(answer, 500, "internal-error")
-    assert "secret" not in answer.text
-    assert "Traceback" not in answer.text
+    response = await context.get("/fail")
+    problem_of(response, 500, "internal-error")
+    assert "secret" not in response.text
+    assert "Traceback" not in response.text
 
 
 async def test_an_unexpected_error_is_logged_under_its_id(
@@ -128,7 +128,7 @@ async def test_an_unexpected_error_is_logged_under_its_id(
     assert "secret" in caplog.text
 
 
-async def test_an_error_after_the_answer_began_cuts_it(context: httpx.AsyncClient) -> None:
+async def test_an_error_after_the_response_began_cuts_it(context: httpx.AsyncClient) -> None:
     with pytest.raises(RuntimeError, match="secret"):
         await context.get("/break-off")
 
@@ -273,38 +273,38 @@ def limited() -> httpx.AsyncClient:
 
 @pytest.mark.parametrize("body", [bytes(LIMIT), Upload(1, LIMIT), Upload(10, LIMIT // 10)])
 async def test_a_body_of_just_the_limit_passes(limited: httpx.AsyncClient, body: bytes | Upload) -> None:
-    answer = await limited.post("/", content=body)
-    assert (answer.status_code, answer.text) == (200, str(LIMIT))
+    response = await limited.post("/", content=body)
+    assert (response.status_code, response.text) == (200, str(LIMIT))
 
 
 async def test_a_body_that_announces_too_much_is_never_read(limited: httpx.AsyncClient) -> None:
     upload = Upload(100, 100)
-    answer = await limited.post("/", content=upload, headers={"Content-Length": "10000"})
-    assert answer.status_code == 413
+    response = await limited.post("/", content=upload, headers={"Content-Length": "10000"})
+    assert response.status_code == 413
     assert upload.taken == 0
 
 
 async def test_a_body_that_announces_nothing_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
     upload = Upload(100, 100)
-    answer = await limited.post("/", content=upload)
-    assert answer.status_code == 413
+    response = await limited.post("/", content=upload)
+    assert response.status_code == 413
     assert upload.taken == LIMIT // 100 + 1
 
 
 async def test_a_body_that_announces_too_little_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
     upload = Upload(100, 100)
-    answer = await limited.post("/", content=upload, headers={"Content-Length": "5"})
-    assert answer.status_code == 413
+    response = await limited.post("/", content=upload, headers={"Content-Length": "5"})
+    assert response.status_code == 413
     assert upload.taken == LIMIT // 100 + 1
 
 
 async def test_a_refused_body_closes_the_connection_and_says_the_limit(limited: httpx.AsyncClient) -> None:
-    answer = await limited.post("/", content=bytes(LIMIT + 1))
-    assert answer.headers["connection"] == "close"
-    assert "1,000 bytes" in answer.text
+    response = await limited.post("/", content=bytes(LIMIT + 1))
+    assert response.headers["connection"] == "close"
+    assert "1,000 bytes" in response.text
 
 
-async def test_a_route_that_reads_no_body_answers_however_large_it_is(limited: httpx.AsyncClient) -> None:
+async def test_a_route_that_reads_no_body_responds_however_large_it_is(limited: httpx.AsyncClient) -> None:
     assert (await limited.post("/nowhere", content=bytes(LIMIT + 1))).status_code == 404
 
 
@@ -321,11 +321,14 @@ async def test_bodies_together_are_read_up_to_a_limit_too(limited: httpx.AsyncCl
     await arrived.wait()
     await asyncio.sleep(0.05)
     announced, unannounced = Upload(2, 5), Upload(2, 5)
-    answers = [
+    responses = [
         await limited.post("/", content=announced, headers={"Content-Length": "10"}),
         await limited.post("/", content=unannounced),
     ]
-    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "1"), (503, "1")]
+    assert [(response.status_code, response.headers["retry-after"]) for response in responses] == [
+        (503, "1"),
+        (503, "1"),
+    ]
     assert (announced.taken, unannounced.taken) == (0, 1)
     rest.set()
     assert [(await request).status_code for request in slow] == [200, 200]
@@ -375,16 +378,16 @@ async def test_a_request_ends_when_its_client_hangs_up(method: str) -> None:
     assert client.sent == []
 
 
-async def test_an_answer_that_has_begun_is_not_cancelled() -> None:
+async def test_a_response_that_has_begun_is_not_cancelled() -> None:
     client, finished = Client(), asyncio.Event()
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def response(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         client.hang_up.set()
         await asyncio.sleep(0.02)
         finished.set()
 
-    await CancelWhenGone(answer)(client.scope, client.receive, client.send)
+    await CancelWhenGone(response)(client.scope, client.receive, client.send)
     assert finished.is_set()
 
 
@@ -416,7 +419,7 @@ async def test_a_hang_up_is_counted_as_499_and_not_logged(
     assert caplog.text == ""
 
 
-async def test_a_hang_up_while_the_answer_is_awaited_is_a_cancellation(metrics: Metrics, counted: Counted) -> None:
+async def test_a_hang_up_while_the_response_is_awaited_is_a_cancellation(metrics: Metrics, counted: Counted) -> None:
     client, begun = Client(), asyncio.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,12 +18,12 @@ LAST = 2**64 - 1
 ProblemOf = Callable[..., dict[str, Any]]
 
 
-def array_of(answer: httpx.Response) -> np.ndarray:
-    assert answer.status_code == 200, answer.text
-    return np.load(io.BytesIO(answer.content), allow_pickle=False)
+def array_of(response: httpx.Response) -> np.ndarray:
+    assert response.status_code == 200, response.text
+    return np.load(io.BytesIO(response.content), allow_pickle=False)
 
 
-def picture_of(content: bytes) -> np.ndarray:
+def image_of(content: bytes) -> np.ndarray:
     image = Image.open(io.BytesIO(content))
     assert (image.format, image.mode) == ("PNG", "L")
     return np.asarray(image)
@@ -31,7 +31,7 @@ def picture_of(content: bytes) -> np.ndarray:
 
 @pytest.fixture
 def sample(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
-    """`await sample(count=3, seed=1)`: the answer to GET /mnist/sample with these parameters."""
+    """`await sample(count=3, seed=1)`: the response to GET /mnist/sample with these parameters."""
     return lambda **parameters: client.get("/mnist/sample", params=parameters)
 
 
@@ -39,12 +39,12 @@ Sample = Callable[..., Awaitable[httpx.Response]]
 
 
 async def test_one_digit_as_png_unless_asked_otherwise(sample: Sample) -> None:
-    answer = await sample()
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert picture_of(answer.content).shape == (28, 28)
+    response = await sample()
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    assert image_of(response.content).shape == (28, 28)
 
 
-async def test_a_digit_is_the_models_answer_to_its_seeds_latent_vector(sample: Sample) -> None:
+async def test_a_digit_is_the_models_output_for_its_seeds_latent_vector(sample: Sample) -> None:
     z = latents(np.array([5], np.uint64), 8)[0]
     pixels = np.clip(z[np.arange(784) % 8] * np.linspace(20, 60, 784, dtype=np.float32) + np.float32(128), 0, 255)
     assert (array_of(await sample(seed=5, format="npy"))[0].ravel() == pixels.astype(np.uint8)).all()
@@ -62,36 +62,36 @@ async def test_a_digit_is_the_models_answer_to_its_seeds_latent_vector(sample: S
     ],
 )
 async def test_the_png_is_a_grid(sample: Sample, count: int, columns: int | None, shape: tuple[int, int]) -> None:
-    answer = await sample(count=count, seed=0, **({"columns": columns} if columns else {}))
-    assert picture_of(answer.content).shape == shape
+    response = await sample(count=count, seed=0, **({"columns": columns} if columns else {}))
+    assert image_of(response.content).shape == shape
 
 
 async def test_npy_holds_the_digits_of_the_png(sample: Sample) -> None:
     digits = array_of(await sample(count=3, seed=9, format="npy"))
     assert (digits.shape, digits.dtype) == ((3, 28, 28), np.uint8)
-    sheet = picture_of((await sample(count=3, seed=9, columns=1)).content)
+    sheet = image_of((await sample(count=3, seed=9, columns=1)).content)
     assert (sheet == digits.reshape(84, 28)).all()
 
 
 async def test_json_holds_a_png_and_a_seed_a_digit(sample: Sample) -> None:
-    answer = await sample(count=3, seed=LAST - 1, format="json")
-    assert answer.headers["content-type"] == "application/json"
-    items = answer.json()["digits"]
+    response = await sample(count=3, seed=LAST - 1, format="json")
+    assert response.headers["content-type"] == "application/json"
+    items = response.json()["digits"]
     assert [item["seed"] for item in items] == [str(LAST - 1), str(LAST), "0"]
     digits = array_of(await sample(count=3, seed=LAST - 1, format="npy"))
-    pictures = [picture_of(base64.b64decode(item["png"], validate=True)) for item in items]
-    assert (np.stack(pictures) == digits).all()
+    images = [image_of(base64.b64decode(item["png"], validate=True)) for item in items]
+    assert (np.stack(images) == digits).all()
 
 
 async def test_x_seed_repeats_the_seed_asked_for(sample: Sample) -> None:
     assert (await sample(seed=LAST, count=3)).headers["x-seed"] == str(LAST)
 
 
-async def test_without_a_seed_each_answer_has_another_and_says_which(sample: Sample) -> None:
-    answers = [await sample(format="npy") for _ in range(2)]
-    seeds = [answer.headers["x-seed"] for answer in answers]
+async def test_without_a_seed_each_response_has_another_and_says_which(sample: Sample) -> None:
+    responses = [await sample(format="npy") for _ in range(2)]
+    seeds = [response.headers["x-seed"] for response in responses]
     assert seeds[0] != seeds[1]
-    assert (await sample(seed=seeds[0], format="npy")).content == answers[0].content
+    assert (await sample(seed=seeds[0], format="npy")).content == responses[0].content
 
 
 async def test_x_model_names_the_model(sample: Sample) -> None:
@@ -185,18 +185,18 @@ async def test_a_model_is_chosen_by_name_and_version(
     ],
 )
 async def test_accept_chooses_the_format(client: httpx.AsyncClient, accept: str, expected: str) -> None:
-    answer = await client.get("/mnist/sample", headers={"Accept": accept})
-    assert answer.headers["content-type"] == expected
+    response = await client.get("/mnist/sample", headers={"Accept": accept})
+    assert response.headers["content-type"] == expected
 
 
 async def test_the_format_parameter_wins_over_accept(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/mnist/sample?format=npy", headers={"Accept": "application/json"})
-    assert answer.headers["content-type"] == "application/x-npy"
+    response = await client.get("/mnist/sample?format=npy", headers={"Accept": "application/json"})
+    assert response.headers["content-type"] == "application/x-npy"
 
 
 async def test_an_accept_that_admits_nothing_is_a_problem(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
-    answer = await client.get("/mnist/sample", headers={"Accept": "text/html"})
-    assert "application/x-npy" in problem_of(answer, 406, "not-acceptable")["detail"]
+    response = await client.get("/mnist/sample", headers={"Accept": "text/html"})
+    assert "application/x-npy" in problem_of(response, 406, "not-acceptable")["detail"]
 
 
 # the digit asked for
@@ -214,14 +214,14 @@ async def labelled(
 
 @pytest.mark.parametrize("digit", [0, 7, 9])
 async def test_digit_asks_for_one_digit_of_the_same_seeds(labelled: httpx.AsyncClient, digit: int) -> None:
-    answer = await labelled.get("/mnist/sample", params={"digit": digit, "count": 3, "seed": 4, "format": "npy"})
-    assert answer.headers["x-model"] == "mnist-conditional/1"
+    response = await labelled.get("/mnist/sample", params={"digit": digit, "count": 3, "seed": 4, "format": "npy"})
+    assert response.headers["x-model"] == "mnist-conditional/1"
     z = latents(np.array([4, 5, 6], np.uint64), 8)[:, :1]
     expected = np.clip(z * np.float32(10) + np.float32(25 * digit), 0, 255).astype(np.uint8)
-    assert (array_of(answer).reshape(3, -1) == expected).all()
+    assert (array_of(response).reshape(3, -1) == expected).all()
 
 
-async def test_without_digit_the_plain_sampler_answers(labelled: httpx.AsyncClient) -> None:
+async def test_without_digit_the_plain_sampler_responds(labelled: httpx.AsyncClient) -> None:
     assert (await labelled.get("/mnist/sample")).headers["x-model"] == "mnist/1"
 
 

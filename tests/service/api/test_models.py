@@ -10,13 +10,13 @@ from service.card import HALF_FILE, MODEL_FILE, Score, Training, sha256_of
 
 pytestmark = pytest.mark.anyio
 
-FID = {"metric": "FID (Inception)", "value": 60.5, "low": 58.0, "high": 63.0, "protocol": "140 test pictures"}
+FID = {"metric": "FID (Inception)", "value": 60.5, "low": 58.0, "high": 63.0, "protocol": "140 test images"}
 
 
 async def listing(client: httpx.AsyncClient) -> list[dict[str, Any]]:
-    answer = await client.get("/models")
-    assert answer.status_code == 200
-    return answer.json()["models"]
+    response = await client.get("/models")
+    assert response.status_code == 200
+    return response.json()["models"]
 
 
 async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, models: Path) -> None:

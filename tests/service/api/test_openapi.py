@@ -1,4 +1,4 @@
-"""The schema beside what the routes answer."""
+"""The schema beside what the routes return."""
 
 import io
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 @pytest.fixture
 async def responses(client: httpx.AsyncClient) -> Callable[[str], Schema]:
-    """`responses(path)`: what the schema says that a path answers."""
+    """`responses(path)`: what the schema says that a path returns."""
     paths = (await client.get("/openapi.json")).json()["paths"]
 
     def of(path: str) -> Schema:
@@ -25,33 +25,33 @@ async def responses(client: httpx.AsyncClient) -> Callable[[str], Schema]:
     return of
 
 
-def check_object(answer: Schema, schema: Schema) -> None:
+def check_object(response: Schema, schema: Schema) -> None:
     types = {"string": str, "integer": int, "array": list}
-    assert set(schema["required"]) <= answer.keys() <= schema["properties"].keys()
-    assert all(isinstance(value, types[schema["properties"][name]["type"]]) for name, value in answer.items())
+    assert set(schema["required"]) <= response.keys() <= schema["properties"].keys()
+    assert all(isinstance(value, types[schema["properties"][name]["type"]]) for name, value in response.items())
 
 
 @pytest.mark.parametrize("path", ["/mnist/sample", "/models", "/healthz/live", "/healthz/ready", "/metrics"])
-async def test_a_route_answers_a_kind_that_is_listed(
+async def test_a_route_returns_a_listed_media_type(
     client: httpx.AsyncClient, responses: Callable[[str], Schema], path: str
 ) -> None:
-    answer = await client.get(path)
-    assert answer.headers["content-type"].split(";")[0] in responses(path)["200"]["content"]
+    response = await client.get(path)
+    assert response.headers["content-type"].split(";")[0] in responses(path)["200"]["content"]
 
 
 @pytest.mark.parametrize("kind", ["png", "npy", "json"])
 async def test_every_kind_of_digits_is_listed(
     client: httpx.AsyncClient, responses: Callable[[str], Schema], kind: str
 ) -> None:
-    answer = await client.get("/mnist/sample", params={"format": kind})
-    assert answer.headers["content-type"] in responses("/mnist/sample")["200"]["content"]
+    response = await client.get("/mnist/sample", params={"format": kind})
+    assert response.headers["content-type"] in responses("/mnist/sample")["200"]["content"]
 
 
 async def test_digits_as_json_are_as_described(client: httpx.AsyncClient, responses: Callable[[str], Schema]) -> None:
-    answer = (await client.get("/mnist/sample", params={"format": "json", "count": 2})).json()
+    response = (await client.get("/mnist/sample", params={"format": "json", "count": 2})).json()
     schema = responses("/mnist/sample")["200"]["content"]["application/json"]["schema"]
-    check_object(answer, schema)
-    for digit in answer["digits"]:
+    check_object(response, schema)
+    for digit in response["digits"]:
         check_object(digit, schema["properties"]["digits"]["items"])
 
 
@@ -59,10 +59,10 @@ async def test_digits_as_json_are_as_described(client: httpx.AsyncClient, respon
 async def test_every_kind_of_translation_is_listed(
     client: httpx.AsyncClient, responses: Callable[[str], Schema], kind: str
 ) -> None:
-    picture = io.BytesIO()
-    Image.new("RGB", (80, 64), "brown").save(picture, "PNG")
-    answer = await client.post("/translate/horse2zebra", params={"format": kind}, files={"file": picture.getvalue()})
-    assert answer.headers["content-type"] in responses("/translate/{direction}")["200"]["content"]
+    image = io.BytesIO()
+    Image.new("RGB", (80, 64), "brown").save(image, "PNG")
+    response = await client.post("/translate/horse2zebra", params={"format": kind}, files={"file": image.getvalue()})
+    assert response.headers["content-type"] in responses("/translate/{direction}")["200"]["content"]
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ async def test_every_kind_of_translation_is_listed(
 async def test_a_problem_is_as_described(
     client: httpx.AsyncClient, responses: Callable[[str], Schema], path: str, url: str
 ) -> None:
-    answer = await (client.get(url) if "?" in url else client.post(url))
+    response = await (client.get(url) if "?" in url else client.post(url))
     listed = responses(path)["default"]["content"]
-    check_object(answer.json(), listed[answer.headers["content-type"]]["schema"])
+    check_object(response.json(), listed[response.headers["content-type"]]["schema"])
 
 
-async def test_the_schema_says_how_a_picture_is_sent(client: httpx.AsyncClient) -> None:
+async def test_the_schema_says_how_an_image_is_sent(client: httpx.AsyncClient) -> None:
     operation = (await client.get("/openapi.json")).json()["paths"]["/translate/{direction}"]["post"]
     assert set(operation["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
 
 
-async def test_no_route_is_said_to_answer_what_fastapi_would(
+async def test_no_route_lists_the_responses_that_fastapi_would(
     client: httpx.AsyncClient, responses: Callable[[str], Schema]
 ) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]

@@ -7,9 +7,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_page_is_served(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "<html" in answer.text
+    response = await client.get("/")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<html" in response.text
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.anyio
 
 async def samples(client: httpx.AsyncClient, name: str) -> dict[tuple[tuple[str, str], ...], float]:
     """Values of a metric by their sorted labels."""
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    found = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    found = [sample for family in text_string_to_metric_families(response.text) for sample in family.samples]
     return {tuple(sorted(sample.labels.items())): sample.value for sample in found if sample.name == name}
 
 
@@ -32,9 +32,9 @@ def labels(**named: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize("probe", ["live", "ready", "startup"])
-async def test_probes_answer(client: httpx.AsyncClient, probe: str) -> None:
-    answer = await client.get(f"/healthz/{probe}")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+async def test_probes_respond(client: httpx.AsyncClient, probe: str) -> None:
+    response = await client.get(f"/healthz/{probe}")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 async def test_requests_are_counted_by_route_and_outcome(client: httpx.AsyncClient) -> None:
@@ -97,13 +97,13 @@ async def test_codec_times_are_counted_by_format(client: httpx.AsyncClient, enco
     for kind in ("png", "npy", "json"):
         await client.get(f"/mnist/sample?format={kind}")
     for sent, wanted in (("PNG", "webp"), ("JPEG", "jpeg"), ("WEBP", "jpeg")):
-        answer = await client.post(
+        response = await client.post(
             f"/translate/horse2zebra?format={wanted}",
             content=encoded(noise(40, 30), sent),
             headers={"Content-Type": "image/png"},
         )
-        assert answer.status_code == 200
-    await client.post("/translate/horse2zebra", content=b"no picture", headers={"Content-Type": "image/png"})
+        assert response.status_code == 200
+    await client.post("/translate/horse2zebra", content=b"no image", headers={"Content-Type": "image/png"})
     decoded = await samples(client, "gan_decode_duration_seconds_count")
     assert decoded == {labels(format=kind): 1 for kind in ("png", "jpeg", "webp")}
     written = await samples(client, "gan_encode_duration_seconds_count")

@@ -53,10 +53,10 @@ def send(client: httpx.AsyncClient) -> Send:
     return lambda *arguments, **headers: post(client, *arguments, **headers)
 
 
-def picture_of(answer: httpx.Response, format: str) -> Image.Image:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == f"image/{format.lower()}"
-    image = Image.open(io.BytesIO(answer.content))
+def image_of(response: httpx.Response, format: str) -> Image.Image:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == f"image/{format.lower()}"
+    image = Image.open(io.BytesIO(response.content))
     assert (image.format, image.mode) == (format, "RGB")
     return image
 
@@ -64,56 +64,56 @@ def picture_of(answer: httpx.Response, format: str) -> Image.Image:
 # what comes in, what goes out
 
 
-async def test_a_picture_goes_through_the_directions_model(send: Send, encoded: Encoded, noise: Noise) -> None:
+async def test_an_image_goes_through_the_directions_model(send: Send, encoded: Encoded, noise: Noise) -> None:
     image = noise(256, 256)  # the size in the model, so that nothing is resized
     body = encoded(image, "PNG")
-    inverted = picture_of(await send(INVERT, body), "PNG")
+    inverted = image_of(await send(INVERT, body), "PNG")
     assert (np.asarray(inverted) == 255 - np.asarray(image)).all()
-    copied = picture_of(await send(COPY, body), "PNG")
+    copied = image_of(await send(COPY, body), "PNG")
     assert (np.asarray(copied) == np.asarray(image)).all()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-async def test_the_answer_has_the_pictures_format(send: Send, encoded: Encoded, noise: Noise, format: str) -> None:
-    answer = await send(INVERT, encoded(noise(100, 80), format), f"image/{format.lower()}")
-    assert picture_of(answer, format).size == (100, 80)
+async def test_the_response_has_the_images_format(send: Send, encoded: Encoded, noise: Noise, format: str) -> None:
+    response = await send(INVERT, encoded(noise(100, 80), format), f"image/{format.lower()}")
+    assert image_of(response, format).size == (100, 80)
 
 
 async def test_the_content_decides_the_format_not_its_label(send: Send, encoded: Encoded, noise: Noise) -> None:
-    picture_of(await send(INVERT, encoded(noise(9, 9), "JPEG"), "image/png"), "JPEG")
+    image_of(await send(INVERT, encoded(noise(9, 9), "JPEG"), "image/png"), "JPEG")
 
 
 @pytest.mark.parametrize("kind", ["image/*", "image/unknown", "IMAGE/PNG; charset=x"])
 async def test_any_image_type_is_read(send: Send, encoded: Encoded, noise: Noise, kind: str) -> None:
-    picture_of(await send(INVERT, encoded(noise(9, 9), "PNG"), kind), "PNG")
+    image_of(await send(INVERT, encoded(noise(9, 9), "PNG"), kind), "PNG")
 
 
-async def test_a_multipart_form_gives_the_same_answer(
+async def test_a_multipart_form_gives_the_same_response(
     client: httpx.AsyncClient, send: Send, encoded: Encoded, noise: Noise
 ) -> None:
     body = encoded(noise(64, 64), "PNG")
-    answer = await client.post(INVERT, files={"file": ("horse.png", body)}, data={"comment": "a horse"})
-    assert answer.content == (await send(INVERT, body)).content
+    response = await client.post(INVERT, files={"file": ("horse.png", body)}, data={"comment": "a horse"})
+    assert response.content == (await send(INVERT, body)).content
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_the_format_parameter_decides(send: Send, encoded: Encoded, noise: Noise, format: str) -> None:
     body = encoded(noise(64, 64), "PNG")
-    picture_of(await send(f"{INVERT}?format={format}", body, Accept="image/gif"), format.upper())
+    image_of(await send(f"{INVERT}?format={format}", body, Accept="image/gif"), format.upper())
 
 
 @pytest.mark.parametrize(
     ("accept", "format"), [("image/webp", "WEBP"), ("image/*", "PNG"), ("text/html, image/jpeg;q=0.1", "JPEG")]
 )
 async def test_accept_decides(send: Send, encoded: Encoded, noise: Noise, accept: str, format: str) -> None:
-    picture_of(await send(INVERT, encoded(noise(64, 64), "PNG"), Accept=accept), format)
+    image_of(await send(INVERT, encoded(noise(64, 64), "PNG"), Accept=accept), format)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 7), (64, 64), (333, 77), (77, 333), (2000, 10), (10, 2000), (1500, 1000)])
-async def test_the_answer_has_the_pictures_size(send: Send, encoded: Encoded, size: tuple[int, int]) -> None:
-    answer = picture_of(await send(COPY, encoded(Image.new("RGB", size, (10, 20, 30)), "PNG")), "PNG")
-    assert answer.size == size
-    assert answer.getcolors() == [(size[0] * size[1], (10, 20, 30))]
+async def test_the_response_has_the_images_size(send: Send, encoded: Encoded, size: tuple[int, int]) -> None:
+    response = image_of(await send(COPY, encoded(Image.new("RGB", size, (10, 20, 30)), "PNG")), "PNG")
+    assert response.size == size
+    assert response.getcolors() == [(size[0] * size[1], (10, 20, 30))]
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ async def test_every_kind_of_pixel_becomes_rgb(
     send: Send, encoded: Encoded, image: Image.Image, format: str, expected: tuple[int, int, int]
 ) -> None:
     options = {"lossless": True} if format == "WEBP" else {}
-    answer = picture_of(await send(f"{COPY}?format=png", encoded(image, format, **options)), "PNG")
-    assert answer.size == (20, 10)
-    assert np.abs(np.asarray(answer).astype(int) - expected).max() <= 4  # what JPEG loses of a plain colour
+    response = image_of(await send(f"{COPY}?format=png", encoded(image, format, **options)), "PNG")
+    assert response.size == (20, 10)
+    assert np.abs(np.asarray(response).astype(int) - expected).max() <= 4  # what JPEG loses of a plain colour
 
 
 async def test_a_rotated_photo_comes_back_upright(send: Send, encoded: Encoded) -> None:
@@ -145,10 +145,10 @@ async def test_a_rotated_photo_comes_back_upright(send: Send, encoded: Encoded) 
     stored.paste("blue", (40, 0, 80, 40))
     notes = Image.Exif()
     notes[0x0112] = 6  # to be turned clockwise: the left half comes on top
-    answer = picture_of(await send(COPY, encoded(stored, "JPEG", exif=notes)), "JPEG")
-    assert answer.size == (40, 80)
-    assert 0x0112 not in answer.getexif()
-    top, bottom = np.asarray(answer)[10:30].mean(axis=(0, 1)), np.asarray(answer)[50:70].mean(axis=(0, 1))
+    response = image_of(await send(COPY, encoded(stored, "JPEG", exif=notes)), "JPEG")
+    assert response.size == (40, 80)
+    assert 0x0112 not in response.getexif()
+    top, bottom = np.asarray(response)[10:30].mean(axis=(0, 1)), np.asarray(response)[50:70].mean(axis=(0, 1))
     assert top.argmax() == 0
     assert bottom.argmax() == 2
 
@@ -163,8 +163,8 @@ async def test_model_chooses_a_variant_of_the_direction(
     for name in ("horse2zebra", "horse2zebra-reference"):
         publish(tmp_path, name)
     client = await serve(make_app(models=tmp_path))
-    answer = await post(client, f"{INVERT}?model=horse2zebra-reference", encoded(noise(9, 9), "PNG"))
-    assert answer.headers["x-model"] == "horse2zebra-reference/1"
+    response = await post(client, f"{INVERT}?model=horse2zebra-reference", encoded(noise(9, 9), "PNG"))
+    assert response.headers["x-model"] == "horse2zebra-reference/1"
 
 
 # the size in the model
@@ -184,15 +184,15 @@ async def test_size_is_the_longest_side_in_the_model(
 ) -> None:
     gate.opened.set()
     client = await serve(make_app())
-    answer = await post(client, INVERT + query, encoded(noise(200, 100), "PNG"))
+    response = await post(client, INVERT + query, encoded(noise(200, 100), "PNG"))
     assert gate.shapes == [shape]
-    assert picture_of(answer, "PNG").size == (200, 100)
+    assert image_of(response, "PNG").size == (200, 100)
 
 
 async def test_native_keeps_every_pixel(send: Send, encoded: Encoded, noise: Noise) -> None:
     image = noise(100, 68)
-    answer = picture_of(await send(f"{INVERT}?size=native", encoded(image, "PNG")), "PNG")
-    assert (np.asarray(answer) == 255 - np.asarray(image)).all()
+    response = image_of(await send(f"{INVERT}?size=native", encoded(image, "PNG")), "PNG")
+    assert (np.asarray(response) == 255 - np.asarray(image)).all()
 
 
 @pytest.mark.parametrize("size", ["63", "1025", "0", "-256", "256.0", "big", "", "99999999999999999999", "²"])
@@ -225,14 +225,14 @@ async def test_an_animation_is_refused(
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-async def test_a_truncated_picture_is_refused(
+async def test_a_truncated_image_is_refused(
     send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
 ) -> None:
     body = encoded(noise(64, 64), format)
     problem_of(await send(INVERT, body[: len(body) // 2]), 422, "broken-image")
 
 
-async def test_what_is_no_picture_is_refused(send: Send, problem_of: ProblemOf) -> None:
+async def test_what_is_no_image_is_refused(send: Send, problem_of: ProblemOf) -> None:
     problem_of(await send(INVERT, b"a horse"), 415, "not-an-image")
 
 
@@ -259,7 +259,7 @@ async def test_an_empty_file_is_refused(client: httpx.AsyncClient, problem_of: P
     problem_of(await client.post(INVERT, files={"file": b""}), 422, "empty-body")
 
 
-@pytest.mark.parametrize("form", [{"files": {"picture": b"x"}}, {"files": {"other": b""}, "data": {"file": "x"}}])
+@pytest.mark.parametrize("form", [{"files": {"image": b"x"}}, {"files": {"other": b""}, "data": {"file": "x"}}])
 async def test_a_form_without_the_file_is_refused(
     client: httpx.AsyncClient, problem_of: ProblemOf, form: dict[str, Any]
 ) -> None:
@@ -267,8 +267,8 @@ async def test_a_form_without_the_file_is_refused(
 
 
 async def test_a_form_with_two_files_is_refused(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
-    answer = await client.post(INVERT, files=[("file", b"x"), ("file", b"y")])
-    assert "Too many files" in problem_of(answer, 400, "bad-multipart")["detail"]
+    response = await client.post(INVERT, files=[("file", b"x"), ("file", b"y")])
+    assert "Too many files" in problem_of(response, 400, "bad-multipart")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -295,11 +295,11 @@ async def test_too_many_pixels_are_refused(
 
 
 @pytest.mark.parametrize(("query", "accept"), [("?format=webp", "*/*"), ("", "image/webp")])
-async def test_a_picture_too_long_for_the_format_asked_is_refused(
+async def test_an_image_too_long_for_the_format_asked_is_refused(
     send: Send, encoded: Encoded, problem_of: ProblemOf, query: str, accept: str
 ) -> None:
-    answer = await send(INVERT + query, encoded(Image.new("L", (16_384, 1)), "PNG"), Accept=accept)
-    assert "16,383" in problem_of(answer, 422, "too-long-for-format")["detail"]
+    response = await send(INVERT + query, encoded(Image.new("L", (16_384, 1)), "PNG"), Accept=accept)
+    assert "16,383" in problem_of(response, 422, "too-long-for-format")["detail"]
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -311,8 +311,8 @@ async def test_a_body_over_the_limit_is_refused_unread(
     headers = {"Content-Length": "100000"} if announced else {}
     if "boundary" in kind:
         upload = FormUpload(100)
-    answer = await post(client, INVERT, upload, kind, **headers)
-    assert "5,000 bytes" in problem_of(answer, 413, "body-too-large")["detail"]
+    response = await post(client, INVERT, upload, kind, **headers)
+    assert "5,000 bytes" in problem_of(response, 413, "body-too-large")["detail"]
     assert upload.taken == (0 if announced else 6)
 
 
@@ -359,7 +359,7 @@ async def test_an_accept_that_admits_nothing_is_a_problem(
 # what happens under load
 
 
-async def test_pictures_that_wait_together_run_together_and_come_back_apart(
+async def test_images_that_wait_together_run_together_and_come_back_apart(
     gate: Any, make_app: MakeApp, serve: Serve, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit, submitted = Batcher.submit, []
@@ -378,8 +378,8 @@ async def test_pictures_that_wait_together_run_together_and_come_back_apart(
         while len(submitted) < 5:  # noqa: ASYNC110 - decoded, too: the depth would count them before
             await asyncio.sleep(0.01)
     gate.opened.set()
-    answers = [picture_of(answer, "PNG") for answer in await asyncio.gather(*requests)]
-    assert [answer.getpixel((100, 100)) for answer in answers] == [(255 - grey,) * 3 for grey in range(5)]
+    responses = [image_of(response, "PNG") for response in await asyncio.gather(*requests)]
+    assert [response.getpixel((100, 100)) for response in responses] == [(255 - grey,) * 3 for grey in range(5)]
     assert [shape[0] for shape in gate.shapes] == [1, 4]
 
 
@@ -399,16 +399,16 @@ async def test_a_full_queue_is_a_503_before_the_body_is_read(
     waiting = asyncio.create_task(post(client, INVERT, body))
     await until_depth(client, 1)
     upload = Upload(5)
-    answer = await post(client, INVERT, upload)
-    problem_of(answer, 503, "queue-full")
-    assert int(answer.headers["retry-after"]) >= 1
+    response = await post(client, INVERT, upload)
+    problem_of(response, 503, "queue-full")
+    assert int(response.headers["retry-after"]) >= 1
     assert upload.taken == 0
     other = asyncio.create_task(post(client, COPY, body))  # another model has its own queue
     gate.opened.set()
     assert [(await request).status_code for request in (running, waiting, other)] == [200, 200, 200]
 
 
-async def test_a_body_on_its_way_keeps_nobody_out(
+async def test_an_arriving_body_blocks_no_other_request(
     make_app: MakeApp, serve: Serve, encoded: Encoded, noise: Noise
 ) -> None:
     client, body, rest = await serve(make_app(queue_size=1)), encoded(noise(64, 64), "PNG"), asyncio.Event()
@@ -425,7 +425,7 @@ async def test_a_body_on_its_way_keeps_nobody_out(
     assert (await slow).status_code == 200
 
 
-async def test_a_picture_that_is_being_decoded_has_a_place_in_the_queue(
+async def test_an_image_that_is_being_decoded_has_a_place_in_the_queue(
     make_app: MakeApp,
     serve: Serve,
     encoded: Encoded,
@@ -475,9 +475,9 @@ async def test_a_body_that_does_not_arrive_is_a_408(make_app: MakeApp, serve: Se
         await asyncio.sleep(60)
 
     client = await serve(make_app(timeout_seconds=0.05))
-    answer = await post(client, INVERT, never())
-    assert "0.05 s" in problem_of(answer, 408, "body-too-slow")["detail"]
-    assert answer.headers["connection"] == "close"
+    response = await post(client, INVERT, never())
+    assert "0.05 s" in problem_of(response, 408, "body-too-slow")["detail"]
+    assert response.headers["connection"] == "close"
 
 
 async def test_a_result_after_the_deadline_is_a_504(
@@ -500,8 +500,8 @@ async def test_the_client_may_ask_for_less_time_not_for_more(
     seconds: str,
 ) -> None:
     client = await serve(make_app(timeout_seconds=0.2))
-    answer = await post(client, INVERT, encoded(noise(64, 64), "PNG"), **{"X-Request-Timeout": asked})
-    assert seconds in problem_of(answer, 504, "deadline-exceeded")["detail"]
+    response = await post(client, INVERT, encoded(noise(64, 64), "PNG"), **{"X-Request-Timeout": asked})
+    assert seconds in problem_of(response, 504, "deadline-exceeded")["detail"]
 
 
 @pytest.mark.parametrize("asked", ["0", "-1", "soon", "nan", "inf", ""])
@@ -520,9 +520,9 @@ async def test_a_failing_model_is_a_500_that_tells_nothing_of_its_insides(
     client = await serve(make_app())
     gate.error = RuntimeError("secret")
     gate.opened.set()
-    answer = await post(client, INVERT, encoded(noise(64, 64), "PNG"))
-    problem_of(answer, 500, "inference-failed")
-    assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+    response = await post(client, INVERT, encoded(noise(64, 64), "PNG"))
+    problem_of(response, 500, "inference-failed")
+    assert not any(word in response.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
 
 
 @pytest.fixture
@@ -535,10 +535,10 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("full_disk")
-async def test_uploads_and_answers_need_no_room_on_a_disk(
+async def test_uploads_and_responses_need_no_room_on_a_disk(
     client: httpx.AsyncClient, encoded: Encoded, noise: Noise
 ) -> None:
-    picture = encoded(noise(1000, 1000), "PNG")
-    assert len(picture) > MultiPartParser.spool_max_size
-    answer = await client.post(INVERT, files={"file": picture})
-    assert picture_of(answer, "PNG").size == (1000, 1000)
+    image = encoded(noise(1000, 1000), "PNG")
+    assert len(image) > MultiPartParser.spool_max_size
+    response = await client.post(INVERT, files={"file": image})
+    assert image_of(response, "PNG").size == (1000, 1000)

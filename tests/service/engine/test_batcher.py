@@ -288,7 +288,7 @@ async def test_a_cancelled_request_leaves_the_queue_and_the_others_stay(
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
     assert depth() == 2
-    with batcher.reserve(PATIENCE_S):  # for a picture that is being decoded
+    with batcher.reserve(PATIENCE_S):  # for an image that is being decoded
         assert depth() == 3
     assert depth() == 2
     model.let_through(2)
@@ -369,12 +369,12 @@ async def test_a_large_request_that_fails_leaves_the_queue(
     assert model.batches == [[POISON, 0, 1, 2]]
 
 
-@pytest.mark.parametrize("answer", [None, np.zeros((1, 1)), np.zeros((3, 1))])
-async def test_an_answer_that_is_none_fails_its_request_and_the_batcher_lives(
-    monkeypatch: pytest.MonkeyPatch, model: Latched, submit: Submit, answer: object
+@pytest.mark.parametrize("output", [None, np.zeros((1, 1)), np.zeros((3, 1))])
+async def test_an_output_that_is_none_fails_its_request_and_the_batcher_lives(
+    monkeypatch: pytest.MonkeyPatch, model: Latched, submit: Submit, output: object
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(model, "run", lambda slot, rows, alone: answer)
+        patch.setattr(model, "run", lambda slot, rows, alone: output)
         with pytest.raises(InferenceError):
             await (await submit(1, 2))
     monkeypatch.setattr(model, "run", lambda slot, rows, alone: rows)
@@ -483,7 +483,7 @@ REQUESTS = st.tuples(st.integers(1, 9), st.integers(1, 3), st.sampled_from([Fals
 
 @settings(deadline=None, max_examples=60)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=30), room=st.integers(1, 8), n_slots=st.integers(1, 3))
-def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
+def test_every_request_gets_its_own_rows_once(
     requests: list[tuple[int, int, bool, int]], room: int, n_slots: int
 ) -> None:
     model = Latched()
@@ -505,23 +505,23 @@ def test_every_request_gets_its_own_rows_once_whatever_waits_beside_it(
             if leaves:
                 task.cancel()
         model.let_through(1000)
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        outputs = await asyncio.gather(*tasks, return_exceptions=True)
         await batcher.stop()
         slots.close()
-        return answers
+        return outputs
 
-    answers = asyncio.run(scenario())
+    outputs = asyncio.run(scenario())
     runs = Counter(value for batch in model.batches for value in batch)
     assert max(map(len, model.batches), default=0) <= room
     first = 0
-    for answer, (rows, width, leaves, _) in zip(answers, requests, strict=True):
+    for output, (rows, width, leaves, _) in zip(outputs, requests, strict=True):
         values = range(first, first + rows)
         first += rows
-        if leaves and isinstance(answer, asyncio.CancelledError):
+        if leaves and isinstance(output, asyncio.CancelledError):
             assert all(runs[value] <= 1 for value in values)
         else:
-            assert isinstance(answer, np.ndarray), answer
-            assert answer.tolist() == (3 * rows_of(values, width)).tolist()
+            assert isinstance(output, np.ndarray), output
+            assert output.tolist() == (3 * rows_of(values, width)).tolist()
             assert [runs[value] for value in values] == [1] * rows
 
 
@@ -647,7 +647,7 @@ async def test_stop_waits_for_a_slot_that_another_model_has(model: Latched, slot
     await one.stop()
 
 
-async def test_who_had_a_place_is_not_turned_away_again(model: Latched, submit: Submit, batcher: Batcher) -> None:
+async def test_a_request_with_a_reservation_is_not_rejected(model: Latched, submit: Submit, batcher: Batcher) -> None:
     await a_second_a_row(model, submit)
     await submit(*range(4))
     await model.entered()
@@ -674,7 +674,7 @@ async def test_a_place_is_judged_by_the_pixels_that_wait(model: Latched, submit:
         pass  # 30 elements wait: one row, which by rows would be five seconds
 
 
-async def test_a_place_is_judged_by_what_other_models_do_too(model: Latched, slots: Slots, metrics: Metrics) -> None:
+async def test_a_reservation_accounts_for_other_models(model: Latched, slots: Slots, metrics: Metrics) -> None:
     one, other = (
         Batcher(name, model, slots, QUEUE_SIZE, metrics, clock=lambda: model.clock) for name in ("one", "other")
     )

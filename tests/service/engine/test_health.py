@@ -124,7 +124,7 @@ def test_pythons_own_memory_error_is_out_of_memory() -> None:
         "CUDA error 710: device-side assert triggered",
     ],
 )
-def test_what_ends_the_cuda_context_is_a_lost_device(text: str) -> None:
+def test_an_error_that_ends_the_cuda_context_is_a_lost_device(text: str) -> None:
     assert failure_reason(RuntimeError(text)) == "device_lost"
 
 

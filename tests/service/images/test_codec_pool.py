@@ -44,7 +44,7 @@ async def test_as_many_work_at_once_as_there_are(codecs: CodecPool) -> None:
     assert most == 1
 
 
-async def test_who_waits_in_vain_leaves_nothing_behind(codecs: CodecPool) -> None:
+async def test_a_cancelled_caller_leaves_nothing_behind(codecs: CodecPool) -> None:
     opened, ran = threading.Event(), []
     first = asyncio.create_task(codecs.run(opened.wait, LONG))
     await asyncio.sleep(0)
@@ -117,7 +117,7 @@ async def test_a_process_that_could_not_be_started_is_tried_again(
     assert await codecs.run(codecs.run_in_process, LONG, abs, -1) == 1
 
 
-async def test_the_end_waits_for_no_picture(codecs: CodecPool) -> None:
+async def test_close_waits_for_no_image(codecs: CodecPool) -> None:
     await codecs.run(codecs.run_in_process, LONG, abs, -1)
     left = asyncio.create_task(codecs.run(codecs.run_in_process, LONG, time.sleep, LONG))
     await asyncio.sleep(0.2)
@@ -128,7 +128,7 @@ async def test_the_end_waits_for_no_picture(codecs: CodecPool) -> None:
         await left
 
 
-async def test_what_fails_is_freed_without_the_garbage_collector(codecs: CodecPool) -> None:
+async def test_failed_work_is_freed_without_the_garbage_collector(codecs: CodecPool) -> None:
     upload = np.zeros(10)
     there = weakref.ref(upload)
     gc.disable()

@@ -1,4 +1,4 @@
-"""The process that works on large pictures: what it returns and raises, and how it ends."""
+"""The process that works on large images: what it returns and raises, and how it ends."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ def test_bytes_and_arrays_come_and_go(process: CodecProcess) -> None:
 
 def test_a_problem_arrives_as_one(process: CodecProcess) -> None:
     with pytest.raises(Problem) as raised:
-        process.run(LONG, codecs.decode, b"no picture", 10**6)
+        process.run(LONG, codecs.decode, b"no image", 10**6)
     assert (raised.value.status, raised.value.kind) == (415, "not-an-image")
     assert process.run(LONG, len, b"still there") == 11
 
@@ -63,7 +63,7 @@ def test_an_error_tells_where_it_was_raised(process: CodecProcess) -> None:
     assert any("_try" in note for note in raised.value.__notes__)
 
 
-def test_what_is_printed_is_no_answer() -> None:
+def test_printed_text_is_no_result() -> None:
     script = (
         "import os; from service.images.codec_process import CodecProcess; process = CodecProcess()\n"
         "assert process.run(60, os.write, 1, b'hello') == 5"
@@ -72,8 +72,8 @@ def test_what_is_printed_is_no_answer() -> None:
     assert (service.returncode, service.stdout, service.stderr) == (0, "", "hello")
 
 
-def test_what_was_raised_holds_nothing(process: CodecProcess) -> None:
-    """The garbage collector, which comes seldom, is not needed to give the picture back."""
+def test_a_raised_error_holds_no_memory(process: CodecProcess) -> None:
+    """The garbage collector, which comes seldom, is not needed to give the image back."""
     body = np.zeros(10, np.uint8)
     there = weakref.ref(body)
     gc.disable()
@@ -109,7 +109,7 @@ def test_one_that_does_not_even_read_is_ended(process: CodecProcess, monkeypatch
     assert gone(child)
 
 
-def test_a_deadline_that_is_over_costs_nobody_the_process(process: CodecProcess) -> None:
+def test_a_passed_deadline_does_not_end_the_process(process: CodecProcess) -> None:
     assert process.run(0, abs, -1) == 1
 
 
@@ -154,7 +154,7 @@ def gone(pid: int) -> bool:
 
 
 def transparent(kind: codecs.Format) -> bytes:
-    """The largest picture that is taken, half of it transparent."""
+    """The largest image that is taken, half of it transparent."""
     buffer = io.BytesIO()
     options = {"method": 0} if kind == "webp" else {"compress_level": 1}
     Image.new("RGBA", LARGEST, (200, 100, 0, 128)).save(buffer, kind, **options)

@@ -16,9 +16,9 @@ Noise = Callable[..., Image.Image]
 PLENTY = 10**7
 
 
-def pixels_of(picture: codecs.Decoded) -> np.ndarray:
-    assert picture.image.mode == "RGB"
-    return np.asarray(picture.image)
+def pixels_of(image: codecs.Decoded) -> np.ndarray:
+    assert image.image.mode == "RGB"
+    return np.asarray(image.image)
 
 
 def refusal(body: bytes, max_pixels: int = PLENTY) -> Problem:
@@ -50,8 +50,8 @@ def camera_notes() -> Image.Exif:
     [("PNG", {}, "png"), ("WEBP", {"lossless": True}, "webp"), ("JPEG", {"quality": 95}, "jpeg")],
 )
 def test_decode_names_the_format(encoded: Encoded, noise: Noise, format: str, options: dict, kind: str) -> None:
-    picture = codecs.decode(encoded(noise(30, 20), format, **options), PLENTY)
-    assert (picture.format, picture.image.size) == (kind, (30, 20))
+    image = codecs.decode(encoded(noise(30, 20), format, **options), PLENTY)
+    assert (image.format, image.image.size) == (kind, (30, 20))
 
 
 @pytest.mark.parametrize(("format", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
@@ -106,15 +106,13 @@ def test_decode_scales_16_bits_to_8(encoded: Encoded) -> None:
     ("orientation", "place"),
     [(1, (0, 0)), (2, (0, 1)), (3, (1, 1)), (4, (1, 0)), (5, (0, 0)), (6, (0, 1)), (7, (1, 1)), (8, (1, 0))],
 )
-def test_decode_turns_a_picture_upright(
-    encoded: Encoded, format: str, orientation: int, place: tuple[int, int]
-) -> None:
+def test_decode_turns_an_image_upright(encoded: Encoded, format: str, orientation: int, place: tuple[int, int]) -> None:
     stored = np.zeros((64, 96, 3), np.uint8)
     stored[:32, :48] = 255  # the upper left quarter as stored
-    picture = codecs.decode(encoded(Image.fromarray(stored), format, exif=exif(orientation)), PLENTY)
-    assert picture.image.size == ((96, 64) if orientation < 5 else (64, 96))
+    image = codecs.decode(encoded(Image.fromarray(stored), format, exif=exif(orientation)), PLENTY)
+    assert image.image.size == ((96, 64) if orientation < 5 else (64, 96))
     height, width = (64, 96) if orientation < 5 else (96, 64)
-    quarters = pixels_of(picture).reshape(2, height // 2, 2, width // 2, 3).mean(axis=(1, 3, 4))
+    quarters = pixels_of(image).reshape(2, height // 2, 2, width // 2, 3).mean(axis=(1, 3, 4))
     assert np.unravel_index(quarters.argmax(), (2, 2)) == place
 
 
@@ -125,16 +123,16 @@ def test_decode_refuses_animations(encoded: Encoded, noise: Noise, format: str) 
     assert (problem.status, problem.kind) == (422, "animated-image")
 
 
-def test_decode_takes_the_photo_of_a_multi_picture_jpeg(encoded: Encoded) -> None:
+def test_decode_takes_the_photo_of_a_multi_image_jpeg(encoded: Encoded) -> None:
     # what cameras write with a preview behind the photo
     photo, preview = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (8, 8), "blue")
-    picture = codecs.decode(encoded(photo, "MPO", save_all=True, append_images=[preview]), PLENTY)
-    assert (picture.format, picture.image.size) == ("jpeg", (32, 32))
-    assert pixels_of(picture)[..., 0].mean() > 240
+    image = codecs.decode(encoded(photo, "MPO", save_all=True, append_images=[preview]), PLENTY)
+    assert (image.format, image.image.size) == ("jpeg", (32, 32))
+    assert pixels_of(image)[..., 0].mean() > 240
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_decode_refuses_truncated_pictures(encoded: Encoded, noise: Noise, format: str) -> None:
+def test_decode_refuses_truncated_images(encoded: Encoded, noise: Noise, format: str) -> None:
     body = encoded(noise(64, 64), format)
     problem = refusal(body[: len(body) // 2])
     assert (problem.status, problem.kind) == (422, "broken-image")
@@ -146,8 +144,8 @@ def test_decode_refuses_a_png_whose_checksum_is_wrong(encoded: Encoded, noise: N
     assert refusal(bytes(body)).kind == "broken-image"
 
 
-@pytest.mark.parametrize("body", [b"GIF89a", b"not a picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"%PDF-1.7"])
-def test_decode_refuses_what_is_no_picture(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"GIF89a", b"not an image", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"%PDF-1.7"])
+def test_decode_refuses_what_is_no_image(body: bytes) -> None:
     problem = refusal(body)
     assert (problem.status, problem.kind) == (415, "not-an-image")
 
@@ -216,7 +214,7 @@ def test_decode_of_damaged_files_raises_nothing_but_problems(encoded: Encoded, n
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_damaged_notes_do_not_spoil_a_picture(encoded: Encoded, noise: Noise, format: str) -> None:
+def test_damaged_exif_data_does_not_spoil_an_image(encoded: Encoded, noise: Noise, format: str) -> None:
     whole = encoded(noise(24, 16), format, exif=camera_notes())
     notes = camera_notes().tobytes()
     start = whole.index(notes[6:])  # WebP and PNG leave the first six bytes out
@@ -247,30 +245,30 @@ def test_to_model_resizes_to_the_size_asked(noise: Noise) -> None:
     assert (rows.shape, rows.dtype) == ((1, 64, 96, 3), np.uint8)
 
 
-def test_to_model_leaves_a_fitting_picture_alone(noise: Noise) -> None:
+def test_to_model_leaves_a_fitting_image_alone(noise: Noise) -> None:
     image = noise(96, 64)
     assert (codecs.to_model(image, (96, 64))[0] == np.asarray(image)).all()
 
 
 def test_from_model_returns_to_the_size_asked(noise: Noise) -> None:
-    answer = codecs.from_model(np.asarray(noise(96, 64)), (50, 30), "png")
-    assert Image.open(io.BytesIO(answer)).size == (50, 30)
+    result = codecs.from_model(np.asarray(noise(96, 64)), (50, 30), "png")
+    assert Image.open(io.BytesIO(result)).size == (50, 30)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("png", 0), ("jpeg", 4), ("webp", 4)])
 def test_encode_keeps_colours(kind: codecs.Format, tolerance: int) -> None:
     body = codecs.encode(Image.new("RGB", (32, 32), (200, 100, 50)), kind)
-    picture = codecs.decode(body, PLENTY)
-    assert picture.format == kind
-    assert np.abs(pixels_of(picture).astype(int) - (200, 100, 50)).max() <= tolerance
+    image = codecs.decode(body, PLENTY)
+    assert image.format == kind
+    assert np.abs(pixels_of(image).astype(int) - (200, 100, 50)).max() <= tolerance
 
 
-def test_encode_finds_a_way_for_a_picture_that_webps_fastest_method_gives_up_on() -> None:
+def test_encode_finds_a_way_for_an_image_that_webps_fastest_method_gives_up_on() -> None:
     detail = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 625, 3), dtype=np.uint8))
-    picture = detail.resize((5000, 4000), Image.Resampling.BICUBIC)
+    image = detail.resize((5000, 4000), Image.Resampling.BICUBIC)
     with pytest.raises(ValueError, match="encoding error"):
-        picture.save(io.BytesIO(), "WEBP", quality=90, method=0)
-    assert Image.open(io.BytesIO(codecs.encode(picture, "webp"))).size == (5000, 4000)
+        image.save(io.BytesIO(), "WEBP", quality=90, method=0)
+    assert Image.open(io.BytesIO(codecs.encode(image, "webp"))).size == (5000, 4000)
 
 
 def test_encode_says_what_to_do_when_the_encoder_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +316,7 @@ def test_tile_with_more_columns_than_digits_has_them_all_in_one_row() -> None:
     assert codecs.tile(np.zeros((2, 28, 28), np.uint8), 5).shape == (28, 140)
 
 
-def test_what_may_take_long_is_not_light(encoded: Encoded, noise: Noise) -> None:
+def test_slow_files_are_not_light(encoded: Encoded, noise: Noise) -> None:
     small = noise(64, 64)
     assert all(codecs.is_light(encoded(small, kind)) for kind in ("JPEG", "PNG", "WEBP"))
     progressive = io.BytesIO()
@@ -327,4 +325,4 @@ def test_what_may_take_long_is_not_light(encoded: Encoded, noise: Noise) -> None
     assert not codecs.is_light(encoded(Image.new("RGB", (1000, 501)), "PNG"))
     assert codecs.is_light(encoded(Image.new("RGB", (1000, 500)), "PNG"))
     assert not codecs.is_light(encoded(small, "PNG") + bytes(codecs.LIGHT_BYTES))
-    assert codecs.is_light(b"no picture")
+    assert codecs.is_light(b"no image")

@@ -11,7 +11,7 @@ PLENTY = 10**9
 
 
 @pytest.mark.parametrize(
-    ("picture", "size", "expected"),
+    ("image", "size", "expected"),
     [
         ((256, 256), 256, (256, 256)),
         ((1024, 1024), 256, (256, 256)),
@@ -24,19 +24,17 @@ PLENTY = 10**9
     ],
 )
 def test_the_longest_side_gets_the_size_and_the_other_follows(
-    picture: tuple[int, int], size: int, expected: tuple[int, int]
+    image: tuple[int, int], size: int, expected: tuple[int, int]
 ) -> None:
-    assert model_size(*picture, size, RULE, PLENTY) == expected
+    assert model_size(*image, size, RULE, PLENTY) == expected
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [((256, 128), (256, 128)), ((333, 201), (332, 200)), ((335, 203), (336, 204)), ((5, 1000), (64, 1000))],
 )
-def test_native_keeps_the_picture_up_to_the_models_multiple(
-    picture: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    assert model_size(*picture, "native", RULE, PLENTY) == expected
+def test_native_keeps_the_image_up_to_the_models_multiple(image: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert model_size(*image, "native", RULE, PLENTY) == expected
 
 
 def test_the_models_own_minimum_counts() -> None:

@@ -34,9 +34,9 @@ def open_model(tmp_path: Path, publish: Callable[..., Path]) -> Callable[..., Cp
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_batch_goes_through_the_model(open_model: Callable[..., CpuSession], alone: bool) -> None:
     batch = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
-    answer = open_model("horse2zebra").run(SLOT, batch, alone)
-    assert answer.dtype == np.uint8
-    assert (answer == 255 - batch).all()
+    output = open_model("horse2zebra").run(SLOT, batch, alone)
+    assert output.dtype == np.uint8
+    assert (output == 255 - batch).all()
 
 
 def test_a_samplers_seeds_become_its_latent_vectors(open_model: Callable[..., CpuSession]) -> None:
@@ -58,8 +58,8 @@ def test_threads_share_a_session(open_model: Callable[..., CpuSession]) -> None:
     session = open_model("horse2zebra")
     batches = [np.full((1, 64, 64, 3), value, np.uint8) for value in range(200)]
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda rows: session.run(SLOT, rows, False), batches))
-    assert [int(answer.max()) for answer in answers] == [255 - value for value in range(200)]
+        outputs = list(threads.map(lambda rows: session.run(SLOT, rows, False), batches))
+    assert [int(output.max()) for output in outputs] == [255 - value for value in range(200)]
 
 
 @pytest.mark.parametrize(("waiting", "taken"), [(1, 1), (5, 5), (8, 8), (9, 8), (1000, 8)])
@@ -72,7 +72,7 @@ def test_digits_that_wait_run_together_up_to_the_largest_batch(
 @pytest.mark.parametrize(
     ("images", "side", "taken"), [(1, 256, 1), (1, 64, 16), (1, 1024, 1), (4, 256, 4), (4, 320, 2)]
 )
-def test_pictures_run_together_up_to_so_many_pixels(
+def test_images_run_together_up_to_so_many_pixels(
     open_model: Callable[..., CpuSession], images: int, side: int, taken: int
 ) -> None:
     assert open_model("horse2zebra", images=images).batch_size((side, side, 3), 100) == taken
@@ -93,12 +93,12 @@ def test_what_runs_on_the_event_loop_is_timed_at_load(
     assert open_model("mnist", max_items=max_items).inline_items == rows
 
 
-def test_pictures_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
+def test_images_never_run_on_the_event_loop(open_model: Callable[..., CpuSession]) -> None:
     assert open_model("horse2zebra").inline_items == 0
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="no /proc")
-def test_the_memory_of_a_large_picture_is_given_back() -> None:
+def test_the_memory_of_a_large_image_is_given_back() -> None:
     folder = next((BUNDLED_MODELS / "horse2zebra").iterdir())
     session = CpuSession(folder, read_card(folder), threads=1, max_items=1, images=1)
     before, large = resident_mb(), np.zeros((1, 1024, 1024, 3), np.uint8)

@@ -37,7 +37,7 @@ def memory() -> CountingMemory:
 
 @pytest.fixture
 def lane(tmp_path: Path, publish: Callable[..., Path], memory: CountingMemory) -> OpenLane:
-    """`lane(name)`: one of the tiny models, prepared, with batches of 1, 2 and 4, and up to 4 pictures of 256x256."""
+    """`lane(name)`: one of the tiny models, prepared, with batches of 1, 2 and 4, and up to 4 images of 256x256."""
 
     def open_it(name: str, sizes: tuple[int, ...] = SIZES) -> Lane:
         folder = publish(tmp_path, name)
@@ -75,7 +75,7 @@ def test_this_onnx_runtime_knows_every_option() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4])
-def test_a_padded_batch_answers_its_own_rows_alone(lane: OpenLane, rows: int) -> None:
+def test_a_padded_batch_outputs_its_own_rows_alone(lane: OpenLane, rows: int) -> None:
     model = lane("horse2zebra")
     for value in (10, 200):  # what a larger batch left in the buffers does not show
         full = np.full((4, 64, 64, 3), value, np.uint8)
@@ -84,7 +84,7 @@ def test_a_padded_batch_answers_its_own_rows_alone(lane: OpenLane, rows: int) ->
         assert (model.run(batch) == 255 - batch).all()
 
 
-def test_answers_stay_when_the_buffers_are_used_again(lane: OpenLane) -> None:
+def test_outputs_stay_when_the_buffers_are_used_again(lane: OpenLane) -> None:
     model = lane("horse2zebra")
     first = model.run(np.zeros((1, 64, 64, 3), np.uint8))
     model.run(np.full((1, 64, 64, 3), 255, np.uint8))
@@ -128,16 +128,16 @@ def test_batches_of_digits_carry_their_labels(lane: OpenLane) -> None:
 
 
 @pytest.mark.parametrize(("side", "most"), [(256, 4), (362, 2), (512, 1), (1024, 1)])
-def test_large_pictures_run_fewer_at_a_time(lane: OpenLane, side: int, most: int) -> None:
+def test_large_images_run_fewer_at_a_time(lane: OpenLane, side: int, most: int) -> None:
     assert lane("horse2zebra").batch_size((side, side, 3), 100) == most
 
 
-def test_a_size_that_only_small_pictures_reach_is_judged_by_the_largest_that_was_timed(lane: OpenLane) -> None:
+def test_a_size_that_only_small_images_reach_is_judged_by_the_largest_that_was_timed(lane: OpenLane) -> None:
     model = lane("horse2zebra", sizes=(1, 2, 4, 8))
     assert model.batch_size((64, 64, 3), 7) == 7  # padded to 8: as long as twice 4
 
 
-def test_larger_pictures_run_one_by_one_though_no_batch_of_one_was_timed(lane: OpenLane) -> None:
+def test_larger_images_run_one_by_one_though_no_batch_of_one_was_timed(lane: OpenLane) -> None:
     assert lane("horse2zebra", sizes=(2, 4)).batch_size((512, 512, 3), 3) == 1
 
 
@@ -153,8 +153,8 @@ def test_a_binding_copies_only_the_rows_there_are(tmp_path: Path, publish: Calla
     session = ort.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
     feed = feeder(read_card(folder))
     binding = Binding(session, feed(np.zeros((4, 1), np.uint64)), (4, 28, 28), Noting(), NO_GRAPH)
-    answer = binding.run(feed(np.array([[7], [8]], np.uint64)), 2)
-    assert answer.shape == (2, 28, 28)
+    output = binding.run(feed(np.array([[7], [8]], np.uint64)), 2)
+    assert output.shape == (2, 28, 28)
     assert copied == [2 * 8 * 4, 2 * 784]
 
 

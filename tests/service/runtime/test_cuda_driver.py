@@ -27,7 +27,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return pretend
 
 
-def test_here_nothing_is_missing_or_it_is_said_in_words(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_part_is_named_on_this_machine(capfd: pytest.CaptureFixture[str]) -> None:
     missing = cuda_driver.missing_part()
     assert missing is None or len(missing.split()) > 3
     assert capfd.readouterr() == ("", "")
@@ -53,7 +53,7 @@ def test_missing_libraries_are_named_and_the_extra_that_has_them(machine: Callab
 
 
 @LINUX
-def test_a_whole_machine_misses_nothing_and_prints_nothing(
+def test_a_complete_machine_misses_nothing_and_prints_nothing(
     machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     machine()

@@ -87,7 +87,7 @@ def halved(tmp_path: Path, publish: Callable[..., Path], add_half: Callable[[Pat
     return add_half(publish(tmp_path, "horse2zebra"))
 
 
-def answer(loaded: Loaded) -> int:
+def output(loaded: Loaded) -> int:
     """What the session makes of black, in each pixel."""
     rows = loaded.session.run(loaded.slots.all[0], BLACK, alone=True)
     return int(rows.min()) if rows.min() == rows.max() else -1
@@ -106,7 +106,7 @@ def test_only_cuda_runs_the_half_precision_file_unless_it_must_not(
     expected = {"fp16": card.half_artefact, "fp32": card.full_artefact}[precision]
     assert (loaded.artefact, loaded.fallback_reason) == (expected, None)
     assert loaded.session.provider == (cpu.PROVIDER if device == "cpu" else cuda_driver.PROVIDER)
-    assert answer(loaded) == {"fp16": 254, "fp32": 255}[precision]
+    assert output(loaded) == {"fp16": 254, "fp32": 255}[precision]
 
 
 @pytest.mark.usefixtures("seeming_cuda")
@@ -125,7 +125,7 @@ def test_a_half_precision_file_that_cuda_does_not_run_gives_way_with_the_reason(
     loaded = Devices(make_settings(device=device)).load(halved, read_card(halved))
     assert (loaded.session.provider, loaded.artefact.precision) == (cuda_driver.PROVIDER, "fp32")
     assert loaded.fallback_reason == "model.fp16.onnx: no kernel for Pad"
-    assert answer(loaded) == 255
+    assert output(loaded) == 255
 
 
 def test_with_no_file_that_cuda_runs_each_reason_is_said(

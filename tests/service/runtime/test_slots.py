@@ -29,7 +29,7 @@ def test_the_slot_that_has_been_free_longest_is_next(slots: Slots) -> None:
     assert used == [0, 1, 0, 1]
 
 
-def test_who_finds_none_free_gets_its_turn_when_one_is(slots: Slots) -> None:
+def test_a_model_without_a_slot_gets_its_turn_when_one_is_free(slots: Slots) -> None:
     one, _ = slots.claim(print), slots.claim(print)
     turns: list[str] = []
     assert slots.claim(lambda: turns.append("a")) is None
@@ -118,7 +118,7 @@ def test_one_batch_during_which_the_process_was_paused_does_not_count() -> None:
     assert (estimator.queued_seconds, estimator.batch_seconds) == (pytest.approx(10.0), pytest.approx(1.0))
 
 
-def test_what_waits_is_shared_out_among_the_slots() -> None:
+def test_the_queue_is_shared_among_the_slots() -> None:
     estimator = steady(12.0)
     assert seconds_to_wait(estimator, [estimator], 3) == pytest.approx(4.0)
 

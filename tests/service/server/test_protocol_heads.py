@@ -54,7 +54,7 @@ async def connect() -> AsyncIterator[Connect]:
         server.close()
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+async def response(reader: asyncio.StreamReader) -> tuple[int, str]:
     """Status and body of the next one."""
     async with asyncio.timeout(30):
         head = (await reader.readuntil(b"\r\n\r\n")).lower().decode()
@@ -63,16 +63,16 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("cuts", [[], [len(OFFER)], [40], [len(OFFER) - 2], [len(OFFER) + 4], [10, 60, 90, 150, 175]])
-async def test_who_offers_another_protocol_is_answered_in_this_one(connect: Connect, cuts: list[int]) -> None:
+async def test_an_offer_of_another_protocol_is_ignored(connect: Connect, cuts: list[int]) -> None:
     reader, writer = await connect(30)
     whole = OFFER + b"the body."
     for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
         writer.write(whole[start:end])
         await asyncio.sleep(0.02)
-    assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
+    assert await response(reader) == (200, '["POST","a=b","the body.",null]')
     writer.write(whole + PLAIN)  # and so is every later one
-    assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
-    assert await answer(reader) == (200, '["GET","","",null]')
+    assert await response(reader) == (200, '["POST","a=b","the body.",null]')
+    assert await response(reader) == (200, '["GET","","",null]')
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -93,21 +93,21 @@ async def test_requests_are_answered_in_turn_however_they_are_cut(connect: Conne
         writer.write(stream[:size])
         stream = stream[size:]
         await asyncio.sleep(0)
-    assert [await answer(reader) for _ in expected] == [(200, body) for body in expected]
+    assert [await response(reader) for _ in expected] == [(200, body) for body in expected]
 
 
 async def test_as_many_offers_as_a_packet_holds_are_declined(connect: Connect) -> None:
     reader, writer = await connect(30)
     writer.write((OFFER + b"the body.") * 1000)
     for _ in range(1000):
-        assert await answer(reader) == (200, '["POST","a=b","the body.",null]')
+        assert await response(reader) == (200, '["POST","a=b","the body.",null]')
 
 
 @pytest.mark.parametrize("target", [b"a:443", b"/a", b"http://a/b"])
 async def test_a_tunnel_is_refused(connect: Connect, target: bytes) -> None:
     reader, writer = await connect(30)
     writer.write(b"CONNECT %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
-    status, _ = await answer(reader)
+    status, _ = await response(reader)
     assert status == 400
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
@@ -119,7 +119,7 @@ async def test_a_head_that_does_not_end_is_refused(connect: Connect, endless: by
     for _ in range(12):
         writer.write(endless * (MAX_HEAD_BYTES // len(endless) // 4))
         await asyncio.sleep(0.01)  # in packets, and on after it is refused
-    status, reason = await answer(reader)
+    status, reason = await response(reader)
     assert (status, "65,536 bytes" in reason) == (431, True)
     writer.write_eof()
     assert await asyncio.wait_for(reader.read(), 30) == b""
@@ -132,19 +132,19 @@ async def test_a_long_body_before_it_is_no_part_of_a_head(connect: Connect) -> N
     writer.write(head[:20])
     await asyncio.sleep(0.05)
     writer.write(head[20:] + body + PLAIN[:9])
-    assert (await answer(reader))[0] == 200
+    assert (await response(reader))[0] == 200
     writer.write(PLAIN[9:])
-    assert (await answer(reader))[0] == 200
+    assert (await response(reader))[0] == 200
 
 
-async def test_an_answer_on_its_way_is_not_lost_to_a_long_head_behind_it(connect: Connect) -> None:
+async def test_a_response_on_its_way_is_not_lost_to_a_long_head_behind_it(connect: Connect) -> None:
     reader, writer = await connect(30)
     writer.write(SLOW + PLAIN[:-2])
     for _ in range(12):
         writer.write(b"a: b\r\n" * 2000)
         await asyncio.sleep(0.01)
-    assert (await answer(reader))[0] == 200
-    assert (await answer(reader))[0] == 431
+    assert (await response(reader))[0] == 200
+    assert (await response(reader))[0] == 431
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -153,7 +153,7 @@ async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect, 
     path = b"/refused" if answered else b"/here"
     writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
     if answered:
-        assert (await answer(reader))[0] == 200
+        assert (await response(reader))[0] == 200
     writer.write(b"0\r\n")
     for _ in range(12):
         writer.write(b"a: b\r\n" * 2000)
@@ -161,12 +161,12 @@ async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect, 
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
-async def test_a_request_that_began_before_the_answer_to_another_has_its_time(connect: Connect) -> None:
+async def test_a_request_that_began_before_the_response_to_another_has_its_time(connect: Connect) -> None:
     reader, writer = await connect(1)
     writer.write(SLOW + SLOW[:9])
-    assert (await answer(reader))[0] == 200
+    assert (await response(reader))[0] == 200
     writer.write(SLOW[9:])
-    assert (await answer(reader))[0] == 200  # after longer than a connection may idle
+    assert (await response(reader))[0] == 200  # after longer than a connection may idle
 
 
 async def test_a_refusal_is_not_cut_short_by_the_time_for_its_head(connect: Connect) -> None:
@@ -176,7 +176,7 @@ async def test_a_refusal_is_not_cut_short_by_the_time_for_its_head(connect: Conn
     writer.write(b"x" * 2 * MAX_HEAD_BYTES)
     await asyncio.sleep(0.1)
     writer.write(b"x")
-    assert (await answer(reader))[0] == 431
+    assert (await response(reader))[0] == 431
     await asyncio.sleep(1.5)
     writer.write(b"more")
     await asyncio.sleep(0.1)
@@ -189,29 +189,29 @@ async def test_a_refusal_is_not_cut_short_by_the_time_for_its_head(connect: Conn
     [(b"", b""), (b"", b"\r\n"), (PLAIN, b"\r\n"), (REFUSED, b"ab"), (REFUSED, b"abcd")],
     ids=["nothing", "an empty line", "an empty line later", "half a body", "a body"],
 )
-async def test_who_asks_for_nothing_is_let_go(connect: Connect, before: bytes, after: bytes) -> None:
+async def test_an_idle_connection_is_closed(connect: Connect, before: bytes, after: bytes) -> None:
     reader, writer = await connect(1)
     if before:
         writer.write(before)
-        assert (await answer(reader))[0] == 200
+        assert (await response(reader))[0] == 200
     writer.write(after)
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
 @pytest.mark.parametrize("before", [b"", PLAIN])
-async def test_who_says_half_is_told(connect: Connect, before: bytes) -> None:
+async def test_a_slow_head_gets_a_408(connect: Connect, before: bytes) -> None:
     reader, writer = await connect(1)
     writer.write(before + PLAIN[:9])
     if before:
-        assert (await answer(reader))[0] == 200
+        assert (await response(reader))[0] == 200
     await asyncio.sleep(0.5)
     writer.write(PLAIN[9:12])  # which does not begin the time anew
-    status, reason = await answer(reader)
+    status, reason = await response(reader)
     assert (status, "longer than 1 s" in reason) == (408, True)
     assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
-async def test_an_answer_on_its_way_is_not_cut_by_what_was_sent_ahead(connect: Connect) -> None:
+async def test_a_response_on_its_way_is_not_cut_by_what_was_sent_ahead(connect: Connect) -> None:
     reader, writer = await connect(1)
     writer.write(SLOW + PLAIN[:9])
-    assert (await answer(reader))[0] == 200
+    assert (await response(reader))[0] == 200

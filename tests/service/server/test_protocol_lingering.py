@@ -20,7 +20,7 @@ MUCH = 2**24
 """Bytes that no socket's buffers hold."""
 
 
-async def answer_much(scope: Scope, receive: Receive, send: Send) -> None:
+async def send_much(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(bytes(MUCH), headers={"Connection": "close"} if scope["path"] == "/last" else {})(
         scope, receive, send
     )
@@ -58,7 +58,7 @@ async def send_on(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_what_is_still_sent_is_taken_and_the_answer_arrives(connection: Connection) -> None:
+async def test_a_refused_body_is_read_and_the_response_arrives(connection: Connection) -> None:
     reader, writer = connection
     writer.write(HEAD % MUCH + bytes(MUCH))
     await writer.drain()
@@ -66,7 +66,9 @@ async def test_what_is_still_sent_is_taken_and_the_answer_arrives(connection: Co
     assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_who_goes_on_for_too_long_is_cut_off(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sends_for_too_long_is_cut_off(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
     reader, writer = connection
     writer.write(HEAD % MUCH)
@@ -84,8 +86,8 @@ async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connect
 
 
 @pytest.mark.parametrize("path", [b"/", b"/last"])
-async def test_an_answer_that_nobody_reads_is_given_up(path: bytes) -> None:
-    config, state = uvicorn.Config(answer_much, log_config=None), ServerState()
+async def test_a_response_that_nobody_reads_is_given_up(path: bytes) -> None:
+    config, state = uvicorn.Config(send_much, log_config=None), ServerState()
     config.timeout_keep_alive = 0.1  # type: ignore[assignment]  # uvicorn's is of whole seconds
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
@@ -96,7 +98,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(path: bytes) -> None:
     server.close()
 
 
-async def test_a_body_that_came_after_its_answer_leaves_nothing_to_wait_for() -> None:
+async def test_a_body_that_came_after_its_response_leaves_nothing_to_wait_for() -> None:
     async def refuse_and_go_on(scope: Scope, receive: Receive, send: Send) -> None:
         await Response("no", 415)(scope, receive, send)
 

@@ -29,7 +29,7 @@ class Wire(asyncio.Transport):
         return 0
 
 
-async def test_what_is_written_in_one_turn_is_one_packet() -> None:
+async def test_everything_written_in_one_turn_is_one_packet() -> None:
     wire = Wire()
     corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"head")
@@ -42,7 +42,7 @@ async def test_what_is_written_in_one_turn_is_one_packet() -> None:
     assert wire.packets == [b"headbody", b"next"]
 
 
-async def test_closing_writes_what_was_held_and_nothing_later() -> None:
+async def test_closing_writes_corked_data_and_nothing_later() -> None:
     wire = Wire()
     corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"last")
@@ -57,7 +57,7 @@ async def test_all_else_is_the_transports_own() -> None:
     assert Transport(Wire(), lambda: False, 1.0).get_extra_info("peername") == ("127.0.0.1", 1)
 
 
-async def test_large_parts_leave_uncopied_behind_what_was_held() -> None:
+async def test_large_data_is_written_uncopied_after_corked_data() -> None:
     wire = Wire()
     corked = Transport(wire, lambda: False, 1.0)
     corked.write(b"head")

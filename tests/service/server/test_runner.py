@@ -68,13 +68,13 @@ def test_the_management_port_takes_metrics_and_probes_off_the_public_one(started
     process = started("--management-port", "0")
     for path in (*PROBES, "/metrics"):
         assert process.get(process.management, path).status_code == 200
-        answer = process.get(process.public, path)
-        assert answer.status_code == 404
-        assert answer.json()["type"] == "urn:gan:problem:not-found"
+        response = process.get(process.public, path)
+        assert response.status_code == 404
+        assert response.json()["type"] == "urn:gan:problem:not-found"
     assert process.get(process.public, "/mnist/sample").status_code == 200
-    answer = process.get(process.management, "/mnist/sample")
-    assert answer.status_code == 404
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    response = process.get(process.management, "/mnist/sample")
+    assert response.status_code == 404
+    assert response.json()["request_id"] == response.headers["x-request-id"]
     assert 'route="/mnist/sample"' in process.get(process.management, "/metrics").text
 
 
@@ -94,7 +94,7 @@ def test_one_port_serves_everything_unless_told(started: Callable[..., Process])
     assert [process.get(process.public, path).status_code for path in (*PROBES, "/metrics")] == [200] * 4
 
 
-def test_all_that_is_said_is_json_when_it_is_asked_for(started: Callable[..., Process]) -> None:
+def test_every_log_line_is_json_when_configured(started: Callable[..., Process]) -> None:
     process = started("--log-format", "json")
     process.get(process.public, "/mnist/sample")
     process.running.terminate()
@@ -125,7 +125,7 @@ def catches(pid: int, number: int) -> bool:
 
 
 def exchange(process: Process, *parts: bytes) -> bytes:
-    """All that the service answers to a client that reads nothing before it has sent everything."""
+    """Everything that the service sends to a client that reads nothing before it has sent everything."""
     host, port = process.public.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
         for part in parts:
@@ -137,37 +137,37 @@ def exchange(process: Process, *parts: bytes) -> bytes:
 def test_a_client_that_sends_all_of_a_refused_body_reads_why(started: Callable[..., Process]) -> None:
     body = bytes(20 * 2**20)
     head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(body)}"
-    answer = exchange(started(), f"{head}\r\n\r\n".encode(), body)
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"send a smaller or more compressed image" in answer
+    response = exchange(started(), f"{head}\r\n\r\n".encode(), body)
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"send a smaller or more compressed image" in response
 
 
 def test_a_client_that_waits_to_send_its_body_is_refused_for_good(
     started: Callable[..., Process],
 ) -> None:
     head = b"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n"
-    answer = exchange(started(), head + b"Expect: 100-continue\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 415 ")
-    assert b"connection: close" in answer
+    response = exchange(started(), head + b"Expect: 100-continue\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 415 ")
+    assert b"connection: close" in response
 
 
 class SlowUpload:
     """A translation whose body comes in two halves, so that it is accepted and not finished in between."""
 
-    def __init__(self, address: str, picture: bytes) -> None:
+    def __init__(self, address: str, image: bytes) -> None:
         host, port = address.removeprefix("http://").split(":")
-        self._connection, self._rest = socket.create_connection((host, int(port)), PATIENCE_S), picture[100:]
+        self._connection, self._rest = socket.create_connection((host, int(port)), PATIENCE_S), image[100:]
         head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\n"
-        self._connection.sendall(f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture[:100])
+        self._connection.sendall(f"{head}Content-Length: {len(image)}\r\n\r\n".encode() + image[:100])
 
     def finish(self) -> bytes:
         self._connection.sendall(self._rest)
-        return self.answer()
+        return self.response()
 
     def hang_up(self) -> None:
         self._connection.close()
 
-    def answer(self) -> bytes:
+    def response(self) -> bytes:
         received = b""
         while chunk := self._connection.recv(65536):  # the server closes: it is stopping
             received += chunk
@@ -221,7 +221,7 @@ def refuses(address: str) -> bool:
     return False
 
 
-def test_the_drain_can_be_watched_and_finishes_what_was_accepted(
+def test_the_drain_can_be_observed_and_finishes_accepted_requests(
     draining: Callable[..., tuple[Process, SlowUpload]],
 ) -> None:
     process, upload = draining()
@@ -230,15 +230,15 @@ def test_the_drain_can_be_watched_and_finishes_what_was_accepted(
     assert process.get(process.management, "/healthz/live").status_code == 200
     until(lambda: refuses(process.public))
     assert "gan_requests_in_flight 1.0" in process.get(process.management, "/metrics").text
-    answer = upload.finish()
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert b"\x89PNG" in answer
+    response = upload.finish()
+    assert response.startswith(b"HTTP/1.1 200 OK")
+    assert b"\x89PNG" in response
     assert process.end()[0] == 0
     assert refuses(str(process.management))
 
 
 @pytest.mark.parametrize("reuse", [False, True], ids=["new connections", "kept connections"])
-def test_nobody_who_has_connected_is_cut_off(started: Callable[..., Process], reuse: bool) -> None:
+def test_every_accepted_connection_gets_its_response(started: Callable[..., Process], reuse: bool) -> None:
     process = started()
     seen: list[int | str] = []
 
@@ -274,9 +274,9 @@ def test_the_drain_ends_after_shutdown_seconds(draining: Callable[..., tuple[Pro
     start = time.monotonic()
     process, upload = draining("--shutdown-seconds", "1")
     status, said = process.end()
-    answer = upload.answer()
-    assert (status, answer[:12]) == (0, b"HTTP/1.1 503")
-    assert b"urn:gan:problem:draining" in answer
+    response = upload.response()
+    assert (status, response[:12]) == (0, b"HTTP/1.1 503")
+    assert b"urn:gan:problem:draining" in response
     assert 1 <= time.monotonic() - start < PATIENCE_S
     assert said.count("1 running task") == 1
     assert "Traceback" not in said
@@ -308,7 +308,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("flag", "setting"), [("--port", "GAN_PORT"), ("--management-port", "GAN_MANAGEMENT_PORT")])
-def test_a_taken_port_is_said_in_one_line(models: Path, taken: int, flag: str, setting: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(models: Path, taken: int, flag: str, setting: str) -> None:
     command = [sys.executable, "-m", "service", "--models", str(models), "--device", "cpu", "--port", "0"]
     result = subprocess.run([*command, flag, str(taken)], capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 2

@@ -78,7 +78,7 @@ def test_a_line_of_a_request_bears_its_ids(configure: Configure, lines: Lines) -
 @pytest.mark.parametrize(
     "text", ['a "quoted" \\ word', "two\nlines\r", "\u2028 \u00e4 \U0001f993", "\x00\x1b[31m", "\ud800"]
 )
-def test_whatever_is_logged_stays_one_line_of_ascii(
+def test_every_log_line_is_one_line_of_ascii(
     configure: Configure, stream: io.StringIO, lines: Lines, text: str
 ) -> None:
     configure(log_format="json")
@@ -143,7 +143,7 @@ async def logging_client(
 
 @pytest.mark.anyio
 async def test_a_request_has_one_line(logging_client: httpx.AsyncClient, lines: Lines) -> None:
-    answer = await logging_client.get("/mnist/sample?seed=1", headers=HEADERS)
+    response = await logging_client.get("/mnist/sample?seed=1", headers=HEADERS)
     (line,) = [line for line in lines() if line["logger"] == "service.access"]
     assert 0 < line.pop("duration_ms") < 30_000
     assert line["span_id"] != "b7ad6b7169203331"  # that is the caller's
@@ -153,7 +153,7 @@ async def test_a_request_has_one_line(logging_client: httpx.AsyncClient, lines: 
         "route": "/mnist/sample",
         "status": 200,
         "outcome": "ok",
-        "bytes": len(answer.content),
+        "bytes": len(response.content),
     }
     assert (line["request_id"], line["trace_id"]) == (IDS.request_id, IDS.trace_id)
     assert line["message"].startswith("GET /mnist/sample 200 ok ")
@@ -191,7 +191,7 @@ async def test_what_a_model_says_about_a_request_bears_its_ids(
 ) -> None:
     gate.error = RuntimeError("broken")
     gate.opened.set()
-    answers = await asyncio.gather(*(logging_client.get("/mnist/sample") for _ in range(4)))
+    responses = await asyncio.gather(*(logging_client.get("/mnist/sample") for _ in range(4)))
     failed = [line for line in lines() if line["message"].startswith("mnist/1 failed")]
-    assert sorted(line["request_id"] for line in failed) == sorted(a.headers["x-request-id"] for a in answers)
+    assert sorted(line["request_id"] for line in failed) == sorted(a.headers["x-request-id"] for a in responses)
     assert all("RuntimeError: broken" in line["exception"] for line in failed)
