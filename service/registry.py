@@ -57,9 +57,7 @@ class Registry:
         self._root = settings.models
         folders = _folders(settings.models)
         if not folders:
-            raise CardError(
-                f"there are no models in {settings.models}: publish some with gan-export, or set GAN_MODELS"
-            )
+            raise CardError(f"there is no model in {settings.models}: publish one with gan-export, or set GAN_MODELS")
         self._devices = Devices(settings)
         self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
         self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
@@ -85,8 +83,8 @@ class Registry:
     def find(self, task: Task, direction: str | None, wanted: str | None, labelled: bool = False) -> Model:
         """Returns the model `wanted` (<name> or <name>/<version>), or the default.
 
-        `labelled`: only samplers that generate a given digit. Raises Problem 404 with the models that exist, or 422
-        when the model needs a digit.
+        `labelled`: only samplers with labels, which generate a given digit. Raises Problem 404 with the models that
+        exist, or 422 when the model needs a digit.
         """
         return self._find_cached(task, direction, wanted, labelled)
 
@@ -110,10 +108,10 @@ class Registry:
         existing = [m.id for m in self._candidates(task, direction, labelled)]
         others = self._candidates(task, direction, not labelled)
         if not labelled and any(wanted in (None, m.id, m.card.name) for m in others):
-            detail = f"{wanted or others[-1].id} generates a given digit: add digit=0..9"
+            detail = f"{wanted or others[-1].id} needs a digit: add digit=0..9"
             return Problem(422, "digit-missing", detail)
         if not existing and labelled:
-            return Problem(404, "no-labels", "no loaded model generates a given digit: leave out digit")
+            return Problem(404, "no-labels", "no loaded model has labels: leave out digit")
         if not existing:
             return Problem(
                 404, "unknown-task", "there is no such task; the task is: translate", available=["translate"]

@@ -63,7 +63,7 @@ def test_a_host_that_is_none_is_named(host: str, refused: Refused) -> None:
 
 def test_an_empty_models_folder_is_reported_with_the_cure(tmp_path: Path, refused: Refused) -> None:
     text = refused("--models", str(tmp_path))
-    assert text == f"gan-serve: there are no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
+    assert text == f"gan-serve: there is no model in {tmp_path}: publish one with gan-export, or set GAN_MODELS\n"
 
 
 def test_a_broken_card_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
