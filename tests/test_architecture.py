@@ -38,6 +38,7 @@ def test_the_service_runs_without_the_training_packages() -> None:
 
 
 def test_imports_keep_to_the_contracts() -> None:
+    """Import-linter gets a process of its own: it disables the loggers of the one that it runs in."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_command; lint_command()", "--no-cache"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
