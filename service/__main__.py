@@ -1,12 +1,12 @@
-"""`gan-serve` and `python -m service`: the command, with signals heard before the second that it takes to load."""
+"""`gan-serve` and `python -m service`. Signals are handled before the imports, which take a second."""
 
 import os
 import signal
 
 
 def main() -> None:
-    """Entry point."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # process 1, as in a container, gets only those that it catches
+    """Runs the command."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # process 1 of a container gets only signals that it handles
         signal.signal(number, lambda number, _: os._exit(128 + number))
     from service import cli
 

@@ -1,4 +1,4 @@
-"""The application: models loaded, routes mounted, batchers running while it serves."""
+"""The applications: the public one with its models and routes, and the one of the management port."""
 
 import asyncio
 import logging
@@ -10,30 +10,29 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
-from service import openapi, problems, tracing
-from service.codec_threads import CodecThreads
-from service.cores import usable_cores
-from service.fast_path import FastPath
-from service.lifecycle import Lifecycle
-from service.metrics import Metrics
-from service.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.api import mnist, models, openapi, page, problems, status, translate
+from service.api.context import AppContext, Lifecycle
+from service.api.fast_path import FastPath
+from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.images.codec_pool import CodecPool
 from service.registry import Registry
-from service.routes import mnist, models, page, status, translate
+from service.runtime.cpu import usable_cores
 from service.settings import Settings
-from service.state import State
+from service.telemetry import tracing
+from service.telemetry.metrics import Metrics
 
 log = logging.getLogger("service")
 
 STOP_SECONDS = 5.0
-"""How long a batch that nobody waits for may go on when the service stops."""
+"""Time that running batches get when the service stops and no request needs them any more."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Loads every model and builds the application; `settings` default to the environment's.
+    """Loads every model and builds the application. `settings` default to the environment's.
 
-    With a management port set, /metrics and /healthz/* are left to `service.management`.
+    If a management port is set, /metrics and /healthz/* are left to `create_management_app`.
 
-    Raises CardError or DeviceError when a model or the device asked for does not work.
+    Raises CardError or DeviceError when a model, or the configured device, does not work.
     """
     settings = settings or Settings()
     metrics = Metrics()
@@ -41,10 +40,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for model in registry.models:
         log.info("serving %s on %s in %s", model.id, model.provider, model.artefact.precision)
         if model.fell_back_to_cpu:
-            log.warning("device=auto: %s runs on the CPU, because: %s", model.id, model.fallback_reason)
+            log.warning("device=auto: %s runs on the CPU because of: %s", model.id, model.fallback_reason)
         elif model.fallback_reason:
-            log.warning("%s runs in fp32, because of its half-precision file: %s", model.id, model.fallback_reason)
-    codecs = CodecThreads(settings.threads or usable_cores())
+            log.warning("%s runs in fp32 because its half-precision file failed: %s", model.id, model.fallback_reason)
+    codecs = CodecPool(settings.threads or usable_cores(), metrics)
+    context = AppContext(settings, metrics, registry, codecs)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await registry.stop()
         except TimeoutError:
             log.error("a model still runs %g s after the last request: leaving without it", STOP_SECONDS)
-            lifecycle.hung = True
+            context.lifecycle.hung = True
 
     app = FastAPIOffline(
         title="GAN serving",
@@ -66,8 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         static_url="/docs/files",
     )
-    lifecycle = Lifecycle()
-    app.state.shared, app.state.lifecycle = State(settings, metrics, registry, codecs), lifecycle
+    app.state.context = context
     problems.install(app)
     for routes in (page, mnist, translate, models):
         app.include_router(routes.router)
@@ -77,12 +76,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     all_bytes = settings.queue_size * settings.body_bytes
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=status.PATHS)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=status.PATHS)
     return app
 
 
+def create_management_app(app: FastAPI) -> FastAPI:
+    """Builds the application of the management port: /metrics and /healthz/* of `app`."""
+    management = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+    context: AppContext = app.state.context
+    management.state.context = context
+    problems.install(management)
+    management.include_router(status.router)
+    # a lifecycle of its own, which never drains: probes keep their connections to the end
+    management.add_middleware(RequestContext, metrics=context.metrics, lifecycle=Lifecycle(), unmeasured=status.PATHS)
+    return management
+
+
 def _telemetry() -> TelemetryConfig:
-    """FastAPI's own span of each request when traces are made, of none that is a probe or a scrape; nothing else."""
+    """Configures FastAPI to make a span of each request if tracing is on, except of probes and scrapes."""
     return {
         "tracing": tracing.enabled(),
         "metrics": False,

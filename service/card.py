@@ -1,6 +1,6 @@
-"""The model card: what `gan-export` writes beside a model and inside it, and what the service reads.
+"""The model card, which `gan-export` writes beside a model and inside it, and which the service reads.
 
-It lives with the reader, because the reader decides what it accepts.
+It is part of the service because the reader decides what it accepts.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 
 
 class CardError(Exception):
-    """A model folder that cannot be served; the message says which and why."""
+    """A model folder cannot be served; the message says which one and why."""
 
 
 class _Part(BaseModel):
@@ -29,20 +29,20 @@ class _Part(BaseModel):
 
 
 class TensorSpec(_Part):
-    """One tensor of the graph."""
+    """A tensor of the graph."""
 
     name: str
     """Name in the ONNX graph."""
     type: Literal["float32", "uint8", "int64"]
     """Element type."""
     shape: tuple[str | int, ...]
-    """Axes; a word stands for a size chosen at run time."""
+    """Axes; a name stands for a size that is chosen at run time."""
     range: str
-    """What the values mean."""
+    """Meaning of the values."""
 
 
 class SizeRule(_Part):
-    """Which image sizes a translation accepts."""
+    """Image sizes that a translation accepts."""
 
     multiple: int
     """Height and width are multiples of this."""
@@ -51,48 +51,49 @@ class SizeRule(_Part):
 
 
 class Score(_Part):
-    """One figure of quality, measured on the exported file."""
+    """A score of the exported file."""
 
     metric: str
-    """What was measured, features included: 'FID (Inception)' and 'FID (digit classifier)' are two metrics."""
+    """Name of the metric with its features: 'FID (Inception)' and 'FID (digit classifier)' are two metrics."""
     value: float
-    """The figure."""
+    """Value of the score."""
     low: float | None = None
     """Lower end of its 95% bootstrap interval."""
     high: float | None = None
     """Upper end of its 95% bootstrap interval."""
     protocol: str
-    """How many samples, against what, how prepared."""
+    """Number of samples, what they are compared with, and their preprocessing."""
 
 
 class Parity(_Part):
-    """How far ONNX Runtime's answer is from PyTorch's on the same inputs."""
+    """Difference between the outputs of ONNX Runtime and PyTorch on the same inputs."""
 
     max_difference: int
-    """Largest difference of a pixel, in grey levels of 255."""
+    """Largest difference of a pixel, in grey levels (0 to 255)."""
     differing_share: float
     """Share of pixels that differ at all."""
     tolerance: int
-    """Largest difference that is published."""
+    """Largest difference with which a model is published."""
     checked: tuple[str, ...]
     """Input shapes, each run with ONNX Runtime's optimisations on and off."""
 
 
 class HalfParity(_Part):
-    """How far the half-precision file's answer is from PyTorch's in fp32, computed on the CPU.
+    """Difference between the outputs of the half-precision file and PyTorch's in fp32, computed on the CPU.
 
-    ONNX Runtime's CPU provider has no half-precision arithmetic: it widens every operand and keeps what it gets. So the
-    file was run as it is, and again with every result rounded to half precision, which is what a GPU stores.
+    ONNX Runtime's CPU provider has no half-precision arithmetic: it widens every operand and does not round results. So
+    the file is run as it is, and again with every result rounded to half precision, as a GPU stores it. Each figure is
+    the larger one of both runs.
     """
 
     mean_difference: float
-    """Difference of a pixel on average, in grey levels of 255; of the worse of both runs, as all figures here."""
+    """Mean difference of a pixel, in grey levels (0 to 255)."""
     max_difference: int
     """Largest difference of a pixel."""
     mean_tolerance: float
-    """Average difference that is published."""
+    """Largest mean difference with which a model is published."""
     max_tolerance: int
-    """Largest difference that is published."""
+    """Largest difference with which a model is published."""
     checked: tuple[str, ...]
     """Input shapes, each run with ONNX Runtime's optimisations on and off."""
 
@@ -103,77 +104,77 @@ class HalfPrecision(_Part):
     file: Literal["model.fp16.onnx"] = HALF_FILE
     """Name of the file, beside the card."""
     precision: Literal["fp16"] = "fp16"
-    """In which it computes; normalisation and the scaling of pixels stay in fp32."""
+    """Precision of the file; normalisation and the scaling of pixels stay in fp32."""
     parity: HalfParity
-    """Agreement with PyTorch."""
+    """Difference from PyTorch."""
     sha256: str | None = None
     """Hash of the file; absent inside the files themselves."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file of a model that can be loaded."""
+    """A loadable file of a model."""
 
     file: str
-    """Its name in the model's folder."""
+    """Name of the file in the model's folder."""
     precision: Precision
-    """In which it computes."""
+    """Precision of the file."""
     sha256: str
-    """Its hash."""
+    """Hash of the file."""
 
 
 class Training(_Part):
-    """Where the weights come from."""
+    """Origin of the weights."""
 
     images: int
-    """Images (pairs for CycleGAN) seen."""
+    """Images seen in training; for CycleGAN, pairs of images."""
     dataset: dict[str, Any]
-    """Name and sha256 of what was fitted on."""
+    """Name and sha256 of the data set."""
     config: dict[str, Any]
-    """Every setting of the run."""
+    """Every setting of the training run."""
     history: tuple[dict[str, Any], ...] = ()
     """Images and settings of the runs whose weights this one started from, oldest first."""
     git_commit: str
-    """Commit of this repository that fitted them."""
+    """Commit of this repository that trained them."""
     torch: str
     """PyTorch's version."""
 
 
 class ModelCard(_Part):
-    """Everything a reader of the model needs; hashes are absent inside the files themselves."""
+    """Everything that a reader of the model needs. The copy inside a model file has no hashes."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    """Model name, the first folder under models/."""
+    """Name of the model, and of its folder in models/."""
     version: str = Field(pattern=NAME_PATTERN)
-    """Version, the second folder."""
+    """Version of the model, and name of the folder in that."""
     task: Task
-    """'sample' turns noise into digits, 'translate' an image into another."""
+    """'sample' turns noise into digits, 'translate' turns an image into another one."""
     direction: str | None = None
-    """Of a translation: horse2zebra or zebra2horse."""
+    """Direction of a translation: horse2zebra or zebra2horse."""
     preset: str | None = None
-    """Of a translation: which network."""
+    """Network of a translation."""
     input: TensorSpec
-    """What the graph takes."""
+    """Input of the graph."""
     label: TensorSpec | None = None
-    """Of a sampler that writes the digit asked for: its second input."""
+    """Second input of a sampler with labels: the digits to generate."""
     output: TensorSpec
-    """What the graph gives."""
+    """Output of the graph."""
     latent: int | None = None
-    """Of a sampler, which always has it: length of z, drawn from N(0, 1)."""
+    """Length of z, drawn from N(0, 1); every sampler has one."""
     size: SizeRule | None = None
-    """Of a translation, which always has it: accepted sizes."""
+    """Accepted image sizes; every translation has them."""
     training: Training
-    """Where the weights come from."""
+    """Origin of the weights."""
     parity: Parity
-    """Agreement with PyTorch."""
+    """Difference from PyTorch."""
     half: HalfPrecision | None = None
-    """Of a translation whose half-precision file passed its check: that file."""
+    """The half-precision file of a translation, if it passed its check."""
     export_git_commit: str
     """Commit of this repository that exported the file."""
     scores: tuple[Score, ...] = ()
-    """Quality, measured on this file's graph."""
+    """Scores of the model file."""
     sha256: str | None = None
-    """Hash of the .onnx file."""
+    """Hash of the model file."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -185,24 +186,24 @@ class ModelCard(_Part):
 
     @property
     def full_artefact(self) -> Artefact:
-        """The file in fp32, which every model has."""
+        """The fp32 file, which every model has."""
         return Artefact(MODEL_FILE, "fp32", str(self.sha256))
 
     @property
     def half_artefact(self) -> Artefact | None:
-        """The file in half precision, where there is one."""
+        """The half-precision file, if there is one."""
         half = self.half
         return Artefact(half.file, half.precision, str(half.sha256)) if half else None
 
 
 def unreadable(error: OSError, folder: Path) -> CardError:
-    """What to say of a file or folder, or of what is in `folder`, that the system does not give the service."""
+    """Returns the error for a file or folder, in or at `folder`, that the service cannot read."""
     cure = ": let the user that runs the service read it" if isinstance(error, PermissionError) else ""
     return CardError(f"{error.filename or folder}: {error.strerror}{cure}")
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder, its files checked against their hashes. Raises CardError with the reason."""
+    """Reads a model folder's card and checks its files against their hashes. Raises CardError with the reason."""
     try:
         return _read_card(folder)
     except OSError as error:
@@ -219,7 +220,7 @@ def _read_card(folder: Path) -> ModelCard:
         raise CardError(f"{path} is not a model card ({'.'.join(map(str, first['loc']))}: {first['msg']})") from error
     if (card.name, card.version) != (folder.parent.name, folder.name):
         raise CardError(
-            f"{path} is the card of {card.name}/{card.version}: a model's folder carries its name and version"
+            f"{path} is the card of {card.name}/{card.version}: a model's folder must have its name and version"
         )
     for artefact in filter(None, (card.full_artefact, card.half_artefact)):
         model = folder / artefact.file
@@ -238,6 +239,6 @@ def _require(file: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file, hexadecimal."""
+    """Returns the hash of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

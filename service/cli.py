@@ -7,27 +7,28 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service import logs, server, tracing
 from service.app import create_app
 from service.card import CardError
-from service.server import PortError
-from service.session import DeviceError
+from service.runtime.devices import DeviceError
+from service.server import runner, sockets
+from service.server.sockets import PortError
 from service.settings import Settings
-from service.tracing import TracingError
+from service.telemetry import logs, tracing
+from service.telemetry.tracing import TracingError
 
 
 def main() -> None:
-    """Serves until it is told to stop; exit status 2 for what the operator can mend."""
+    """Serves until a signal. Exits with status 2 after an error that the operator can correct."""
     try:
         settings = CliApp.run(Settings)
         logs.configure(settings)
         with tracing.exporting():
-            ports = server.bind(settings)
+            ports = sockets.bind(settings)
             app = create_app(settings)
-            server.run(app, ports, settings)
-        if app.state.lifecycle.hung:
+            runner.run(app, ports, settings)
+        if app.state.context.lifecycle.hung:
             logging.shutdown()
-            os._exit(1)  # Python would wait for the thread
+            os._exit(1)  # Python would wait for the thread of the hung batch
     except ValidationError as error:
         for detail in error.errors():
             print(

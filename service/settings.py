@@ -1,4 +1,4 @@
-"""Everything that can be set on the service: GAN_ environment variables, or flags of `gan-serve`, which win."""
+"""The settings of the service: GAN_ environment variables, and flags of `gan-serve`, which take precedence."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,57 +28,57 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for all."""
+    """Address to listen on; 0.0.0.0 means all addresses."""
     port: int = Field(8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 means any free port."""
     management_port: int | None = Field(None, ge=0, le=65535)
-    """Port for /metrics and /healthz/*, which are then absent from the first; unset, one port serves everything."""
+    """Port of its own for /metrics and /healthz/*; when unset, the main port serves them."""
     models: Path = BUNDLED_MODELS
-    """Folder of published models, <name>/<version>/model.onnx with its card.json; by default those that come with
-    gan-serve: in service/models of an installed wheel, in models/ of a checkout."""
+    """Folder of published models: <name>/<version>/model.onnx with its card.json. By default the bundled ones: in
+    service/models of an installed wheel, in models/ of a checkout."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where models run: 'cuda' refuses to start without a working GPU, 'auto' falls back to the CPU and says so."""
+    """Where models run: 'cuda' requires a working GPU; 'auto' falls back to the CPU, with a warning."""
     threads: int = Field(0, ge=0)
-    """Batches that run at once on the CPU, a thread each; 0 takes as many as there are cores to use."""
+    """Batches that run at the same time on the CPU, in a thread each; 0 means the number of usable cores."""
     batch_sizes: Annotated[tuple[BatchSize, ...], NoDecode] = Field((1, 2, 4, 8, 16, 32, 64), min_length=1)
-    """Sizes of batches on a GPU, which pays for each new one; the largest bounds the digits of a batch anywhere."""
+    """Batch sizes on a GPU, each prepared at load. The largest also limits batches of digits on the CPU."""
     batch_pictures: PositiveInt | None = None
-    """Pictures of 256x256 that run together at most; unset, 16 on a GPU and 1 on the CPU, where more bring nothing."""
+    """Largest batch of images, counted as 256x256; when unset, 16 on a GPU and 1 on the CPU."""
     cuda_graphs: bool = True
-    """Replay a batch of usual size as one CUDA graph."""
+    """Replay batches of the usual shape as CUDA graphs."""
     cuda_tf32: bool = True
-    """Let a GPU multiply in TF32: faster, still within one grey level."""
+    """Let a GPU multiply in TF32, which is faster and changes pixels by at most one grey level."""
     cuda_fp16: bool = True
-    """Let a GPU run a model's half-precision file where it has one; the CPU never does."""
+    """Let a GPU run a model's half-precision file, if it has one. The CPU always runs fp32."""
     cuda_conv_search: Literal["heuristic", "exhaustive", "default"] = "heuristic"
-    """How cuDNN finds its convolutions; 'exhaustive' times them all, at every new shape."""
+    """How cuDNN chooses its convolution algorithms; 'exhaustive' times all of them for every new shape."""
     cuda_memory_bytes: int = Field(0, ge=0)
-    """GPU memory that each session may take for its tensors; 0 for no limit."""
+    """GPU memory that each session may use for its tensors; 0 means no limit."""
     queue_size: int = Field(256, ge=1)
-    """Requests that may wait for one model; further ones are told when to come back (503)."""
+    """Largest number of requests in a model's queue; further requests get 503 with Retry-After."""
     timeout_seconds: float = Field(30.0, gt=0, le=86_400)
-    """Time from a request's arrival to its body (408) and its result (504); X-Request-Timeout asks for less."""
+    """Time limit of a request, for its body (408) and its result (504); X-Request-Timeout can shorten it."""
     body_bytes: int = Field(10 * 2**20, ge=1)
-    """Largest request body (413)."""
+    """Largest request body (413), in bytes."""
     image_pixels: int = Field(20_000_000, ge=1)
-    """Largest uploaded picture, in pixels (413)."""
+    """Largest uploaded image (413), in pixels."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
-    """Largest picture that goes through a model, in pixels; what size=native may ask for (422)."""
+    """Largest image inside a model (422), in pixels; limits size=native."""
     shutdown_seconds: int = Field(25, ge=0)
-    """Time that running requests get to finish after SIGTERM."""
+    """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe message that is logged."""
+    """Lowest level that is logged."""
     log_format: Literal["text", "json"] = "text"
-    """'json' writes one object a line and a line a request; 'text' is for people."""
+    """'json' logs an object per line, and a line per request; 'text' is for people."""
 
     @field_validator("batch_sizes", mode="before")
     @classmethod
-    def _listed(cls, sizes: object) -> object:
+    def _split(cls, sizes: object) -> object:
         return sizes.split(",") if isinstance(sizes, str) else sizes
 
     @field_validator("management_port")
     @classmethod
-    def _apart(cls, port: int | None, info: ValidationInfo) -> int | None:
+    def _differ(cls, port: int | None, info: ValidationInfo) -> int | None:
         if port and port == info.data.get("port"):
-            raise PydanticCustomError("taken", "the service itself has this port: choose another, or leave it unset")
+            raise PydanticCustomError("taken", "it is also the main port: choose another one, or leave it unset")
         return port

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.card import CARD_FILE, MODEL_FILE, ModelCard, read_card
-from service.cpu_session import CpuSession
+from service.runtime.cpu import CpuSession
+from service.runtime.slots import Slot
 from service.settings import BUNDLED_MODELS
-from service.slots import Slot
 
 FOLDERS = sorted(path.parent for path in BUNDLED_MODELS.glob(f"*/*/{CARD_FILE}"))
 SLOT = Slot(0)
@@ -18,7 +18,7 @@ SESSIONS: dict[str, CpuSession] = {}
 def session_of(card: ModelCard) -> CpuSession:
     if card.name not in SESSIONS:
         SESSIONS[card.name] = CpuSession(
-            BUNDLED_MODELS / card.name / card.version, card, threads=2, batch=64, pictures=1
+            BUNDLED_MODELS / card.name / card.version, card, threads=2, max_items=64, images=1
         )
     return SESSIONS[card.name]
 

@@ -5,12 +5,11 @@ from typing import Any, get_args
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from service import gpu
 from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
-from service.codecs import MEDIA_TYPES
-from service.failures import Reason
-from service.metrics import Metrics, Outcome
+from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
+from service.telemetry import gpu_metrics
+from service.telemetry.metrics import FailureReason, Metrics, Outcome
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -47,7 +46,7 @@ OUTCOMES: dict[Outcome, str] = {
     "bad_input": "a mistake of the client (any other 4xx)",
     "failed": "a fault of the service (any other 5xx, a truncated response, 503 during shutdown)",
 }
-REASONS: dict[Reason, str] = {
+REASONS: dict[FailureReason, str] = {
     "out_of_memory": "the memory of the device or of the machine was exhausted",
     "device_lost": "an error after which CUDA no longer works in this process",
     "other": "any other error",
@@ -57,7 +56,7 @@ LABELS = {
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
     "status": "HTTP status of the response; 499: the client had disconnected",
     "model": "`<name>/<version>`",
-    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(Reason)),
+    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(FailureReason)),
     "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
     "device": "NVML's index of the GPU",
     "version": "version of the model, or of the service",
@@ -75,7 +74,7 @@ def metrics_page() -> str:
     """docs/metrics.md: the metrics of an application with their labels."""
     own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
     described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
-    described += [(family, family._labelnames) for family in gpu.families()]
+    described += [(family, family._labelnames) for family in gpu_metrics.families()]
     rows: list[str] = []
     for family, labels in described:
         name = family.name + ("_total" if family.type == "counter" else "")
@@ -85,7 +84,7 @@ def metrics_page() -> str:
         [
             "# Metrics of the service",
             "",
-            "Written by `tools/render_docs.py` from `service/metrics.py`; a test keeps it so.",
+            "Written by `tools/render_docs.py` from `service/telemetry/metrics.py`; a test keeps it so.",
             "`GET /metrics` returns them, on `GAN_MANAGEMENT_PORT` if that is set. Times are in seconds.",
             "Probes and scrapes are not counted. GPU metrics are absent where the driver does not respond.",
             "The usual `process_*` and `python_info` are there as well.",

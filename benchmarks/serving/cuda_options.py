@@ -18,11 +18,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service import cuda
 from service.card import ModelCard, read_card
-from service.cuda_session import PICTURES, USUAL_SIDE, Lane, open_session, provider_options
-from service.memory import HostMemory, Memory
-from service.session import cuda_artefacts
+from service.runtime import cuda_driver
+from service.runtime.cuda import MAX_IMAGES, USUAL_SIDE, Lane, open_session, provider_options
+from service.runtime.devices import cuda_artefacts
+from service.runtime.io_binding import HostMemory, Memory
 from service.settings import BUNDLED_MODELS, Settings
 
 SECONDS, ROUNDS = 0.5, 3
@@ -43,7 +43,7 @@ def open_lane(folder: Path, card: ModelCard, settings: Settings, memory: Memory)
         session = open_session(path, provider_options(settings, memory.device_id))
     else:
         session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    lane = Lane(session, card, memory, settings.batch_sizes, PICTURES, graphs=settings.cuda_graphs)
+    lane = Lane(session, card, memory, settings.batch_sizes, MAX_IMAGES, graphs=settings.cuda_graphs)
     lane.prepare()
     return lane
 
@@ -64,9 +64,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=BUNDLED_MODELS)
     chosen = parser.parse_args()
     device = chosen.device
-    if device == "cuda" and (missing := cuda.missing_part()):
+    if device == "cuda" and (missing := cuda_driver.missing_part()):
         sys.exit(f"no working CUDA here: {missing}")
-    memory: Memory = cuda.CudaMemory(0) if device == "cuda" else HostMemory()
+    memory: Memory = cuda_driver.CudaMemory(0) if device == "cuda" else HostMemory()
     for folder in sorted(chosen.models.glob("*/*/")):
         card = read_card(folder)
         variants = {**VARIANTS, **(FP32 if card.half else {})}
@@ -74,7 +74,7 @@ def main() -> None:
         heads = ["batch", *variants, *(["fp16 over fp32"] if card.half else [])]
         print(f"\n{card.name}/{card.version}, items a second on {device}\n\n| {' | '.join(heads)} |")
         print("|---" * len(heads) + "|")
-        sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= PICTURES]
+        sizes = [s for s in Settings().batch_sizes if card.latent is not None or s <= MAX_IMAGES]
         for size in sizes:
             image = (USUAL_SIDE, USUAL_SIDE, 3)
             rows: NDArray[Any] = np.zeros((size, *image), np.uint8)

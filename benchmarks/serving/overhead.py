@@ -19,9 +19,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from service.api import mnist, translate
+from service.api.params import Query
 from service.app import create_app
-from service.parameters import Deadline, Query
-from service.routes import mnist, translate
 
 METRICS = {
     "decode": "gan_decode_duration_seconds",
@@ -49,8 +49,9 @@ class Stopwatch:
         for route in (*mnist.router.routes, *translate.router.routes):
             if isinstance(route, APIRoute):
                 route.endpoint = self._marking(route.endpoint)
-        for reader in (Query, Deadline):
-            reader.of = classmethod(self._timing(vars(reader)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
+        Query.of = classmethod(self._timing(vars(Query)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
+        for route_module in (mnist, translate):
+            route_module.deadline_of = self._timing(route_module.deadline_of)
 
     def _marking(self, route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def marked(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through
@@ -105,7 +106,7 @@ async def send_request(app: FastAPI, method: str, path: str, body: bytes, kind: 
 def totals(app: FastAPI) -> dict[str, float]:
     """Sums of the service's own histograms in seconds, over all labels."""
     sums = dict.fromkeys(METRICS, 0.0)
-    for family in app.state.shared.metrics.registry.collect():
+    for family in app.state.context.metrics.registry.collect():
         for sample in family.samples:
             for part, name in METRICS.items():
                 if sample.name == f"{name}_sum":

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.card import MODEL_FILE, read_card
-from service.cores import usable_cores
-from service.inputs import feeder
+from service.runtime.cpu import usable_cores
+from service.runtime.inputs import feeder
 from service.settings import BUNDLED_MODELS
 
 SECONDS, ROUNDS = 1.0, 5

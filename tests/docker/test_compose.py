@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from service import tracing
 from service.settings import Settings
+from service.telemetry import tracing
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

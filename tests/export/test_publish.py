@@ -26,9 +26,9 @@ from service.card import (
     read_card,
     sha256_of,
 )
-from service.cpu_session import CpuSession
-from service.latents import latents
-from service.slots import Slot
+from service.runtime.cpu import CpuSession
+from service.runtime.latents import latents
+from service.runtime.slots import Slot
 from training import checkpoint, provenance
 from training import published as translators
 from training.checkpoint import CheckpointError
@@ -56,7 +56,7 @@ def without_hashes(card: ModelCard) -> ModelCard:
 
 def answers(folder: Path, rows: np.ndarray) -> np.ndarray:
     """Of the service."""
-    return CpuSession(folder, read_card(folder), threads=1, batch=64, pictures=1).run(Slot(0), rows, alone=True)
+    return CpuSession(folder, read_card(folder), threads=1, max_items=64, images=1).run(Slot(0), rows, alone=True)
 
 
 # what is published

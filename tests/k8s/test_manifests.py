@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.routes import status
+from service.api import status
 from service.settings import Settings
 
 from .conftest import CHECKED, FULL, K8S, VERSION, Manifest

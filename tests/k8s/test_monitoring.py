@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 
 from .conftest import K8S, Manifest
 

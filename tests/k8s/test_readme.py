@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service import tracing
+from service.telemetry import tracing
 
 from .conftest import K8S, VERSION, Manifest, kustomize
 from .test_builds import check_fields_and_types

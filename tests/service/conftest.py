@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from service import logs
+from service.api.problems import MEDIA_TYPE
 from service.app import create_app
 from service.card import (
     CARD_FILE,
@@ -33,11 +33,11 @@ from service.card import (
     Training,
     sha256_of,
 )
-from service.cpu_session import CpuSession
-from service.memory import HostMemory
-from service.problems import MEDIA_TYPE
+from service.runtime.cpu import CpuSession
+from service.runtime.io_binding import HostMemory
+from service.runtime.slots import Slot
 from service.settings import Settings
-from service.slots import Slot
+from service.telemetry import logs
 
 LATENT = 8
 #: What a test waits for at most before it fails.
@@ -234,10 +234,10 @@ def seeming_cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
             raise failing[path.name]
         return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
-    monkeypatch.setattr("service.session._missing_part", lambda: None)
-    monkeypatch.setattr("service.cuda.device_count", lambda: 1)
-    monkeypatch.setattr("service.cuda.CudaMemory", lambda device_id: HostMemory())
-    monkeypatch.setattr("service.cuda_session.open_session", open_session)
+    monkeypatch.setattr("service.runtime.cuda_driver.missing_part", lambda: None)
+    monkeypatch.setattr("service.runtime.cuda_driver.device_count", lambda: 1)
+    monkeypatch.setattr("service.runtime.cuda_driver.CudaMemory", lambda device_id: HostMemory())
+    monkeypatch.setattr("service.runtime.cuda.open_session", open_session)
     return failing
 
 
@@ -289,7 +289,7 @@ async def client(serve: Callable[..., Awaitable[httpx.AsyncClient]], make_app: C
 def _nothing_stops_the_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a gate, every batch runs in a thread: on the event loop it would stop the test as well."""
     if "gate" in request.fixturenames:
-        monkeypatch.setattr("service.cpu_session.INLINE_SECONDS", 0.0)
+        monkeypatch.setattr("service.runtime.cpu.INLINE_SECONDS", 0.0)
 
 
 class Gate:
@@ -349,7 +349,7 @@ def problem_of() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def encoded() -> Callable[..., bytes]:
-    """`encoded(image, format, **options)`: a picture file."""
+    """`encoded(image, format, **options)`: an image file."""
 
     def encode(image: Image.Image, format: str, **options: object) -> bytes:
         buffer = io.BytesIO()
@@ -361,7 +361,7 @@ def encoded() -> Callable[..., bytes]:
 
 @pytest.fixture
 def noise() -> Callable[..., Image.Image]:
-    """`noise(width, height)`: an RGB picture of random pixels."""
+    """`noise(width, height)`: an RGB image of random pixels."""
 
     def draw(width: int, height: int) -> Image.Image:
         return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))

@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import re
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from service import app as app_module
-from service import cuda
 from service.app import create_app
 from service.card import HALF_FILE, CardError
+from service.runtime import cuda_driver
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +35,9 @@ async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient, problem_
 async def test_a_wrong_method_is_a_problem_that_names_the_right_one(
     client: httpx.AsyncClient, problem_of: ProblemOf, method: str, path: str, allowed: str
 ) -> None:
-    answer = await client.request(method, path)
-    problem_of(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == allowed
+    response = await client.request(method, path)
+    problem_of(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == allowed
 
 
 async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
@@ -50,9 +49,9 @@ async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
     async def bug() -> None:
         raise RuntimeError("secret")
 
-    answer = await (await serve(app)).get("/bug")
-    problem_of(answer, 500, "internal-error")
-    assert not any(word in answer.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
+    response = await (await serve(app)).get("/bug")
+    problem_of(response, 500, "internal-error")
+    assert not any(word in response.text for word in ("secret", "Traceback", "RuntimeError", ".py"))
 
 
 async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:
@@ -98,11 +97,11 @@ def test_settings_default_to_the_environment(monkeypatch: pytest.MonkeyPatch, mo
     monkeypatch.setenv("GAN_MODELS", str(models))
     monkeypatch.setenv("GAN_DEVICE", "cpu")
     monkeypatch.setenv("GAN_QUEUE_SIZE", "17")
-    assert create_app().state.shared.settings.queue_size == 17
+    assert create_app().state.context.settings.queue_size == 17
 
 
 def test_a_fallback_to_the_cpu_is_logged_with_its_reason(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
-    missing = cuda.missing_part()
+    missing = cuda_driver.missing_part()
     with caplog.at_level(logging.INFO, "service"):
         make_app(device="auto")
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -124,21 +123,20 @@ def test_a_fallback_to_fp32_is_logged_with_its_reason(
         make_app(models=tmp_path, device="auto")
     assert [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "service"] == [
         ("INFO", "serving horse2zebra/1 on CUDAExecutionProvider in fp32"),
-        ("WARNING", "horse2zebra/1 runs in fp32, because of its half-precision file: model.fp16.onnx: no kernel"),
+        ("WARNING", "horse2zebra/1 runs in fp32 because its half-precision file failed: model.fp16.onnx: no kernel"),
     ]
 
 
 async def test_a_run_that_hangs_does_not_keep_the_service(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gate: Any, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(app_module, "STOP_SECONDS", 0.05)
-    app, opened = make_app(), threading.Event()
-    batcher = app.state.shared.registry.models[0].batcher
-    batcher._run, batcher._inline_rows = lambda *_: opened.wait(60), 0
+    app = make_app()
+    batcher = app.state.context.registry.models[0].batcher
     async with app.router.lifespan_context(app):
         request = asyncio.create_task(batcher.submit(np.zeros((1, 64, 64, 3), np.uint8), 60))
         await asyncio.sleep(0.05)
-    assert app.state.lifecycle.hung
+    assert app.state.context.lifecycle.hung
     assert "still runs" in caplog.text
-    opened.set()
+    gate.opened.set()
     await asyncio.gather(request, return_exceptions=True)

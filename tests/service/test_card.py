@@ -162,7 +162,7 @@ def test_another_account_of_the_half_precision_file_is_refused(halved: Path, fie
         read_card(halved)
 
 
-def test_what_the_system_cannot_read_is_said_with_its_place(folder: Path) -> None:
+def test_a_read_error_is_reported_with_its_path(folder: Path) -> None:
     (folder / MODEL_FILE).unlink()
     (folder / MODEL_FILE).symlink_to("/proc/self/mem")  # whose first page nobody has
     with pytest.raises(CardError) as caught:

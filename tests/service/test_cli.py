@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import cli, cuda
+from service import cli
 from service.card import MODEL_FILE
+from service.runtime import cuda_driver
 
 Refused = Callable[..., str]
 
@@ -56,21 +57,21 @@ def test_an_unknown_flag_is_named(refused: Refused) -> None:
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".a", "no such host"])
 def test_a_host_that_is_none_is_named(host: str, refused: Refused) -> None:
     text = refused("--host", host)
-    assert text.startswith(f"gan-serve: GAN_HOST: {host} is no address ")
+    assert text.startswith(f"gan-serve: GAN_HOST: {host} is not an address ")
     assert text.count("\n") == 1
 
 
-def test_no_models_is_said_with_what_to_do(tmp_path: Path, refused: Refused) -> None:
+def test_an_empty_models_folder_is_reported_with_the_cure(tmp_path: Path, refused: Refused) -> None:
     text = refused("--models", str(tmp_path))
-    assert text == f"gan-serve: no models in {tmp_path}: publish some with gan-export, or set GAN_MODELS\n"
+    assert text == f"gan-serve: there is no model in {tmp_path}: publish one with gan-export, or set GAN_MODELS\n"
 
 
-def test_a_broken_card_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+def test_a_broken_card_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / "card.json").write_text("{}")
     assert "card.json is not a model card" in refused("--models", str(tmp_path))
 
 
-def test_an_altered_model_is_said(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
+def test_an_altered_model_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / MODEL_FILE).write_bytes(b"altered")
     assert "sha256" in refused("--models", str(tmp_path))
 
@@ -80,7 +81,7 @@ WITHOUT_ROOTS_RIGHTS = "setpriv", "--bounding-set=-dac_override,-dac_read_search
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads all, and nothing stops it")
 @pytest.mark.parametrize("secret", ["mnist", "mnist/1", "mnist/1/card.json", "mnist/1/model.onnx"])
-def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Path], secret: str) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path, publish: Callable[..., Path], secret: str) -> None:
     publish(tmp_path, "mnist")
     publish(tmp_path, "horse2zebra")
     mode = (tmp_path / secret).stat().st_mode
@@ -94,8 +95,8 @@ def test_what_may_not_be_read_is_said(tmp_path: Path, publish: Callable[..., Pat
     assert done.stderr.endswith(": Permission denied: let the user that runs the service read it\n")
 
 
-@pytest.mark.skipif(cuda.missing_part() is None, reason="CUDA works here")
-def test_a_missing_gpu_is_said(models: Path, refused: Refused) -> None:
+@pytest.mark.skipif(cuda_driver.missing_part() is None, reason="CUDA works here")
+def test_a_missing_gpu_is_reported(models: Path, refused: Refused) -> None:
     text = refused("--models", str(models), "--device", "cuda")
     assert text.startswith("gan-serve: device=cuda, but ")
     assert text.count("\n") == 1

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from service import cuda
 from service.card import HALF_FILE, CardError
-from service.metrics import Metrics
-from service.problem import Problem
+from service.errors import Problem
 from service.registry import Registry
+from service.runtime import cuda_driver
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 Publish = Callable[..., Path]
 Load = Callable[[], Registry]
@@ -36,13 +36,13 @@ def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: 
     assert [model.id for model in load().models] == ["mnist/1"]
 
 
-def test_a_folder_whose_name_no_model_can_have_is_said(tmp_path: Path, publish: Publish, load: Load) -> None:
+def test_a_folder_with_an_invalid_name_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:
     publish(tmp_path, "mnist").parent.rename(tmp_path / "MNIST_wide")
     with pytest.raises(CardError, match=r"MNIST_wide/1/card\.json is the card of mnist/1"):
         load()
 
 
-def test_a_version_without_its_card_is_said(tmp_path: Path, publish: Publish, load: Load) -> None:
+def test_a_version_without_a_card_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:
     publish(tmp_path, "mnist")
     (tmp_path / "mnist" / "2").mkdir()
     with pytest.raises(CardError, match=r"mnist/2 has no card.json"):
@@ -206,7 +206,7 @@ def test_the_half_precision_file_that_runs_is_told(
         "model": "horse2zebra/1",
         "version": "1",
         "task": "translate",
-        "provider": cuda.PROVIDER,
+        "provider": cuda_driver.PROVIDER,
         "precision": "fp16",
         "sha256": model.card.half.sha256,
     }
@@ -223,7 +223,7 @@ def test_a_fallback_to_fp32_is_none_to_the_cpu(
     seeming_cuda[HALF_FILE] = RuntimeError("no kernel")
     metrics, load = load_on_cuda
     (model,) = load().models
-    assert (model.provider, model.artefact.precision) == (cuda.PROVIDER, "fp32")
+    assert (model.provider, model.artefact.precision) == (cuda_driver.PROVIDER, "fp32")
     assert model.fallback_reason == "model.fp16.onnx: no kernel"
     assert not model.fell_back_to_cpu
     assert metrics.registry.get_sample_value("gan_device_fallback") == 0

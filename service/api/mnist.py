@@ -1,0 +1,81 @@
+"""GET /mnist/sample: handwritten digits from the GAN."""
+
+import base64
+import io
+import json
+import math
+import secrets
+from typing import Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+from pydantic import Field
+
+from service.api import openapi
+from service.api.context import context_of
+from service.api.negotiation import choose_format
+from service.api.params import Query, deadline_of, header
+from service.images import codecs
+from service.runtime.latents import SEED_RANGE, consecutive_seeds
+
+router = APIRouter(tags=["mnist"])
+
+INLINE_DIGITS = 8
+"""Up to so many digits are encoded on the event loop, in less time than handing them to a thread takes."""
+
+STORED_PIXELS = 1000
+"""An image of so few pixels fits into one packet uncompressed, and compressing it would take longer."""
+
+OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/json"}
+
+
+class SampleQuery(Query):
+    """The query of /mnist/sample."""
+
+    count: int = Field(1, ge=1, le=1024)
+    """Number of digits."""
+    seed: int | None = Field(None, ge=0, lt=SEED_RANGE)
+    """Seed of the first digit; digit i has seed + i modulo 2^64. Random by default."""
+    format: Literal["png", "npy", "json"] | None = None
+    """Format of the response; takes precedence over the Accept header."""
+    digit: int | None = Field(None, ge=0, le=9)
+    """Sample only this digit, from a model with labels."""
+    columns: int | None = Field(None, ge=1, le=1024)
+    """Digits per row of the PNG. By default the PNG is about square."""
+
+
+@router.get(
+    "/mnist/sample",
+    response_class=Response,
+    openapi_extra={**SampleQuery.documented(), "responses": openapi.DIGITS},
+)
+async def sample(request: Request) -> Response:
+    """Returns digits as one PNG (28x28 each, white on black), as a NumPy array (count, 28, 28), or as PNGs in JSON."""
+    context = context_of(request)
+    deadline, query = deadline_of(request, context.settings.timeout_seconds), SampleQuery.of(request)
+    model = context.registry.find("sample", None, query.model, labelled=query.digit is not None)
+    kind = choose_format(query.format, header(request.scope, b"accept"), OFFERS, "png")
+    seeds = consecutive_seeds(secrets.randbits(64) if query.seed is None else query.seed, query.count)
+    inputs = seeds[:, None]
+    if query.digit is not None:
+        inputs = np.column_stack([seeds, np.full(query.count, query.digit, np.uint64)])
+    digits = await context.infer(model, inputs, deadline)
+    if max(query.count, query.columns or 0) <= INLINE_DIGITS:
+        body = context.codecs.encode_inline(kind, _encode, digits, seeds, kind, query.columns)
+    else:
+        body = await context.codecs.encode(deadline, kind, _encode, digits, seeds, kind, query.columns)
+    return Response(body, media_type=OFFERS[kind], headers={"X-Seed": str(seeds[0]), "X-Model": model.id})
+
+
+def _encode(digits: NDArray[np.uint8], seeds: NDArray[np.uint64], kind: str, columns: int | None) -> bytes:
+    if kind == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, digits)
+        return buffer.getvalue()
+    if kind == "json":
+        pngs = [base64.b64encode(codecs.encode_grey(digit)).decode() for digit in digits]
+        items: list[dict[str, Any]] = [{"seed": str(s), "png": png} for s, png in zip(seeds, pngs, strict=True)]
+        return json.dumps({"digits": items}).encode()
+    sheet = codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits))))
+    return codecs.encode_grey(sheet, level=0 if sheet.size <= STORED_PIXELS else 1)

@@ -1,0 +1,59 @@
+"""The choice of a response's format."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from service.errors import Problem
+
+K = TypeVar("K", bound=str)
+
+
+def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], default: K) -> K:
+    """Returns the format asked for by parameter, else the best one by the Accept header, else `default`.
+
+    `offers` maps formats to media types. Raises Problem 406 when the Accept header allows none of them.
+    """
+    if asked is not None:
+        return asked
+    if not accept:
+        return default
+    ranked, parts = [], _parse(accept)
+    for name, media_type in offers.items():
+        covering = [
+            (media_range.count("*"), place, quality)
+            for place, (media_range, quality) in enumerate(parts)
+            if _matches(media_range, media_type)
+        ]
+        if covering:
+            _, place, quality = min(covering)  # the most specific range decides, so that q=0 can exclude one of */*
+            if quality > 0:
+                ranked.append((-quality, place, name != default, name))
+    if ranked:
+        return min(ranked)[-1]
+    raise Problem(
+        406,
+        "not-acceptable",
+        f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: accept one of them, or use format=",
+    )
+
+
+def _parse(accept: str) -> list[tuple[str, float]]:
+    """Parses 'image/webp;q=0.8, */*' to [('image/webp', 0.8), ('*/*', 1.0)]. An invalid quality counts as 0."""
+    parts = []
+    for part in accept.split(","):
+        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+        parts.append((media_range, quality))
+    return parts
+
+
+def _matches(media_range: str, media_type: str) -> bool:
+    if media_range in ("*/*", media_type):
+        return True
+    return media_range.endswith("/*") and media_type.startswith(media_range[:-1])

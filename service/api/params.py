@@ -1,0 +1,96 @@
+"""A request's query and headers, validated by one pydantic model per route.
+
+FastAPI's own way, a function parameter for each, takes longer than a digit takes in the network.
+"""
+
+import functools
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.types import Scope
+
+from service.deadline import Deadline
+
+TIMEOUT_HEADER = "X-Request-Timeout"
+_TIMEOUT_KEY = TIMEOUT_HEADER.lower().encode()
+_TIMEOUT = TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)])
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Returns the first header `name` (in lower case) of a request, without building a dictionary of all headers."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+Q = TypeVar("Q", bound=BaseModel)
+
+
+@functools.lru_cache(64)
+def _parse(query: type[Q], text: bytes) -> Q:
+    """Validates a query string. Equal strings share one frozen model. Raises ValidationError."""
+    return query.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
+
+
+class Query(BaseModel):
+    """The query parameters of a route. Their docstrings become its documentation."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+    model: str | None = None
+    """Model to use, as `name` or `name/version` from /models. The default depends on the route."""
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Reads a request's query; of a repeated parameter the last counts. Raises RequestValidationError."""
+        try:
+            return _parse(cls, request.scope["query_string"])
+        except ValidationError as error:
+            raise _invalid("query", error) from error
+
+    @classmethod
+    def documented(cls) -> dict[str, Any]:
+        """Returns the `openapi_extra` of a route: these parameters and the timeout header."""
+        described = [
+            {
+                "name": name,
+                "in": "query",
+                "required": field.is_required(),
+                "description": field.description,
+                "schema": {
+                    k: v
+                    for k, v in cls.model_json_schema()["properties"][name].items()
+                    if k not in ("description", "title")
+                },
+            }
+            for name, field in cls.model_fields.items()
+        ]
+        timeout = {
+            "name": TIMEOUT_HEADER,
+            "in": "header",
+            "required": False,
+            "description": "Seconds that the client will wait, at most GAN_TIMEOUT_SECONDS.",
+            "schema": {"type": "number", "exclusiveMinimum": 0},
+        }
+        return {"parameters": [*described, timeout]}
+
+
+def deadline_of(request: Request, max_seconds: float) -> Deadline:
+    """Returns the deadline that the client's header asks for, at most `max_seconds` from now.
+
+    Raises RequestValidationError.
+    """
+    asked = header(request.scope, _TIMEOUT_KEY)
+    try:
+        seconds = max_seconds if asked is None else min(_TIMEOUT.validate_python(asked), max_seconds)
+    except ValidationError as error:
+        raise _invalid("header", error, TIMEOUT_HEADER.lower()) from error
+    return Deadline.after(seconds)
+
+
+def _invalid(place: str, error: ValidationError, *name: str) -> RequestValidationError:
+    return RequestValidationError([{**detail, "loc": (place, *name, *detail["loc"])} for detail in error.errors()])

@@ -1,0 +1,52 @@
+"""Health and metrics, for orchestrators and Prometheus."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from service.api import openapi
+from service.api.context import AppContext, context_of
+from service.errors import Problem
+
+router = APIRouter(tags=["status"])
+
+PATHS = frozenset({"/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics"})
+"""Paths of probes and scrapes."""
+
+LOST_AFTER_SECONDS = 60.0
+"""A model that has failed for so long needs a new process."""
+
+
+@router.get("/healthz/live")
+@router.get("/healthz/startup")
+async def alive(request: Request) -> dict[str, str]:
+    """200 once every model is loaded and has run once, which happens before the port opens.
+
+    503 when a model has been failing or hanging for a minute: the process must be restarted.
+    """
+    return _unless_failing(context_of(request), for_seconds=LOST_AFTER_SECONDS)
+
+
+@router.get("/healthz/ready")
+async def ready(request: Request) -> dict[str, str]:
+    """200 while the service should get requests; 503 while a model fails or hangs, and after SIGTERM."""
+    context = context_of(request)
+    if context.lifecycle.draining:
+        raise Problem(503, "draining", "the service is stopping: it finishes accepted requests and accepts no more")
+    return _unless_failing(context, for_seconds=0)
+
+
+def _unless_failing(context: AppContext, for_seconds: float) -> dict[str, str]:
+    failing = [
+        model.id
+        for model in context.registry.models
+        if model.batcher.failing_seconds is not None and model.batcher.failing_seconds >= for_seconds
+    ]
+    if failing:
+        raise Problem(503, "model-failing", f"{', '.join(failing)} keeps failing or hangs: see the log")
+    return {"status": "ok"}
+
+
+@router.get("/metrics", response_class=Response, openapi_extra={"responses": openapi.METRICS})
+def metrics(request: Request) -> Response:
+    """Returns the metrics in Prometheus' text format. They are collected in a thread, off the event loop."""
+    return Response(generate_latest(context_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

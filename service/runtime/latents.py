@@ -1,0 +1,39 @@
+"""Maps a seed to a digit's latent vector: the same on every machine and in every version.
+
+The map is part of the HTTP contract, so it uses no library's random generator: SplitMix64 (Steele et al. 2014) gives
+uniform numbers, the Box-Muller transform (1958) makes them normal.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED_RANGE = 2**64
+"""Seeds are smaller than this."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def consecutive_seeds(seed: int, count: int) -> NDArray[np.uint64]:
+    """Returns the seeds (count,) of the digits of a request for `seed`: seed + i modulo 2^64."""
+    return np.arange(count, dtype=np.uint64) + np.uint64(seed)  # wraps around
+
+
+def latents(seeds: NDArray[np.uint64], length: int) -> NDArray[np.float32]:
+    """Maps seeds (n,) to N(0, 1) vectors (n, length). A row depends on its own seed only."""
+    pairs = -(-length // 2)
+    start = _mix(seeds)
+    with np.errstate(over="ignore"):  # the arithmetic is modulo 2^64
+        counters = start[:, None] + np.arange(1, 2 * pairs + 1, dtype=np.uint64) * _GOLDEN
+    uniform = ((_mix(counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # in (0, 1), without its ends
+    radius = np.sqrt(-2.0 * np.log(uniform[:, :pairs]))
+    angle = 2.0 * np.pi * uniform[:, pairs:]
+    normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return normal[:, :length].astype(np.float32)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser: every bit of the result depends on every bit of the state."""
+    with np.errstate(over="ignore"):
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

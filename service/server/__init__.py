@@ -1,0 +1,1 @@
+"""The process: its sockets, its signals, and the HTTP protocol on them."""

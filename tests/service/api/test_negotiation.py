@@ -1,0 +1,43 @@
+import pytest
+
+from service.api.negotiation import choose_format
+from service.errors import Problem
+
+OFFERS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, "jpeg"),
+        ("", "jpeg"),
+        ("*/*", "jpeg"),
+        ("image/*", "jpeg"),
+        ("image/png", "png"),
+        ("IMAGE/PNG", "png"),
+        ("image/png, image/webp", "png"),
+        ("image/png;q=0.5, image/webp", "webp"),
+        ("image/png;q=0.5,image/webp;q=0.9,*/*;q=0.1", "webp"),
+        ("text/html, image/webp;q=0.2", "webp"),
+        ("image/avif, image/webp, image/*, */*;q=0.8", "webp"),
+        ("text/html, */*;q=0.1", "jpeg"),
+        ("*/*, image/jpeg;q=0", "png"),
+        ("image/jpeg;q=0.1, image/*;q=0.5", "png"),
+        ("image/*;q=0, image/webp", "webp"),
+        ("image/jpeg;q=much, image/webp;q=0.1", "webp"),
+        ("image/jpeg;level=1;q=0.3, image/webp;q=0.2", "jpeg"),
+    ],
+)
+def test_accept_chooses(accept: str | None, expected: str) -> None:
+    assert choose_format(None, accept, OFFERS, "jpeg") == expected
+
+
+def test_the_format_parameter_wins_over_accept() -> None:
+    assert choose_format("png", "image/webp", OFFERS, "jpeg") == "png"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/gif", "image/png;q=0", "*/*;q=0", "image", "*", ",;,"])
+def test_an_accept_that_admits_nothing_is_refused(accept: str) -> None:
+    with pytest.raises(Problem, match="image/png, image/jpeg, image/webp") as caught:
+        choose_format(None, accept, OFFERS, "jpeg")
+    assert caught.value.status == 406

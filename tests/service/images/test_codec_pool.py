@@ -1,0 +1,142 @@
+"""The threads that decode and encode: how many work, what those who left leave, how they end."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from service.images.codec_pool import CodecPool
+from service.images.codec_process import CodecProcessError
+from service.telemetry.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+LONG = 60.0
+
+
+@pytest.fixture
+def codecs() -> Iterator[CodecPool]:
+    codecs = CodecPool(1, Metrics())
+    yield codecs
+    codecs.close()
+
+
+async def test_as_many_work_at_once_as_there_are(codecs: CodecPool) -> None:
+    working, most = 0, 0
+
+    def work() -> None:
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        time.sleep(0.01)
+        working -= 1
+
+    await asyncio.gather(*(codecs.run(work) for _ in range(10)))
+    assert most == 1
+
+
+async def test_a_cancelled_caller_leaves_nothing_behind(codecs: CodecPool) -> None:
+    opened, ran = threading.Event(), []
+    first = asyncio.create_task(codecs.run(opened.wait, LONG))
+    await asyncio.sleep(0)
+    upload = np.zeros(10)
+    there = weakref.ref(upload)
+    second = asyncio.create_task(codecs.run(ran.append, upload))
+    await asyncio.sleep(0.01)
+    second.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await second
+    del upload, second
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert there() is None
+    opened.set()
+    assert await first
+    assert ran == []
+
+
+async def test_a_thread_that_was_left_is_free_when_it_has_ended(codecs: CodecPool) -> None:
+    opened, ran = threading.Event(), []
+    first = asyncio.create_task(codecs.run(opened.wait, LONG))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    second = asyncio.create_task(codecs.run(ran.append, 1))
+    await asyncio.sleep(0.05)
+    assert ran == []
+    opened.set()
+    await second
+    assert ran == [1]
+
+
+async def test_a_thread_keeps_its_process_until_that_ends(codecs: CodecPool) -> None:
+    first, again = [await codecs.run(codecs.run_in_process, LONG, os.getpid) for _ in range(2)]
+    assert first == again != os.getpid()
+    with pytest.raises(CodecProcessError):
+        await codecs.run(codecs.run_in_process, LONG, os.abort)
+    second = await codecs.run(codecs.run_in_process, LONG, os.getpid)
+    assert second != first
+    os.kill(second, signal.SIGKILL)
+    await asyncio.to_thread(os.waitid, os.P_PID, second, os.WEXITED | os.WNOWAIT)
+    assert await codecs.run(codecs.run_in_process, LONG, os.getpid) not in (first, second)
+
+
+async def test_a_thread_that_could_not_be_started_is_tried_again(
+    codecs: CodecPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await codecs.run(abs, -1)
+    async with asyncio.timeout(LONG / 2):
+        assert await codecs.run(abs, -1) == 1
+
+
+async def test_a_process_that_could_not_be_started_is_tried_again(
+    codecs: CodecPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CodecProcessError):
+        await codecs.run(codecs.run_in_process, LONG, os.abort)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        for _ in range(2):
+            with pytest.raises(CodecProcessError, match="cannot be started"):
+                await codecs.run(codecs.run_in_process, LONG, abs, -1)
+    assert await codecs.run(codecs.run_in_process, LONG, abs, -1) == 1
+
+
+async def test_close_waits_for_no_image(codecs: CodecPool) -> None:
+    await codecs.run(codecs.run_in_process, LONG, abs, -1)
+    left = asyncio.create_task(codecs.run(codecs.run_in_process, LONG, time.sleep, LONG))
+    await asyncio.sleep(0.2)
+    start = time.monotonic()
+    codecs.close()
+    assert time.monotonic() - start < LONG / 2
+    with pytest.raises(CodecProcessError, match="status -9"):
+        await left
+
+
+async def test_failed_work_is_freed_without_the_garbage_collector(codecs: CodecPool) -> None:
+    upload = np.zeros(10)
+    there = weakref.ref(upload)
+    gc.disable()
+    try:
+        with contextlib.suppress(TypeError):
+            await codecs.run(codecs.run_in_process, LONG, abs, upload, 2)
+        del upload
+        await asyncio.sleep(0.05)
+        assert there() is None
+    finally:
+        gc.enable()

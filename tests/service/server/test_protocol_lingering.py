@@ -1,0 +1,119 @@
+"""Answers that come before the request's body: the client gets them, and has a while to stop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from service.server import protocol
+from service.server.protocol import HttpProtocol
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+MUCH = 2**24
+"""Bytes that no socket's buffers hold."""
+
+
+async def send_much(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(bytes(MUCH), headers={"Connection": "close"} if scope["path"] == "/last" else {})(
+        scope, receive, send
+    )
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads nothing of a POST's body."""
+    await Response("no", 413, headers={"Connection": "close"})(scope, receive, send)
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    config, state = uvicorn.Config(refuse, log_config=None), ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    yield reader, writer
+    writer.transport.abort()
+    server.close()
+
+
+async def turns_to(state: ServerState, connections: int, within_seconds: float) -> None:
+    async with asyncio.timeout(within_seconds):
+        while len(state.connections) != connections:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def send_on(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"more")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_refused_body_is_read_and_the_response_arrives(connection: Connection) -> None:
+    reader, writer = connection
+    writer.write(HEAD % MUCH + bytes(MUCH))
+    await writer.drain()
+    writer.write_eof()
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_client_that_sends_for_too_long_is_cut_off(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
+    reader, writer = connection
+    writer.write(HEAD % MUCH)
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")  # its side is closed
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_on(writer), 30)
+
+
+async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connection) -> None:
+    reader, writer = connection
+    writer.write(HEAD % 2 + b"ok")
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_on(writer), protocol.LINGER_SECONDS / 2)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/last"])
+async def test_a_response_that_nobody_reads_is_given_up(path: bytes) -> None:
+    config, state = uvicorn.Config(send_much, log_config=None), ServerState()
+    config.timeout_keep_alive = 0.1  # type: ignore[assignment]  # uvicorn's is of whole seconds
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        await turns_to(state, 1, 30)
+        await turns_to(state, 0, 30)
+    server.close()
+
+
+async def test_a_body_that_came_after_its_response_leaves_nothing_to_wait_for() -> None:
+    async def refuse_and_go_on(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("no", 415)(scope, receive, send)
+
+    config, state = uvicorn.Config(refuse_and_go_on, log_config=None), ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(HEAD % 2)
+    assert (await reader.readuntil(b"no")).startswith(b"HTTP/1.1 415 ")
+    writer.write(b"ok" + HEAD % 2)
+    await reader.readuntil(b"no")
+    writer.write(b"ok")
+    await asyncio.sleep(0.05)
+    (connected,) = state.connections
+    connected.shutdown()
+    await turns_to(state, 0, protocol.LINGER_SECONDS / 2)
+    writer.close()
+    server.close()
