@@ -21,7 +21,7 @@ from benchmarks.fits import ROOT
 from service.card import MODEL_FILE
 from training.cli import STOPPED
 from training.data.errors import DataError
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
+from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
 
 STEPS = "--preset reference --compile --batch 4 8 --variants default"

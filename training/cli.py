@@ -7,14 +7,14 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, DistilConfig, GanConfig
+from training.config.base import CycleGanConfig, DistilConfig, GanConfig
 from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
+from training.loop import DivergedError, StoppedError
 from training.resuming import ResumeError
 from training.run import DeviceError, run_cyclegan, run_distil, run_gan
-from training.training_loop import DivergedError, StoppedError
 
 STOPPED = 75
 """Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, come again. A Kubernetes Job does."""

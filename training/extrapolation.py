@@ -7,11 +7,11 @@ model has learnt.
 
 import torch
 
-from training import published
-from training.config import CycleGanConfig
-from training.pair_task import PairTask
+from training import onnx_weights
+from training.config.base import CycleGanConfig
+from training.resume import same_run
 from training.resuming import ResumeError
-from training.warm_start import same_run
+from training.tasks.pair import PairTask
 
 
 def extrapolate(task: PairTask, config: CycleGanConfig) -> None:
@@ -25,7 +25,7 @@ def extrapolate(task: PairTask, config: CycleGanConfig) -> None:
         return
     if origin.suffix.lower() != ".onnx":
         raise ResumeError(f"{origin} is no published file: give --extrapolate-from the .onnx that the fit began with")
-    state = published.read(origin)
+    state = onnx_weights.read(origin)
     ((name, start),) = state["averages"].items()
     if name in task.still:
         raise ResumeError(f"{origin} holds {name}, which stands still here: give the other direction's")

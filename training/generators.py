@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig
+from training.config.base import CycleGanConfig, DistilConfig, FitConfig, GanConfig
 from training.data.mnist import CLASSES
 from training.networks import cyclegan, gan
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from training.config import FitConfig
+from training.config.base import FitConfig
 from training.distributed import World
 
 

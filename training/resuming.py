@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.config import FitConfig
-from training.task import Task
+from training.config.base import FitConfig
+from training.tasks.base import Task
 
 
 class ResumeError(Exception):

@@ -4,18 +4,18 @@ import torch
 from torch import Tensor
 
 from training import checkpoint, provenance
-from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig, PairConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.base import CycleGanConfig, DistilConfig, FitConfig, GanConfig, PairConfig
 from training.data.mnist import load_mnist
 from training.data.unpaired import Domain, load_domain, load_training_domain
-from training.digit_classifier import cached_classifier, classify
-from training.distil_task import DistilTask
 from training.distributed import World, join_world, leave_world
-from training.feature_networks import load_efficientnet
-from training.gan_task import GanTask
+from training.evaluation.digit_classifier import cached_classifier, classify
+from training.evaluation.feature_networks import load_efficientnet
+from training.loop import fit
 from training.metrics.modes import histogram
-from training.training_loop import fit
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.distil import DistilTask
+from training.tasks.gan import GanTask
 
 SHOWN_PAIRS = 4
 MULTIPLE = 4

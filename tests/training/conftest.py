@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, DistilConfig, GanConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.base import CycleGanConfig, DistilConfig, GanConfig
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
-from training.distil_task import DistilTask
 from training.distributed import World
-from training.gan_task import GanTask
+from training.loop import describe
 from training.networks.cyclegan import PRESETS
-from training.training_loop import describe
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.distil import DistilTask
+from training.tasks.gan import GanTask
 
 
 @pytest.fixture(scope="session", autouse=True)

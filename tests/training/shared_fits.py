@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from training import checkpoint
-from training.config import CycleGanConfig, DistilConfig, GanConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.base import CycleGanConfig, DistilConfig, GanConfig
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
-from training.distil_task import DistilTask
 from training.distributed import CPU, World, join_world, leave_world
-from training.gan_task import GanTask
+from training.loop import StoppedError, describe, fit
 from training.networks.cyclegan import PRESETS
-from training.task import Task
-from training.training_loop import StoppedError, describe, fit
+from training.tasks.base import Task
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.distil import DistilTask
+from training.tasks.gan import GanTask
 
 TINY = (4, 1, 4)
 BATCH = 4

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from training.config import CycleGanConfig, GanConfig
+from training.config.base import CycleGanConfig, GanConfig
 
 
 def test_a_crop_larger_than_the_picture_is_refused():

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-from training import checkpoint, published
+from training import checkpoint, onnx_weights
 from training.checkpoint import CheckpointError
-from training.cyclegan_task import CycleGanTask
+from training.loop import fit
+from training.resume import warm_start
 from training.resuming import ResumeError
-from training.training_loop import fit
-from training.warm_start import warm_start
+from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 G, F = (max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse"))
@@ -20,7 +20,7 @@ Build = Callable[..., CycleGanTask]
 
 def test_what_learns_starts_further_from_where_the_fit_before_it_began(cyclegan_task: Build, tmp_path: Path) -> None:
     fit(cyclegan_task(**SIZE, only="F", init=[G, F], out=tmp_path / "first", ema_images=2, rate=1e-3))
-    first, origin = checkpoint.read(tmp_path / "first"), published.read(F)["averages"]["F"]
+    first, origin = checkpoint.read(tmp_path / "first"), onnx_weights.read(F)["averages"]["F"]
     settings = {**SIZE, "only": "F", "init": [tmp_path / "first"], "extrapolate": 3, "extrapolate_from": F}
     task = cyclegan_task(**settings)
     warm_start(task, [tmp_path / "first"])

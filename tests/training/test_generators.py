@@ -6,8 +6,8 @@ import torch
 
 from training.checkpoint import CheckpointError
 from training.generators import directions, finished_generators
-from training.task import Task
-from training.training_loop import describe
+from training.loop import describe
+from training.tasks.base import Task
 
 State = dict[str, Any]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from training.config import GanConfig
+from training.config.base import GanConfig
 from training.distributed import World
 from training.progress import Progress
 

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from training import run
-from training.config import CycleGanConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.base import CycleGanConfig
 from training.data.unpaired import CROSSES_INTO_TEST
 from training.run import DeviceError, choose_device, choose_precision
+from training.tasks.cyclegan import CycleGanTask
 
 GPU = torch.cuda.is_available()
 CPU = torch.device("cpu")

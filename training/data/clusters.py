@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training import randomness
+from training import rng
 
 ROUNDS = 30
 
@@ -14,7 +14,7 @@ def cluster(images: Tensor, clusters: int, seed: int) -> Tensor:
     The means start from pictures drawn at random; a cluster that loses its last picture starts anew from another.
     """
     points = images.flatten(1).float() / 255
-    dice = randomness.generator(seed, "clusters")
+    dice = rng.generator(seed, "clusters")
     means = points[torch.randperm(len(points), generator=dice)[:clusters]]
     for _ in range(ROUNDS):
         labels = _nearest(points, means)

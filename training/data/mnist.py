@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.utils import check_integrity
 
-from training import randomness
+from training import rng
 from training.data.errors import DataError
 from training.data.pixels import to_signed
 from training.distributed import World
@@ -48,7 +48,7 @@ class Digits:
         return pictures.to(world.device), labels.to(world.device)
 
     def _row(self, seed: int, purpose: str, position: int) -> int:
-        return randomness.shuffled_index(seed, purpose, position, len(self.images))
+        return rng.shuffled_index(seed, purpose, position, len(self.images))
 
 
 def load_mnist(root: Path, train: bool = True) -> Digits:

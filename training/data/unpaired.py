@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from training import randomness
+from training import rng
 from training.data.errors import DataError
 from training.data.pixels import to_signed
 from training.distributed import World
@@ -39,10 +39,10 @@ class Domain:
         augment = v2.Compose([v2.RandomCrop(crop), v2.RandomHorizontalFlip()])
         views, noise = [], []
         for position in (first + i for i in world.share(size)):
-            row = randomness.shuffled_index(seed, self.name, position, len(self.images))
-            with randomness.seeded(seed, f"augment-{self.name}", position):
+            row = rng.shuffled_index(seed, self.name, position, len(self.images))
+            with rng.seeded(seed, f"augment-{self.name}", position):
                 views.append(augment(self.images[row]))
-            draws = randomness.generator(seed, f"level-{self.name}", position, world.device)
+            draws = rng.generator(seed, f"level-{self.name}", position, world.device)
             noise.append(torch.rand(views[-1].shape, generator=draws, device=world.device))
         levels = torch.stack(views).to(world.device) + torch.stack(noise) - 0.5
         return to_signed(levels).clamp(-1, 1)

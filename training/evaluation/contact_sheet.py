@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.grid import tile
+from training.images import tile
 
 COLUMNS = 6
 

@@ -11,9 +11,9 @@ from training.data.mnist import Digits
 from training.data.pixels import to_signed
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import distances, yardstick
+from training.evaluation.feature_networks import INCEPTION_FILE, inception_features
 from training.evaluation.features import kept_features
 from training.evaluation.report import Score, score
-from training.feature_networks import INCEPTION_FILE, inception_features
 from training.metrics.modes import count_modes, histogram, kl_divergence
 from training.metrics.nearest import near_copy_share, nearest
 from training.metrics.precision_recall import NEIGHBOURS, precision_recall

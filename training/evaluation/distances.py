@@ -5,8 +5,8 @@ from torch import Tensor
 
 from training.evaluation.report import Score, score
 from training.metrics.bootstrap import bootstrap_reach
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_difference_interval, kernel_distance, kernel_interval
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_difference_interval, kernel_distance, kernel_interval
 
 FRECHET_DRAWS = 20
 KERNEL_DRAWS = 200

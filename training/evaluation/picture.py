@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.evaluation.digits import JudgedDigits
-from training.grid import tile
+from training.images import tile
 from training.metrics.modes import histogram
 
 

@@ -3,8 +3,8 @@
 import torch
 
 from training.data.mnist import CLASSES
-from training.digit_classifier import classify
 from training.evaluation.candidate import Candidate
+from training.evaluation.digit_classifier import classify
 from training.evaluation.digits import BATCH
 from training.evaluation.report import Score, score
 from training.metrics.modes import histogram, kl_divergence

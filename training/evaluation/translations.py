@@ -10,9 +10,7 @@ from training.data.errors import DataError
 from training.data.unpaired import load_domain, load_training_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import difference, distances, real_floor, yardstick
-from training.evaluation.features import kept_features
-from training.evaluation.report import Score, score
-from training.feature_networks import (
+from training.evaluation.feature_networks import (
     INCEPTION_FILE,
     SORREL,
     ZEBRA,
@@ -20,6 +18,8 @@ from training.feature_networks import (
     imagenet_labels,
     inception_features,
 )
+from training.evaluation.features import kept_features
+from training.evaluation.report import Score, score
 from training.metrics.change import mean_change
 
 GREY = "grey levels of 255 a pixel"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from training.data.mnist import Digits
-from training.digit_classifier import fit_classifier
 from training.evaluation.candidate import Candidate
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
+from training.evaluation.digit_classifier import fit_classifier
+from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE
 from training.networks.classifier import DigitClassifier
 
 

@@ -11,8 +11,8 @@ from training import checkpoint
 from training.data.errors import DataError
 from training.data.pixels import to_signed, to_uint8
 from training.evaluation.candidate import graph_sha256, open_candidates
-from training.task import Task
-from training.training_loop import describe
+from training.loop import describe
+from training.tasks.base import Task
 
 
 def save(task: Task, folder: Path) -> Path:

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from training.evaluation.distances import difference, real_floor
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_distance
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_distance
 
 DICE = torch.Generator().manual_seed(0)
 TRAINED, REAL = torch.randn(300, 8, generator=DICE), torch.randn(60, 8, generator=DICE)

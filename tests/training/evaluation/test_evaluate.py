@@ -12,10 +12,10 @@ from training import checkpoint
 from training.data.errors import DataError
 from training.evaluation.candidate import Candidate
 from training.evaluation.evaluate import EvaluateConfig, evaluate
+from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE
 from training.evaluation.report import Report
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
-from training.task import Task
-from training.training_loop import describe
+from training.loop import describe
+from training.tasks.base import Task
 
 
 def publish(models: Path, direction: str, version: str = "1", suffix: str = "") -> Path:

@@ -10,9 +10,9 @@ from torchvision.models import mobilenet_v2
 
 from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
+from training.evaluation.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
 from training.evaluation.report import Score
 from training.evaluation.translations import changes_by_place, judge_translation
-from training.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
 
 Run = Callable[[Tensor], Tensor]
 

@@ -6,8 +6,8 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_distance
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_distance
 
 WIDTH = 12
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.metrics.kernel import kernel_difference_interval, kernel_distance, kernel_interval
+from training.metrics.kid import kernel_difference_interval, kernel_distance, kernel_interval
 
 
 def sets(shift):

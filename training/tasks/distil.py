@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from training.checkpoint import CheckpointError
-from training.config import DistilConfig
+from training.config.base import DistilConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import finished_generators
 from training.losses import cyclegan as losses
 from training.networks.efficientnet_lite import EfficientNetLite0
-from training.pair_task import PairTask
+from training.resume import learnt
 from training.resuming import ResumeError
-from training.warm_start import learnt
+from training.tasks.pair import PairTask
 
 
 class DistilTask(PairTask):

@@ -1,6 +1,6 @@
 import torch
 
-from training.randomness import derive_seed, generator, seeded, shuffled_index
+from training.rng import derive_seed, generator, seeded, shuffled_index
 
 
 def test_a_seed_stays_what_it_was() -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.cyclegan_task import CycleGanTask
+from training.flops import CountedSteps
 from training.losses.r1 import r1_penalty
-from training.utilisation import CountedSteps
+from training.tasks.cyclegan import CycleGanTask
 
 Build = Callable[..., CycleGanTask]
 

@@ -6,19 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training import ema, randomness
-from training.collapse import CollapseWatch
-from training.config import GanConfig
+from training import rng
+from training.config.base import GanConfig
 from training.data.clusters import cluster
 from training.data.mnist import CLASSES, Digits
 from training.data.pixels import to_uint8
 from training.distributed import World
-from training.grid import tile
+from training.images import tile
 from training.losses.gan import GENERATOR_LOSSES, discriminator_loss
 from training.losses.r1 import r1_penalty
 from training.metrics.modes import histogram
 from training.networks.gan import Discriminator, Generator
-from training.task import Task
+from training.tasks import ema
+from training.tasks.base import Task
+from training.tasks.collapse_watch import CollapseWatch
 
 
 class GanTask(Task):
@@ -42,7 +43,7 @@ class GanTask(Task):
         self.draw = digits.stacked_batch if config.stacked else digits.batch
         self.classes, channels = CLASSES if config.conditional else 0, 3 if config.stacked else 1
         judged_classes = config.clusters or self.classes
-        with randomness.seeded(config.seed, "weights"):
+        with rng.seeded(config.seed, "weights"):
             generator = Generator(config.latent, config.width, self.classes, channels, config.clusters)
             spectral = config.regulariser == "spectral"
             discriminator = self.adopt(Discriminator(config.discriminator_width, judged_classes, channels, spectral))
@@ -57,13 +58,13 @@ class GanTask(Task):
         self.cluster = generator.cluster
         self.penalised = discriminator.logits  # torch.compile has no second derivatives
         self.loss = GENERATOR_LOSSES[config.loss]
-        self.fixed_z = torch.randn(100, config.latent, generator=randomness.generator(config.seed, "fixed z"))
+        self.fixed_z = torch.randn(100, config.latent, generator=rng.generator(config.seed, "fixed z"))
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One discriminator and one generator update."""
         config, world, batch = self.config, self.world, self.config.batch
         real, drawn_label = self.draw(first, batch, config.seed, world)
-        noise = torch.randn(batch, config.latent, generator=randomness.generator(config.seed, "z", first))
+        noise = torch.randn(batch, config.latent, generator=rng.generator(config.seed, "z", first))
         share = world.share(batch)
         noise, asked = noise[share.start : share.stop].to(world.device), drawn_label if self.classes else None
         real_label = drawn_label if config.clusters else asked
@@ -120,7 +121,7 @@ class GanTask(Task):
         """
         if self.watch is None:
             return {}, None
-        z = torch.randn(1000, self.config.latent, generator=randomness.generator(self.config.seed, "watch", images))
+        z = torch.randn(1000, self.config.latent, generator=rng.generator(self.config.seed, "watch", images))
         return self.watch.look(self.generate(z).flatten(0, 1).unsqueeze(1), images)
 
     def state(self) -> dict[str, Any]:

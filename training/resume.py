@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training import checkpoint, published
+from training import checkpoint, onnx_weights
 from training.checkpoint import CheckpointError
-from training.pair_task import WAYS
 from training.resuming import ResumeError, check_task, differences
-from training.task import Task
+from training.tasks.base import Task
+from training.tasks.pair import WAYS
 
 LEARNT_WITH = {way.generator: [way.generator, f"D_{way.target}"] for way in WAYS}
 """The networks that a fit of one generator alone changes."""
@@ -21,7 +21,7 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     were drawn. Raises CheckpointError for a source that cannot be read, ResumeError for one that does not fit or of
     which nothing would be left.
     """
-    states = [published.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
+    states = [onnx_weights.read(s) if s.suffix.lower() == ".onnx" else checkpoint.read(s) for s in sources]
     for source, state in zip(sources, states, strict=True):
         check_task(task, state, source)
     for number, source in enumerate(sources):

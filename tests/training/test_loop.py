@@ -12,14 +12,14 @@ from torch import Tensor
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
-from training.collapse import CollapseWatch
-from training.cyclegan_task import CycleGanTask
-from training.gan_task import GanTask
+from training.loop import DivergedError, StoppedError, fit
+from training.resume import warm_start
 from training.resuming import ResumeError
 from training.stats import read_stats
-from training.task import Task
-from training.training_loop import DivergedError, StoppedError, fit
-from training.warm_start import warm_start
+from training.tasks.base import Task
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.gan import GanTask
 
 BuildGan = Callable[..., GanTask]
 BuildCycleGan = Callable[..., CycleGanTask]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.collapse import CollapseWatch
 from training.data.clusters import cluster
 from training.distributed import World
-from training.gan_task import GanTask
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.gan import GanTask
 
 Build = Callable[..., GanTask]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from training import checkpoint, randomness
+from training import checkpoint, rng
 from training.data.mnist import Digits
 from training.data.pixels import to_signed
 from training.networks.classifier import DigitClassifier
@@ -17,14 +17,14 @@ BATCH = 128
 
 def fit_classifier(digits: Digits, seed: int = 0, epochs: int = EPOCHS) -> DigitClassifier:
     """A classifier fitted on `digits` with Adam, its rate falling to zero; the same for the same seed."""
-    with randomness.seeded(seed, "classifier weights"):
+    with rng.seeded(seed, "classifier weights"):
         network = DigitClassifier()
     steps = epochs * (len(digits.images) // BATCH)
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=max(steps, 2))
     for step in range(steps):
         rows = torch.tensor(
-            [randomness.shuffled_index(seed, "classifier", step * BATCH + i, len(digits.images)) for i in range(BATCH)]
+            [rng.shuffled_index(seed, "classifier", step * BATCH + i, len(digits.images)) for i in range(BATCH)]
         )
         loss = cross_entropy(network(to_signed(digits.images[rows])), digits.labels[rows])
         optimiser.zero_grad(set_to_none=True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from training import ema
+from training.tasks import ema
 
 
 def networks() -> tuple[nn.Module, nn.Module]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.grid import save_png, tile
+from training.images import save_png, tile
 
 
 def test_pictures_go_row_by_row_with_a_white_gap() -> None:

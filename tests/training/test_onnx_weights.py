@@ -9,14 +9,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training import published
+from training import onnx_weights
 from training.checkpoint import CheckpointError
-from training.cyclegan_task import CycleGanTask
 from training.data.pixels import to_signed, to_uint8
 from training.evaluation.candidate import open_candidates
+from training.loop import fit
 from training.networks.cyclegan import generator_of
 from training.resuming import ResumeError
-from training.training_loop import fit
+from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 BUNDLED = max(MODELS.glob("horse2zebra/*/model.onnx"))
@@ -46,7 +46,7 @@ def pair(tmp_path: Path) -> tuple[Path, ...]:
 @pytest.mark.parametrize(("key", "place"), [("G", 0), ("F", 1)])
 def test_the_networks_draw_what_the_files_draw(pair: tuple[Path, ...], key: str, place: int) -> None:
     path = pair[place]
-    state = published.read(path)
+    state = onnx_weights.read(path)
     network = generator_of(state["config"])
     network.load_state_dict(state["networks"][key])
     pictures = torch.randint(256, (2, 3, 64, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -63,7 +63,7 @@ def test_a_fit_goes_on_from_published_generators(
     new = {name: task.networks[name].state_dict()["score.0.weight"].clone() for name in ("D_X", "D_Y")}
     fit(task)
     for name, path in zip("GF", pair, strict=True):
-        weights, given = task.networks[name].state_dict(), published.read(path)["networks"][name]
+        weights, given = task.networks[name].state_dict(), onnx_weights.read(path)["networks"][name]
         assert all(torch.allclose(weights[key], value, atol=1e-6) for key, value in given.items())
     for name, weight in new.items():
         moved = (task.networks[name].state_dict()["score.0.weight"] - weight).abs().max()
@@ -79,52 +79,52 @@ def test_generators_of_another_size_are_refused(
 
 def test_a_published_sampler_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"no translator that gan-export published"):
-        published.read(next(MODELS.glob("mnist/*/model.onnx")))
+        onnx_weights.read(next(MODELS.glob("mnist/*/model.onnx")))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model"])
 def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"model\.onnx"):
-        published.read(tmp_path / "model.onnx")
+        onnx_weights.read(tmp_path / "model.onnx")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.onnx does not exist"):
-        published.read(tmp_path / "model.onnx")
+        onnx_weights.read(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("lacking", ["images", "config"])
 def test_a_card_that_lacks_something_is_refused(pair: tuple[Path, ...], lacking: str) -> None:
     alter(pair[0], lambda card: card["training"].pop(lacking))
     with pytest.raises(CheckpointError, match=rf"model\.onnx or its card lacks '{lacking}': publish it again"):
-        published.read(pair[0])
+        onnx_weights.read(pair[0])
 
 
 def test_a_card_without_a_pair_is_refused(pair: tuple[Path, ...]) -> None:
     alter(pair[0], lambda card: card["training"]["config"].pop("pair"))
     with pytest.raises(CheckpointError, match="lacks 'pair'"):
-        published.read(pair[0])
+        onnx_weights.read(pair[0])
 
 
 def test_a_card_from_before_histories_has_none(pair: tuple[Path, ...]) -> None:
     alter(pair[1], lambda card: card["training"].pop("history"))
-    assert published.read(pair[1])["history"] == []
+    assert onnx_weights.read(pair[1])["history"] == []
 
 
 def test_a_card_of_another_pair_is_refused(pair: tuple[Path, ...]) -> None:
     alter(pair[0], lambda card: card["training"]["config"].update(pair="apple2orange"))
     with pytest.raises(CheckpointError, match="lacks 'horse2zebra'"):
-        published.read(pair[0])
+        onnx_weights.read(pair[0])
 
 
 def test_half_precision_is_refused(pair: tuple[Path, ...]) -> None:
     model = onnx.load(str(pair[0]))
-    weights = next(tensor for tensor in model.graph.initializer if tensor.name.startswith(published.PREFIX))
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name.startswith(onnx_weights.PREFIX))
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights).astype("float16"), weights.name))
     onnx.save(model, str(pair[0]))
     with pytest.raises(CheckpointError, match=r"half precision: give the model\.onnx beside it"):
-        published.read(pair[0])
+        onnx_weights.read(pair[0])
 
 
 def test_a_fit_of_the_other_way_round_is_refused(
@@ -145,4 +145,4 @@ def test_a_distilled_pair_goes_on_being_distilled(
 
 def test_the_other_way_has_the_same_variant_and_version() -> None:
     path = Path("/models/horse2zebra-reference/3/model.onnx")
-    assert published.other_way(path, "horse2zebra") == Path("/models/zebra2horse-reference/3/model.onnx")
+    assert onnx_weights.other_way(path, "horse2zebra") == Path("/models/zebra2horse-reference/3/model.onnx")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.metrics.frechet import frechet_distance
+from training.metrics.fid import frechet_distance
 
 
 def textbook(a, b):

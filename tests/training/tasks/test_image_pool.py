@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from training.distributed import World
-from training.image_pool import ImagePool
+from training.tasks.image_pool import ImagePool
 
 
 def numbered(first: int, n: int) -> Tensor:

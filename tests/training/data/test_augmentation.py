@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training import augmentation
-from training.augmentation import DRAWS, Policy, augment, draw
-from training.cyclegan_task import CycleGanTask
+from training.data import augmentation
+from training.data.augmentation import DRAWS, Policy, augment, draw
+from training.tasks.cyclegan import CycleGanTask
 
 EVERY: tuple[Policy, ...] = get_args(Policy)
 SAME = 0.5

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.data.errors import DataError
 from training.data.pixels import to_signed
-from training.feature_networks import (
+from training.evaluation.feature_networks import (
     INCEPTION_FILE,
     MOBILENET_FILE,
     PARITY,

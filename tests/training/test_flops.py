@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.cyclegan_task import CycleGanTask
 from training.distributed import CPU
+from training.flops import CountedSteps, peak_flops, utilisation
+from training.loop import fit
 from training.networks.cyclegan import Discriminator, Generator
 from training.stats import read_stats
-from training.task import Task
-from training.training_loop import fit
-from training.utilisation import CountedSteps, peak_flops, utilisation
+from training.tasks.base import Task
+from training.tasks.cyclegan import CycleGanTask
 
 
 def test_utilisation_by_hand() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.collapse import CollapseWatch
+from training.tasks.collapse_watch import CollapseWatch
 
 UNIFORM = torch.full((10,), 0.1, dtype=torch.float64)
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from training import ema
-from training.config import FitConfig
+from training.config.base import FitConfig
 from training.distributed import World
-from training.image_pool import ImagePool
+from training.tasks import ema
+from training.tasks.image_pool import ImagePool
 
 N = TypeVar("N", bound=nn.Module)
 R = TypeVar("R")

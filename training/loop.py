@@ -11,13 +11,13 @@ import torch
 from tqdm import tqdm
 
 from training import checkpoint, plots, provenance
-from training.grid import save_png
+from training.flops import CountedSteps, peak_flops, utilisation
+from training.images import save_png
 from training.progress import Progress
+from training.resume import warm_start
 from training.resuming import ResumeError, check_task, differences
 from training.stats import Averages, Record, all_finite, status_line
-from training.task import Task
-from training.utilisation import CountedSteps, peak_flops, utilisation
-from training.warm_start import warm_start
+from training.tasks.base import Task
 
 
 class DivergedError(Exception):

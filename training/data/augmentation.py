@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training import randomness
+from training import rng
 
 DRAWS = 6
 """Random numbers that one image takes."""
@@ -21,7 +21,7 @@ CONTRAST = 0.25
 
 def draw(seed: int, purpose: str, numbers: Iterable[int]) -> Tensor:
     """Random numbers in [0, 1) for the images of these global numbers, (n, 6) on the CPU: where they steer slices."""
-    return torch.stack([torch.rand(DRAWS, generator=randomness.generator(seed, purpose, n)) for n in numbers])
+    return torch.stack([torch.rand(DRAWS, generator=rng.generator(seed, purpose, n)) for n in numbers])
 
 
 def augment(images: Tensor, draws: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
-from training.config import DistilConfig
-from training.distil_task import DistilTask
+from training.config.base import DistilConfig
 from training.generators import finished_generators
+from training.loop import StoppedError, fit
 from training.networks.cyclegan import Blur
 from training.resuming import ResumeError
-from training.training_loop import StoppedError, fit
+from training.tasks.distil import DistilTask
 
 Build = Callable[..., DistilTask]
 PARTS = {"adversarial_G", "adversarial_F", "teacher_G", "teacher_F", "discriminator_X", "discriminator_Y"}

@@ -7,20 +7,22 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from training import augmentation, ema, randomness
-from training.config import PairConfig
+from training import rng
+from training.config.base import PairConfig
+from training.data import augmentation
 from training.data.pixels import to_signed, to_uint8
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import directions
-from training.grid import tile
-from training.image_pool import ImagePool
+from training.images import tile
 from training.losses import cyclegan as losses
 from training.losses.r1 import r1_penalty
 from training.networks.cyclegan import Discriminator, generator_of, patch_discriminator_of
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.projected import ProjectedDiscriminator
-from training.task import Task
+from training.tasks import ema
+from training.tasks.base import Task
+from training.tasks.image_pool import ImagePool
 
 
 class Way(NamedTuple):
@@ -65,7 +67,7 @@ class PairTask(Task):
         self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
         settings = config.model_dump()
-        with randomness.seeded(config.seed, "weights"):
+        with rng.seeded(config.seed, "weights"):
             g, f = (self.adopt(generator_of(settings)) for _ in "GF")
             d_x, d_y = (self.adopt(self._discriminator(judged_by, features)) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training import randomness
+from training import rng
 from training.distributed import World
 
 
@@ -35,7 +35,7 @@ class ImagePool:
         if len(self.images) < self.size:
             self.images = torch.cat([self.images, image[None]])
             return image
-        dice = randomness.generator(self._seed, self._purpose, number)
+        dice = rng.generator(self._seed, self._purpose, number)
         if torch.rand((), generator=dice) < 0.5:
             return image
         slot = int(torch.randint(self.size, (), generator=dice))

@@ -7,7 +7,7 @@ import torch
 
 from training import checkpoint
 from training.data.mnist import Digits
-from training.digit_classifier import accuracy, cached_classifier, classify, fit_classifier
+from training.evaluation.digit_classifier import accuracy, cached_classifier, classify, fit_classifier
 from training.networks.classifier import DigitClassifier
 
 Draw = Callable[..., Digits]

@@ -6,14 +6,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from training.config import CycleGanConfig
+from training.config.base import CycleGanConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.extrapolation import extrapolate
 from training.losses import cyclegan as losses
 from training.networks.cyclegan import Generator
 from training.networks.efficientnet_lite import EfficientNetLite0
-from training.pair_task import WAYS, PairTask
+from training.tasks.pair import WAYS, PairTask
 
 SPIKE_THRESHOLD = 6.0
 """Standard deviations above which a value of a normalised map is a spike."""

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-from training import checkpoint, published
+from training import checkpoint, onnx_weights
 from training.checkpoint import CheckpointError
-from training.cyclegan_task import CycleGanTask
+from training.loop import fit
+from training.resume import learnt, merged_history, warm_start
 from training.resuming import ResumeError
-from training.training_loop import fit
-from training.warm_start import learnt, merged_history, warm_start
+from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
@@ -29,7 +29,7 @@ def source(names: str, *history: dict[str, Any], images: int = 9) -> dict[str, A
 def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     shape: dict[str, Any] = {"filters": 16, "blocks": 6}
     fit(cyclegan_task(out=tmp_path / "first", **shape))
-    first, published_f = checkpoint.read(tmp_path / "first"), published.read(PAIR[1])
+    first, published_f = checkpoint.read(tmp_path / "first"), onnx_weights.read(PAIR[1])
     task = cyclegan_task(**shape)
     warm_start(task, [tmp_path / "first", PAIR[1]])
     for part, ours in (("networks", task.networks), ("averages", task.averages)):
