@@ -21,11 +21,11 @@ from benchmarks.render import table
 from training import checkpoint
 from training.config.base import Regulariser
 from training.data.mnist import load_mnist
-from training.data.pixels import to_signed
 from training.evaluation.candidate import Candidate, from_network
 from training.evaluation.digit_classifier import cached_classifier
 from training.evaluation.digits import draw_digits
 from training.generators import finished_generators
+from training.images import to_signed
 from training.losses.gan import GeneratorLoss
 from training.metrics.fid import frechet_distance
 from training.metrics.modes import histogram, kl_divergence

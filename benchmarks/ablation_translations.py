@@ -20,10 +20,10 @@ from benchmarks.fits import ROOT, Fits, fits_of, parser_of
 from benchmarks.machine import processor
 from benchmarks.render import table
 from training import checkpoint
-from training.data.pixels import to_signed, to_uint8
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.evaluation.report import Report
 from training.generators import directions, finished_generators
+from training.images import to_signed, to_uint8
 
 RESULTS = ROOT / "benchmarks" / "results" / "training" / "ablation-translations.json"
 PAGE = ROOT / "docs" / "ablation-translations.md"

@@ -13,7 +13,7 @@ from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.loop import DivergedError, StoppedError
-from training.resuming import ResumeError
+from training.resume import ResumeError
 from training.run import DeviceError, run_cyclegan, run_distil, run_gan
 
 STOPPED = 75

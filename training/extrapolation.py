@@ -9,8 +9,7 @@ import torch
 
 from training import onnx_weights
 from training.config.base import CycleGanConfig
-from training.resume import same_run
-from training.resuming import ResumeError
+from training.resume import ResumeError, same_run
 from training.tasks.pair import PairTask
 
 

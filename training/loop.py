@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from training import checkpoint, plots, provenance
+from training import checkpoint, provenance
+from training.config.base import FitConfig
+from training.distributed import World
 from training.flops import CountedSteps, peak_flops, utilisation
 from training.images import save_png
-from training.progress import Progress
-from training.resume import warm_start
-from training.resuming import ResumeError, check_task, differences
-from training.stats import Averages, Record, all_finite, status_line
+from training.resume import ResumeError, check_task, differences, warm_start
+from training.stats import Averages, Record, all_finite, plot_curves, status_line
 from training.tasks.base import Task
 
 
@@ -85,7 +85,7 @@ def fit(task: Task) -> int:
         if images > tick_images:
             _save(task, averages, images, progress.seconds)
     if world.is_main:
-        plots.plot_curves(config.out)
+        plot_curves(config.out)
         if done < 1:
             print(f"stopped at image {images:,}; the same command goes on from there", flush=True)
     if done < 1:
@@ -193,3 +193,31 @@ def _stop_on_signals() -> Iterator[_Stop]:
         yield stop
     finally:
         restore()
+
+
+class Progress:
+    """Counts the time that a run takes over all its resumptions."""
+
+    def __init__(
+        self, config: FitConfig, world: World, seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`seconds`: what the run had taken when it was saved."""
+        self._config, self._world, self._clock = config, world, clock
+        self._start = clock() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time taken so far."""
+        return self._clock() - self._start
+
+    def done(self, images: int) -> float:
+        """Share of the run that is done at image `images`, 1 at its end; the same in every process.
+
+        By the clock where the run's length is set in minutes, in images otherwise.
+        """
+        if self._config.minutes is None:
+            return min(1.0, images / self._config.images)
+        spent = self.seconds / (60 * self._config.minutes)
+        if self._world.size > 1:  # clocks differ, and every process must stop at the same step
+            spent = float(self._world.average(torch.tensor(spent, device=self._world.device)))
+        return min(1.0, spent)

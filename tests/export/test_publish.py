@@ -30,7 +30,7 @@ from service.cpu_session import CpuSession
 from service.latents import latents
 from service.slots import Slot
 from training import checkpoint, provenance
-from training import published as translators
+from training import onnx_weights as translators
 from training.checkpoint import CheckpointError
 from training.evaluation.candidate import graph_sha256
 from training.networks import cyclegan

@@ -8,8 +8,7 @@ import torch
 from training import checkpoint, onnx_weights
 from training.checkpoint import CheckpointError
 from training.loop import fit
-from training.resume import warm_start
-from training.resuming import ResumeError
+from training.resume import ResumeError, warm_start
 from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"

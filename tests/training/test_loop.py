@@ -12,9 +12,10 @@ from torch import Tensor
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
-from training.loop import DivergedError, StoppedError, fit
-from training.resume import warm_start
-from training.resuming import ResumeError
+from training.config.base import GanConfig
+from training.distributed import World
+from training.loop import DivergedError, Progress, StoppedError, fit
+from training.resume import ResumeError, warm_start
 from training.stats import read_stats
 from training.tasks.base import Task
 from training.tasks.collapse_watch import CollapseWatch
@@ -488,7 +489,7 @@ def test_a_run_of_minutes_ends_by_the_clock_with_its_rate_at_zero(
     task = build(minutes=1, images=10**9, decay_from=0.5, tick_images=10**9)
     now, rates = [0.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr("training.progress.Progress.__init__.__defaults__", (0.0, lambda: now[0]))
+    monkeypatch.setattr("training.loop.Progress.__init__.__defaults__", (0.0, lambda: now[0]))
     step = task.step
 
     def ten_seconds(first: int) -> dict[str, Tensor]:
@@ -503,3 +504,40 @@ def test_a_run_of_minutes_ends_by_the_clock_with_its_rate_at_zero(
     again = build(minutes=1, images=10**9, decay_from=0.5, tick_images=10**9)
     before_step(again, 6 * task.config.batch, fail)
     assert fit(again) == 6 * task.config.batch
+
+
+class Clock:
+    """Shows the time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_images_count_when_no_minutes_are_set(clock: Clock) -> None:
+    progress = Progress(GanConfig(images=400), World(), clock=clock)
+    clock.now += 10**6
+    assert [progress.done(images) for images in (0, 100, 399, 400, 464)] == [0, 0.25, 399 / 400, 1, 1]
+
+
+def test_the_clock_counts_when_minutes_are_set(clock: Clock) -> None:
+    progress = Progress(GanConfig(images=400, minutes=2), World(), clock=clock)
+    shares = []
+    for seconds in (0, 30, 89, 1, 60):
+        clock.now += seconds
+        shares.append(progress.done(10**9))
+    assert shares == [0, 0.25, 119 / 120, 1, 1]
+
+
+def test_time_before_a_resumption_counts(clock: Clock) -> None:
+    progress = Progress(GanConfig(minutes=2), World(), seconds=60, clock=clock)
+    clock.now += 30
+    assert progress.seconds == 90
+    assert progress.done(0) == 0.75

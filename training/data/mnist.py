@@ -11,8 +11,8 @@ from torchvision.datasets.utils import check_integrity
 
 from training import rng
 from training.data.errors import DataError
-from training.data.pixels import to_signed
 from training.distributed import World
+from training.images import to_signed
 
 CLASSES = 10
 """The digits 0 to 9."""

@@ -11,8 +11,8 @@ from torchvision.transforms import v2
 
 from training import rng
 from training.data.errors import DataError
-from training.data.pixels import to_signed
 from training.distributed import World
+from training.images import to_signed
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 #: Of each pair: training pictures that are byte for byte test pictures, left out of fits and of floors.

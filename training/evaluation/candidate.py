@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from training import checkpoint
 from training.data.errors import DataError
-from training.data.pixels import to_signed, to_uint8
 from training.generators import FinishedGenerator, finished_generators
+from training.images import to_signed, to_uint8
 
 Batch = tuple[Tensor, ...]
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from training import checkpoint, rng
 from training.data.mnist import Digits
-from training.data.pixels import to_signed
+from training.images import to_signed
 from training.networks.classifier import DigitClassifier
 
 EPOCHS = 2

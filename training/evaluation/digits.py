@@ -4,19 +4,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
 from training.data.mnist import Digits
-from training.data.pixels import to_signed
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import distances, yardstick
-from training.evaluation.feature_networks import INCEPTION_FILE, inception_features
-from training.evaluation.features import kept_features
+from training.evaluation.feature_networks import INCEPTION_FILE, inception_features, kept_features
 from training.evaluation.report import Score, score
+from training.images import tile, to_signed
 from training.metrics.modes import count_modes, histogram, kl_divergence
-from training.metrics.nearest import near_copy_share, nearest
-from training.metrics.precision_recall import NEIGHBOURS, precision_recall
+from training.metrics.precision_recall import NEIGHBOURS, near_copy_share, nearest, precision_recall
 from training.networks.classifier import DigitClassifier
 
 BATCH = 100
@@ -109,3 +108,25 @@ def _look(classifier: DigitClassifier, digits: Tensor) -> tuple[Tensor, Tensor]:
     """Features (n, 128) and class probabilities (n, 10) of uint8 digits."""
     features = torch.cat([classifier.features(to_signed(part)) for part in digits.split(1000)])
     return features, classifier.classify(features).softmax(1)
+
+
+def draw_judged(judged: JudgedDigits, training_labels: Tensor, path: Path) -> None:
+    """Writes a PNG: 100 samples, the first ten over their nearest training digits, the histogram beside training's."""
+    figure, (grid, pairs, bars) = plt.subplots(
+        3, 1, figsize=(6, 10), height_ratios=(6, 1.3, 2), gridspec_kw={"hspace": 0.25}
+    )
+    grid.imshow(tile(judged.samples[:100], columns=10).numpy(), cmap="gray", vmin=0, vmax=255)
+    grid.set_title("samples")
+    first = judged.samples[: len(judged.neighbours)]
+    pairs.imshow(tile(torch.cat([first, judged.neighbours]), columns=len(first)).numpy(), cmap="gray", vmin=0, vmax=255)
+    pairs.set_title("samples over their nearest training digits")
+    for axis in (grid, pairs):
+        axis.axis("off")
+    digits = range(10)
+    bars.bar([d - 0.2 for d in digits], histogram(judged.labels).tolist(), 0.4, label="samples")
+    bars.bar([d + 0.2 for d in digits], histogram(training_labels).tolist(), 0.4, label="training set")
+    bars.set_xticks(list(digits))
+    bars.set_ylabel("share")
+    bars.legend(fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    plt.close(figure)

@@ -9,14 +9,12 @@ from pydantic_settings import CliPositionalArg
 from training.data.errors import DataError
 from training.data.mnist import load_mnist
 from training.evaluation.candidate import Candidate, open_candidates
-from training.evaluation.contact_sheet import draw_contact_sheet
 from training.evaluation.digit_classifier import cached_classifier
-from training.evaluation.digits import judge_digits
+from training.evaluation.digits import draw_judged, judge_digits
 from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
-from training.evaluation.picture import draw_judged
 from training.evaluation.report import Report, Score, write_report
 from training.evaluation.stacked import judge_stacked
-from training.evaluation.translations import EQUINE_PAIR, judge_translation
+from training.evaluation.translations import EQUINE_PAIR, draw_contact_sheet, judge_translation
 from training.generators import directions
 from training.onnx_weights import other_way
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+from PIL import Image
 from torch import Tensor
 
 from training.data.errors import DataError
@@ -17,10 +19,10 @@ from training.evaluation.feature_networks import (
     equine_maps,
     imagenet_labels,
     inception_features,
+    kept_features,
 )
-from training.evaluation.features import kept_features
 from training.evaluation.report import Score, score
-from training.metrics.change import mean_change
+from training.images import tile
 
 GREY = "grey levels of 255 a pixel"
 SIDE = 256
@@ -137,3 +139,30 @@ def changes_by_place(made: Tensor, sources: Tensor, maps: Tensor) -> list[Score]
             share = f"{float(where.double().mean()):.0%} of the pixels"
             scores.append(score(name, mean_change(made, sources, where), f"{protocol}: {share}"))
     return scores
+
+
+COLUMNS = 6
+
+
+def draw_contact_sheet(sources: Tensor, made: Tensor, path: Path) -> None:
+    """Writes a JPEG of pairs, source left and translation right; both uint8 (n, 3, h, w)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = tile(torch.cat([sources, made], dim=3), COLUMNS, gap=6)
+    Image.fromarray(sheet.numpy()).save(path, quality=90)
+
+
+def mean_change(a: Tensor, b: Tensor, weight: Tensor | None = None) -> float:
+    """Mean |a - b| of pictures uint8 (n, c, h, w), in grey levels of 255.
+
+    With `weight` (n, 1, h, w) pixels count by it, over all pictures together: one without any adds nothing.
+    Raises ValueError for pictures of two shapes, or when no pixel has any weight.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"pictures of one shape are compared, got {tuple(a.shape)} and {tuple(b.shape)}")
+    change = (a.float() - b.float()).abs().mean(1, keepdim=True).double()
+    if weight is None:
+        return float(change.mean())
+    total = float(weight.double().sum())
+    if total == 0:
+        raise ValueError("no pixel has any weight")
+    return float((change * weight).sum()) / total

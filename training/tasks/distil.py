@@ -12,8 +12,7 @@ from training.distributed import World
 from training.generators import finished_generators
 from training.losses import cyclegan as losses
 from training.networks.efficientnet_lite import EfficientNetLite0
-from training.resume import learnt
-from training.resuming import ResumeError
+from training.resume import ResumeError, learnt
 from training.tasks.pair import PairTask
 
 

@@ -10,9 +10,8 @@ from training import rng
 from training.config.base import GanConfig
 from training.data.clusters import cluster
 from training.data.mnist import CLASSES, Digits
-from training.data.pixels import to_uint8
 from training.distributed import World
-from training.images import tile
+from training.images import tile, to_uint8
 from training.losses.gan import GENERATOR_LOSSES, discriminator_loss
 from training.losses.r1 import r1_penalty
 from training.metrics.modes import histogram

@@ -10,11 +10,10 @@ from torch import Tensor
 from training import rng
 from training.config.base import PairConfig
 from training.data import augmentation
-from training.data.pixels import to_signed, to_uint8
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import directions
-from training.images import tile
+from training.images import tile, to_signed, to_uint8
 from training.losses import cyclegan as losses
 from training.losses.r1 import r1_penalty
 from training.networks.cyclegan import Discriminator, generator_of, patch_discriminator_of

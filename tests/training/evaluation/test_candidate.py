@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 
 from training import checkpoint
 from training.data.errors import DataError
-from training.data.pixels import to_signed, to_uint8
 from training.evaluation.candidate import graph_sha256, open_candidates
+from training.images import to_signed, to_uint8
 from training.loop import describe
 from training.tasks.base import Task
 

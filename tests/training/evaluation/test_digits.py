@@ -1,13 +1,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from training.data.mnist import Digits
 from training.evaluation.candidate import Candidate
-from training.evaluation.digits import JudgedDigits, draw_digits, judge_digits
+from training.evaluation.digits import JudgedDigits, draw_digits, draw_judged, judge_digits
 from training.networks.classifier import DigitClassifier
 
 Sampler = Callable[..., Candidate]
@@ -137,3 +139,15 @@ def test_the_same_z_is_drawn_every_time(sampler: Sampler) -> None:
     assert (len(first), len(rest)) == (100, 50)
     assert torch.equal(first, again)
     assert torch.equal(rest, rest_again)
+
+
+def test_the_picture_shows_the_samples(tmp_path: Path) -> None:
+    dark, bright = torch.zeros(120, 1, 28, 28, dtype=torch.uint8), torch.full((120, 1, 28, 28), 255, dtype=torch.uint8)
+    means = []
+    for samples in (dark, bright):
+        judged = JudgedDigits(samples, torch.arange(120) % 10, samples[:10], [])
+        draw_judged(judged, torch.arange(50) % 10, tmp_path / "mnist.png")
+        with Image.open(tmp_path / "mnist.png") as picture:
+            assert picture.width > 400
+            means.append(np.asarray(picture.convert("L")).mean())
+    assert means[1] > means[0] + 30

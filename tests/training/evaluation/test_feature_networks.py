@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from training.data.errors import DataError
-from training.data.pixels import to_signed
 from training.evaluation.feature_networks import (
     INCEPTION_FILE,
     MOBILENET_FILE,
@@ -20,8 +19,10 @@ from training.evaluation.feature_networks import (
     equine_maps,
     imagenet_labels,
     inception_features,
+    kept_features,
     load_inception,
 )
+from training.images import to_signed
 
 WEIGHTS = Path(os.environ.get("FEATURE_WEIGHTS", "no-folder"))
 needs_weights = pytest.mark.skipif(
@@ -167,3 +168,53 @@ def test_the_map_lies_on_the_horses() -> None:
     assert 0 <= found.min() < found.max() <= 1
     assert found[:48].mean() < 0.1  # the sky
     assert found[80:210, 32:230].mean() > 0.4  # the herd
+
+
+class Counted:
+    """Doubles pictures and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return images.flatten(1).float() * 2
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    path = tmp_path / "network.pt"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_features_are_computed_once(tmp_path: Path, network: Path) -> None:
+    compute, images = Counted(), torch.arange(8, dtype=torch.uint8).view(2, 1, 2, 2)
+    first = kept_features(tmp_path / "cache", network, images, compute)
+    assert torch.equal(kept_features(tmp_path / "cache", network, images, compute), first)
+    assert torch.equal(first, images.flatten(1).float() * 2)
+    assert compute.calls == 1
+
+
+def test_other_pictures_or_another_network_are_computed_anew(tmp_path: Path, network: Path) -> None:
+    compute, images = Counted(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    kept_features(tmp_path, network, images, compute)
+    kept_features(tmp_path, network, images + 1, compute)
+    network.write_bytes(b"other weights")
+    kept_features(tmp_path, network, images, compute)
+    assert compute.calls == 3
+
+
+def test_nothing_half_written_is_left(tmp_path: Path, network: Path) -> None:
+    kept_features(tmp_path / "cache", network, torch.zeros(2, 1, 2, 2, dtype=torch.uint8), Counted())
+    assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no features", b"PK"])
+def test_a_damaged_file_is_computed_anew(tmp_path: Path, network: Path, content: bytes) -> None:
+    compute, images = Counted(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    first = kept_features(tmp_path / "cache", network, images, compute)
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(content)
+    assert torch.equal(kept_features(tmp_path / "cache", network, images, compute), first)
+    assert compute.calls == 2

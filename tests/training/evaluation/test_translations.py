@@ -12,7 +12,13 @@ from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
 from training.evaluation.report import Score
-from training.evaluation.translations import changes_by_place, judge_translation
+from training.evaluation.translations import (
+    COLUMNS,
+    changes_by_place,
+    draw_contact_sheet,
+    judge_translation,
+    mean_change,
+)
 
 Run = Callable[[Tensor], Tensor]
 
@@ -149,3 +155,48 @@ def test_the_difference_to_a_worse_model_is_below_zero(judge: Callable[..., dict
     assert said.value == pytest.approx(scores["KID x 100 (Inception)"].value - theirs.value)
     assert said.value < 0
     assert "horse2zebra abababababab" in said.protocol
+
+
+def test_every_picture_stands_left_of_its_translation(tmp_path: Path) -> None:
+    n, side = 8, 32
+    sources = torch.arange(n).mul(20).to(torch.uint8).view(n, 1, 1, 1).expand(n, 3, side, side)
+    made = 255 - sources
+    draw_contact_sheet(sources, made, tmp_path / "new" / "horse2zebra.jpg")
+    with Image.open(tmp_path / "new" / "horse2zebra.jpg") as picture:
+        assert picture.format == "JPEG"
+        pixels = np.asarray(picture.convert("L")).astype(int)
+    for i in range(n):
+        top, left = i // COLUMNS * (side + 6) + side // 2, i % COLUMNS * (2 * side + 6) + side // 2
+        assert abs(pixels[top, left] - 20 * i) < 8
+        assert abs(pixels[top, left + side] - (255 - 20 * i)) < 8
+
+
+BLACK = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+
+
+def test_it_counts_grey_levels_either_way() -> None:
+    other = BLACK.clone()
+    other[0] = 200
+    assert mean_change(BLACK, other) == mean_change(other, BLACK) == 100
+
+
+def test_weights_choose_the_pixels_over_all_pictures_together() -> None:
+    other, weight = BLACK.clone(), torch.zeros(2, 1, 4, 4)
+    other[0, :, 0], other[1] = 60, 10
+    weight[0, :, 0] = 1  # 4 pixels that changed by 60
+    assert mean_change(BLACK, other, weight) == 60
+    weight[1, :, 0] = 0.5  # 4 more, that count half
+    assert mean_change(BLACK, other, weight) == pytest.approx((4 * 60 + 2 * 10) / 6)
+
+
+def test_uniform_weights_change_nothing() -> None:
+    dice = torch.Generator().manual_seed(0)
+    a, b = (torch.randint(256, (3, 3, 8, 8), generator=dice, dtype=torch.uint8) for _ in "ab")
+    assert mean_change(a, b, torch.full((3, 1, 8, 8), 0.3)) == pytest.approx(mean_change(a, b))
+
+
+def test_pictures_of_other_shapes_and_no_weight_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        mean_change(BLACK, BLACK[:1])
+    with pytest.raises(ValueError, match="no pixel has any weight"):
+        mean_change(BLACK, BLACK, torch.zeros(2, 1, 4, 4))

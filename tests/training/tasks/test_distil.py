@@ -14,7 +14,7 @@ from training.config.base import DistilConfig
 from training.generators import finished_generators
 from training.loop import StoppedError, fit
 from training.networks.cyclegan import Blur
-from training.resuming import ResumeError
+from training.resume import ResumeError
 from training.tasks.distil import DistilTask
 
 Build = Callable[..., DistilTask]
