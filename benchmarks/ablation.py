@@ -19,7 +19,7 @@ from benchmarks.fits import ROOT, Fits, fits_of, parser_of
 from benchmarks.machine import processor
 from benchmarks.render import table
 from training import checkpoint
-from training.config.base import Regulariser
+from training.config.gan import Regulariser
 from training.data.mnist import load_mnist
 from training.evaluation.candidate import Candidate, from_network
 from training.evaluation.digit_classifier import cached_classifier

@@ -39,8 +39,6 @@ LAST = "last"
 PLAN = (
     "",
     "--cycle-weight 0.5 --identity-weight 0",
-    "--antialias discriminators",
-    "--augment translation,cutout",
     "--batch 4",
     "--rate 2e-4",
 )

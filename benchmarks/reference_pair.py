@@ -21,8 +21,8 @@ from benchmarks.fits import ROOT
 from service.card import MODEL_FILE
 from training.cli import STOPPED
 from training.data.errors import DataError
-from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE, check_weights
 
 STEPS = "--preset reference --compile --batch 4 8 --variants default"
 TICKS = "--tick-images 10000"  # each writes half a gigabyte, which by default would be every 17 s

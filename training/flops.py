@@ -1,4 +1,4 @@
-"""What share of the hardware's peak a fit reaches: its arithmetic, counted once, against a product timed here."""
+"""The share of the hardware's peak that a fit reaches: counted operations against a timed matrix product."""
 
 import time
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def utilisation(flops_per_image: float, images_per_second: float, peak: float) -
 
 
 class CountedSteps:
-    """Runs a task's steps, and counts the operations of as many as it takes until their kinds repeat."""
+    """Runs a task's steps and counts the operations of the first ones, until their kinds repeat."""
 
     def __init__(self, task: Task) -> None:
         self._task, self._left = task, task.config.period_steps if task.world.is_main else 0
         self._flops, self._images = 0, 0
 
     def step(self, first: int) -> dict[str, Tensor]:
-        """What the task's step from image `first` returns; the counted ones run uncompiled, or nothing is seen."""
+        """Returns the task's step from image `first`; counted ones run uncompiled, as compiled code cannot be seen."""
         if not self._left:
             return self._task.step(first)
         with ExitStack() as stack:
@@ -44,7 +44,7 @@ class CountedSteps:
 
     @property
     def flops_per_image(self) -> float | None:
-        """This process's operations (a multiplication and an addition are two) per image of the global batch.
+        """This process's operations per image of the global batch; a multiplication and an addition are two.
 
         None until every kind of step has been counted.
         """
@@ -74,17 +74,17 @@ class _Counter(TorchDispatchMode):
 
 @cache
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large matrix product in `dtype`, the best of five; timed once a process.
+    """Operations per second of a large matrix product in `dtype`, the best of five; timed once per process.
 
-    On a CPU by the threads' own time: a machine that is busy elsewhere has no lower peak. On a GPU fp32 is TF32 here,
-    as it is in cuDNN's convolutions.
+    On a CPU the threads' CPU time counts, so that other load does not lower the peak. On a GPU fp32 is TF32, as it is
+    in cuDNN's convolutions.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else before)
     side = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in "ab")
     best = float("inf")
-    for _ in range(REPEATS + 1):  # the first one warms up, and is never the best
+    for _ in range(REPEATS + 1):  # the first one warms up
         start = _seconds(device)
         a @ b
         best = min(best, _seconds(device) - start)

@@ -1,4 +1,4 @@
-"""The loop that fits any task: steps, averages, and once a tick everything a person wants to see."""
+"""The loop that fits any task: steps, averages, and at every tick checkpoints, figures and samples."""
 
 import signal
 import time
@@ -15,7 +15,7 @@ from training.config.base import FitConfig
 from training.distributed import World
 from training.flops import CountedSteps, peak_flops, utilisation
 from training.images import save_png
-from training.resume import ResumeError, check_task, differences, warm_start
+from training.resume import restore_newest
 from training.stats import Averages, Record, all_finite, plot_curves, status_line
 from training.tasks.base import Task
 
@@ -25,20 +25,20 @@ class DivergedError(Exception):
 
 
 class StoppedError(Exception):
-    """A fit that a signal ended before its length; it is saved, and the same command goes on from there."""
+    """A fit that a signal ended before its length; it is saved, and the same command resumes it."""
 
 
 def fit(task: Task) -> int:
-    """Fits `task` for its configured length; resumes what its run folder holds.
+    """Fits `task` for its configured length, resuming from its run folder if that holds a checkpoint.
 
     Returns the number of images the run has seen. Raises StoppedError after a SIGTERM or a Ctrl-C, in every process
-    and with all that was learnt saved; DivergedError, ResumeError or CheckpointError.
+    and with everything saved; DivergedError, ResumeError or CheckpointError.
     """
     config, world = task.config, task.world
 
     # Resume
-    images, seconds = _resume(task)
-    progress = Progress(config, world, seconds)
+    images, seconds = restore_newest(task)
+    progress = Progress(config, world, seconds, time.monotonic)
     done = progress.done(images)
     if world.is_main and images:
         print(f"resuming {config.out} at image {images:,}", flush=True)
@@ -87,30 +87,36 @@ def fit(task: Task) -> int:
     if world.is_main:
         plot_curves(config.out)
         if done < 1:
-            print(f"stopped at image {images:,}; the same command goes on from there", flush=True)
+            print(f"stopped at image {images:,}; the same command resumes from there", flush=True)
     if done < 1:
         raise StoppedError
     return images
 
 
-def _resume(task: Task) -> tuple[int, float]:
-    """Restores the newest checkpoint of the run folder, or the weights named by `init`.
+class Progress:
+    """The progress of a run, in images or by the clock; it sets the learning rate and the end of the run."""
 
-    Returns the images seen and the seconds taken.
-    """
-    config = task.config
-    if not checkpoint.list_checkpoints(config.out):
-        if config.init:
-            warm_start(task, config.init)
-        return 0, 0.0
-    state = checkpoint.read(config.out)
-    check_task(task, state, config.out)
-    if changes := differences(config, state):
-        raise ResumeError(
-            f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
-        )
-    task.restore(state)
-    return int(state["images"]), float(state.get("seconds", 0.0))
+    def __init__(self, config: FitConfig, world: World, seconds: float, clock: Callable[[], float]) -> None:
+        """`seconds`: the time that the run had taken when it was saved. `clock`: seconds, such as time.monotonic."""
+        self._config, self._world, self._clock = config, world, clock
+        self._start = clock() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time that the run has taken, over all its resumptions."""
+        return self._clock() - self._start
+
+    def done(self, images: int) -> float:
+        """Progress of the run at image `images` in [0, 1], 1 at its end; the same in every process.
+
+        By the clock if the run's length is set in minutes, in images otherwise.
+        """
+        if self._config.minutes is None:
+            return min(1.0, images / self._config.images)
+        spent = self.seconds / (60 * self._config.minutes)
+        if self._world.size > 1:  # clocks differ, and every process must stop at the same step
+            spent = float(self._world.average(torch.tensor(spent, device=self._world.device)))
+        return min(1.0, spent)
 
 
 def _tick(
@@ -123,16 +129,16 @@ def _tick(
     left: float,
     bar: "tqdm[Any]",
 ) -> None:
-    """Saves, then logs the tick's figures and draws its samples."""
+    """Saves, then logs the tick's figures and writes its sample grid."""
     figures = _save(task, averages, images, seconds)
     if record is None:
         return
     measured, warning = task.inspect(images)
     figures = {**figures, **measured, **speed}
     record.write(images, figures)
-    picture = task.sample_grid()
-    save_png(picture, task.config.out / "samples" / f"{images:09d}.png")
-    record.picture("samples", picture, images)
+    grid = task.sample_grid()
+    save_png(grid, task.config.out / "samples" / f"{images:09d}.png")
+    record.add_image("samples", grid, images)
     if bar.disable:
         ahead = round(left * speed["images_per_second"])
         total = task.config.images if task.config.minutes is None else images + ahead
@@ -165,7 +171,7 @@ def _save(task: Task, averages: Averages, images: int, seconds: float) -> dict[s
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """What a reader of the checkpoint wants to know about where it came from."""
+    """Where a checkpoint comes from: settings, data set and code."""
     return {"config": task.config.model_dump(mode="json"), "dataset": task.dataset, "provenance": provenance.describe()}
 
 
@@ -175,7 +181,7 @@ class _Stop:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[_Stop]:
-    """The first SIGINT or SIGTERM asks the loop to save and leave; a second one ends the process at once."""
+    """The first SIGINT or SIGTERM makes the loop save and return; a second one ends the process at once."""
     stop = _Stop()
     previous: dict[int, Any] = {}
 
@@ -193,31 +199,3 @@ def _stop_on_signals() -> Iterator[_Stop]:
         yield stop
     finally:
         restore()
-
-
-class Progress:
-    """Counts the time that a run takes over all its resumptions."""
-
-    def __init__(
-        self, config: FitConfig, world: World, seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`seconds`: what the run had taken when it was saved."""
-        self._config, self._world, self._clock = config, world, clock
-        self._start = clock() - seconds
-
-    @property
-    def seconds(self) -> float:
-        """Time taken so far."""
-        return self._clock() - self._start
-
-    def done(self, images: int) -> float:
-        """Share of the run that is done at image `images`, 1 at its end; the same in every process.
-
-        By the clock where the run's length is set in minutes, in images otherwise.
-        """
-        if self._config.minutes is None:
-            return min(1.0, images / self._config.images)
-        spent = self.seconds / (60 * self._config.minutes)
-        if self._world.size > 1:  # clocks differ, and every process must stop at the same step
-            spent = float(self._world.average(torch.tensor(spent, device=self._world.device)))
-        return min(1.0, spent)

@@ -1,4 +1,4 @@
-"""Published translators as a start of new fits: their weights come back out of the .onnx files."""
+"""Reads the weights of published translators back from their .onnx files, to start new fits from."""
 
 import json
 from pathlib import Path
@@ -12,20 +12,20 @@ from training.checkpoint import CheckpointError
 from training.generators import directions
 
 PREFIX = "generator."
-"""What export's graphs call the network."""
+"""Prefix of the weights' names in exported graphs."""
 
 
 def other_way(path: Path, direction: str) -> Path:
-    """Where the opposite translation of the same variant and version is, if it is published."""
+    """The path at which the opposite translation of the same variant and version would be published."""
     version = path.resolve().parent
     variant = version.parent.name.replace(direction, directions(direction)[1], 1)
     return version.parent.parent / variant / version.name / path.name
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint would hold of one generator, G or F: averaged weights, settings and history.
+    """The part of a checkpoint that concerns one generator, G or F: averaged weights, settings and history.
 
-    `path`: the .onnx file of one direction. Raises CheckpointError with what is missing.
+    `path`: the .onnx file of one direction. Raises CheckpointError with the reason if it is unusable.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
@@ -35,9 +35,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a readable ONNX file ({type(error).__name__})") from error
     meta = {p.key: p.value for p in model.metadata_props}
     if meta.get("task") != "translate":
-        raise CheckpointError(
-            f"{path} is no translator that gan-export published: of .onnx files only those start fits"
-        )
+        raise CheckpointError(f"{path} is no translator that gan-export published: no other .onnx file can start a fit")
     learnt = [t for t in model.graph.initializer if t.name.startswith(PREFIX) and t.name.endswith((".weight", ".bias"))]
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in learnt):
         raise CheckpointError(f"{path} has its weights rounded to half precision: give the model.onnx beside it")

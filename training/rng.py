@@ -1,6 +1,6 @@
-"""Every random draw of a fit is a function of (seed, what it is for, which image): nothing is consumed.
+"""Random draws as functions of (seed, purpose, image number), without any state.
 
-So a resumed run, and a run on another number of processes, draw what an uncut run on one would have.
+A resumed run and a run on another number of processes therefore draw the same numbers as an uncut run on one.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ def derive_seed(seed: int, purpose: str, index: int = 0) -> int:
 
 
 def generator(seed: int, purpose: str, index: int = 0, device: torch.device = CPU) -> torch.Generator:
-    """A generator for this (seed, purpose, index) alone; other kinds of device draw other numbers from it."""
+    """The generator of (seed, purpose, index); its numbers differ between kinds of device."""
     return torch.Generator(device).manual_seed(derive_seed(seed, purpose, index))
 
 
 @contextmanager
 def seeded(seed: int, purpose: str, index: int = 0) -> Iterator[None]:
-    """Seeds PyTorch's global CPU generator inside the block, since torchvision's transforms know no other."""
+    """Seeds PyTorch's global CPU generator inside the block, for torchvision's transforms, which take no generator."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, purpose, index))
         yield
@@ -39,6 +39,6 @@ def _permutation(seed: int, purpose: str, epoch: int, size: int) -> Tensor:
 
 
 def shuffled_index(seed: int, purpose: str, position: int, size: int) -> int:
-    """The sample drawn at `position` (0, 1, ... for the whole run) when every epoch of `size` is shuffled anew."""
+    """The row at `position` (0, 1, ... over the whole run) of `size` rows that every epoch shuffles anew."""
     epoch, offset = divmod(position, size)
     return int(_permutation(seed, purpose, epoch, size)[offset])

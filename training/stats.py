@@ -1,4 +1,4 @@
-"""The record of a run: stats.jsonl, TensorBoard events and the status line."""
+"""The record of a run: stats.jsonl, TensorBoard events, the status line and curves.png."""
 
 import json
 import time
@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+matplotlib.use("Agg")
+
 _SPEED = {"images_per_second", "utilisation"}
+_NOT_CURVES = {"images", "time"}
 
 
 class Averages:
-    """Running means of scalar tensors since the last tick, kept on their device so that no step waits for a copy."""
+    """Means of scalar tensors since the last tick, kept on their device so that no step waits for a copy."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -36,7 +39,7 @@ class Record:
     """Writes the figures of every tick into a run folder."""
 
     def __init__(self, folder: Path, images: int) -> None:
-        """Goes on after `images`: lines that a run stopped later wrote beyond its last checkpoint are dropped."""
+        """`images`: where the run starts or resumes; lines beyond it, after the last checkpoint, are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "stats.jsonl"
         kept = [line for line in read_stats(folder) if line["images"] <= images]
@@ -44,7 +47,7 @@ class Record:
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
 
     def write(self, images: int, figures: dict[str, float]) -> None:
-        """One line, and one event a figure."""
+        """Writes one line, and one event per figure."""
         line: dict[str, Any] = {"images": images, "time": round(time.time(), 3), **figures}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -52,12 +55,12 @@ class Record:
             self._events.add_scalar(name, value, images)
         self._events.flush()
 
-    def picture(self, name: str, picture: Tensor, images: int) -> None:
-        """A uint8 (H, W) or (H, W, 3) picture as an event."""
-        self._events.add_image(name, picture, images, dataformats="HW" if picture.dim() == 2 else "HWC")
+    def add_image(self, name: str, image: Tensor, images: int) -> None:
+        """Writes a uint8 image (H, W) or (H, W, 3) as an event."""
+        self._events.add_image(name, image, images, dataformats="HW" if image.dim() == 2 else "HWC")
 
     def close(self) -> None:
-        """Ends the event file."""
+        """Closes the event file."""
         self._events.close()
 
 
@@ -87,13 +90,8 @@ def all_finite(tensors: list[Tensor]) -> bool:
     return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
-matplotlib.use("Agg")
-
-_NOT_CURVES = {"images", "time"}
-
-
 def plot_curves(run: Path) -> Path | None:
-    """Draws every figure of `run`/stats.jsonl against images seen into `run`/curves.png; None without two ticks."""
+    """Plots every figure of `run`/stats.jsonl against images seen into `run`/curves.png; None below 2 ticks."""
     lines = read_stats(run)
     if len(lines) < 2:
         return None
@@ -118,7 +116,7 @@ def plot_curves(run: Path) -> Path | None:
 
 
 def _panels(names: list[str]) -> dict[str, list[str]]:
-    """Figures that share a unit share a panel: the word before the first underscore."""
+    """Groups figures that share a unit, by the word before the first underscore."""
     panels: dict[str, list[str]] = {}
     for name in names:
         title = "loss" if name.endswith("_loss") else name.split("_")[0]

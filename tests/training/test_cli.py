@@ -39,11 +39,11 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
     ("arguments", "said"),
     [
         (("gan", "--rate", "-1"), "--rate"),
-        (("gan", "--conditional", "--stacked"), "gan-train: --conditional asks for one of ten digits"),
+        (("gan", "--conditional", "--clusters", "8"), "gan-train: --clusters replaces labels"),
         (("cyclegan", "--crop", "512"), "gan-train: crop 512 is larger than resize 286"),
-        (("cyclegan", "--pair", "apples"), "gan-train: --pair: what is published is called by it"),
-        (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: what is published is called by it"),
-        (("cyclegan", "--pair", "summer2winter_yosemite"), "call the folder so (got 'summer2winter_yosemite')"),
+        (("cyclegan", "--pair", "apples"), "gan-train: --pair: the published models are named after it"),
+        (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: the published models are named after it"),
+        (("cyclegan", "--pair", "summer2winter_yosemite"), "rename the folder (got 'summer2winter_yosemite')"),
         (("gan", "--bogus", "1"), "bogus"),
         (("evaluate", "no.onnx"), "no.onnx does not exist"),
     ],
@@ -99,7 +99,7 @@ def test_a_fit_that_is_stopped_says_so_to_whoever_started_it(
     stopper = stop_once_saved(out, number)
     status, said, error = run(*fit, *size, *length)
     stopper.join()
-    assert (status, "the same command goes on from there" in said) == (cli.STOPPED, True), error
+    assert (status, "the same command resumes from there" in said) == (cli.STOPPED, True), error
     assert cli.STOPPED not in (0, 1, 2)
     assert run(*fit, *size, *reached)[0] == 0
 

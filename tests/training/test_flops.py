@@ -42,7 +42,7 @@ def test_operations_of_a_step_are_those_of_its_convolutions(
         assert steps.flops_per_image is None
         steps.step(2 * i)
     g, g_first = forward_flops(network := Generator(4, 1), network, 32)
-    d, d_first = forward_flops(judge := Discriminator(4), judge.logits, 32)
+    d, d_first = forward_flops(patches := Discriminator(4), patches.logits, 32)
     # forward, and backward to inputs and to weights; photographs want no gradient
     translations = 2 * (3 * g - g_first) + 2 * 3 * g
     identities = 2 * (3 * g - g_first) / every

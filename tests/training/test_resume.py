@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 import torch
 
+from service.card import ModelCard
 from training import checkpoint, onnx_weights
 from training.checkpoint import CheckpointError
+from training.generators import CONFIGS
 from training.loop import fit
 from training.resume import ResumeError, learnt, merged_history, warm_start
 from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
+CARDS = sorted(MODELS.glob("*/*/card.json"))
 NETWORKS = dict.fromkeys(("G", "F", "D_X", "D_Y"))
 BuildCycleGan = Callable[..., CycleGanTask]
 
@@ -23,6 +26,39 @@ def run(images: int, **config: object) -> dict[str, Any]:
 
 def source(names: str, *history: dict[str, Any], images: int = 9) -> dict[str, Any]:
     return {"networks": dict.fromkeys(names.split()), "history": list(history), **run(images)}
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: "/".join(path.parts[-3:-1]))
+def test_this_version_can_build_every_bundled_generator(path: Path) -> None:
+    card = ModelCard.model_validate_json(path.read_bytes())
+    config = CONFIGS["gan" if card.task == "sample" else "cyclegan"]
+    for settings in (card.training.config, *(run["config"] for run in card.training.history)):
+        assert config.unknown(settings) == ""
+
+
+def test_bundled_settings_mention_retired_options() -> None:
+    settings = [ModelCard.model_validate_json(path.read_bytes()).training.config for path in CARDS]
+    retired = {
+        name for config in settings for name in config if not any(name in c.model_fields for c in CONFIGS.values())
+    }
+    assert retired >= {"stacked", "antialias", "extrapolate", "return_weight", "discriminator_norm"}
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"only": "G"}, {"discriminator": "projected"}], ids=lambda settings: "-".join(settings) or "plain"
+)
+def test_the_bundled_translators_start_a_fit(
+    cyclegan_task: BuildCycleGan, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    task = cyclegan_task(filters=16, blocks=6, init=PAIR, images=4, **settings)
+    assert fit(task) == 4
+    state, published = checkpoint.read(tmp_path / "cyclegan"), [onnx_weights.read(path) for path in PAIR]
+    for name, source in zip("GF", published, strict=True):
+        before, after = source["networks"][name], state["networks"][name]
+        moved = [not torch.equal(after[key], weights) for key, weights in before.items()]
+        assert all(moved) if settings.get("only") in {None, name} else not any(moved)
+        own = [run for run in state["history"] if name in run["networks"]]
+        assert [run["images"] for run in own] == [run["images"] for run in (*source["history"], source)]
 
 
 def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
@@ -62,7 +98,7 @@ def test_what_learnt_is_what_any_of_the_runs_changed() -> None:
 def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
     fit(cyclegan_task(out=tmp_path / "first", ema_images=10))
     first = checkpoint.read(tmp_path / "first")
-    settings = {"only": "G", "init": [tmp_path / "first"], "return_weight": 1}
+    settings = {"only": "G", "init": [tmp_path / "first"]}
     fit(cyclegan_task(**settings, out=tmp_path / "second", images=2))
     fit(cyclegan_task(**settings, out=tmp_path / "second", images=6))  # resumed
     second = checkpoint.read(tmp_path / "second")

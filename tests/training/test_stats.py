@@ -76,8 +76,8 @@ def test_a_folder_without_record_has_no_lines(tmp_path: Path) -> None:
 def test_figures_and_pictures_reach_tensorboard(tmp_path: Path) -> None:
     record = Record(tmp_path, 0)
     record.write(8, {"loss": 0.5})
-    record.picture("grey", torch.zeros(5, 7, dtype=torch.uint8), 8)
-    record.picture("colour", torch.zeros(5, 7, 3, dtype=torch.uint8), 8)
+    record.add_image("grey", torch.zeros(5, 7, dtype=torch.uint8), 8)
+    record.add_image("colour", torch.zeros(5, 7, 3, dtype=torch.uint8), 8)
     record.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(8, 0.5)]

@@ -1,1 +1,1 @@
-"""What can be set on each fit."""
+"""The settings of each fit, one module a task; every field's docstring is its help text."""

@@ -1,8 +1,8 @@
-"""Differentiable augmentation (Zhao et al. 2020): the discriminators see real and generated images through changes.
+"""Differentiable augmentation (Zhao et al. 2020): the discriminators see all images through small random changes.
 
-A discriminator that sees a thousand photographs again and again memorises them; seen through random changes they
-are many more. The generators are judged through changes of the same kind, so that none of them is worth imitating.
-Colours change little, because colours tell one domain from the other.
+A discriminator that sees a thousand photographs again and again memorises them, unless random changes multiply them.
+Generated images are changed in the same way, so that the generators do not learn to imitate the changes. Colours change
+little, because they tell one domain from the other.
 """
 
 from collections.abc import Iterable
@@ -14,21 +14,23 @@ from torch.nn import functional
 from training import rng
 
 DRAWS = 6
-"""Random numbers that one image takes."""
+"""Random numbers per image."""
 BRIGHTNESS = 0.15
+"""Largest shift, in a range of 2."""
 CONTRAST = 0.25
+"""Largest change of the factor 1."""
 
 
 def draw(seed: int, purpose: str, numbers: Iterable[int]) -> Tensor:
-    """Random numbers in [0, 1) for the images of these global numbers, (n, 6) on the CPU: where they steer slices."""
+    """Random numbers in [0, 1) for the images with these global numbers, (n, 6), on the CPU."""
     return torch.stack([torch.rand(DRAWS, generator=rng.generator(seed, purpose, n)) for n in numbers])
 
 
 def augment(images: Tensor, draws: Tensor) -> Tensor:
-    """Images (n, 3, h, w) in [-1, 1] and their draws (n, 6) -> changed images in fp32, through which gradients flow.
+    """Images (n, 3, h, w) in [-1, 1] and their draws (n, 6) -> changed images in float32, with gradients.
 
-    Brightness moves by up to 0.15 and contrast by a factor of 0.75 to 1.25; the image moves by up to an eighth of each
-    side, the rest grey; a box of a third of each side becomes grey.
+    Brightness changes by up to 0.15 and contrast by a factor of 0.75 to 1.25. The image moves by up to an eighth of
+    each side, with grey beyond its edge. A box of a third of each side becomes grey.
     """
     images = images.to(torch.promote_types(images.dtype, torch.float32))
     return torch.stack([_change(image, *numbers) for image, numbers in zip(images, draws.tolist(), strict=True)])
@@ -58,5 +60,5 @@ def _cut_out(image: Tensor, top: float, left: float) -> Tensor:
 
 
 def _whole(share: float, largest: int) -> int:
-    """0 to `largest`, each as likely."""
+    """A whole number from 0 to `largest`, all equally likely."""
     return int(share * (largest + 1))

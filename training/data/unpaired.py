@@ -15,7 +15,7 @@ from training.distributed import World
 from training.images import to_signed
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-#: Of each pair: training pictures that are byte for byte test pictures, left out of fits and of floors.
+#: Training images of each pair that are identical to test images; fits and floors leave them out.
 CROSSES_INTO_TEST = {"horse2zebra": frozenset({"n02381460_3811.jpg"})}
 
 
@@ -30,9 +30,9 @@ class Domain:
     def batch(self, first: int, size: int, crop: int, seed: int, world: World) -> Tensor:
         """This process's share of the global batch that starts at image `first`: random crops, half of them mirrored.
 
-        Every pixel is moved inside its grey level (dequantised: Theis et al. 2016, section 3.1). A crop of one colour,
-        a studio's backdrop, would have no variance, where each instance normalisation multiplies a gradient by up to
-        316: after a dozen of them fp32 overflows.
+        Noise of one grey level is added to every pixel (dequantisation: Theis et al. 2016, section 3.1). A crop of
+        one colour, such as a studio's backdrop, would have no variance, and each instance normalisation would then
+        multiply its gradient by up to 316, so that fp32 overflows after a dozen of them.
 
         Returns (n, 3, crop, crop) in [-1, 1].
         """
@@ -49,7 +49,7 @@ class Domain:
 
 
 def load_training_domain(root: Path, name: str, resize: int) -> Domain:
-    """`load_domain` without the pictures that the pair's test sets have too; `root` is named like the pair."""
+    """`load_domain` without the images that the pair's test sets contain too; `root` is named like the pair."""
     return load_domain(root, name, resize, CROSSES_INTO_TEST.get(root.name, frozenset()))
 
 

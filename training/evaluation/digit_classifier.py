@@ -1,4 +1,4 @@
-"""Fits the digit classifier that collapse and scores are measured with, once, and keeps it."""
+"""Fits the digit classifier for mode collapse and scores once, and caches it."""
 
 from pathlib import Path
 
@@ -46,13 +46,13 @@ def accuracy(network: DigitClassifier, digits: Digits) -> float:
 
 
 def cached_classifier(folder: Path, digits: Digits) -> DigitClassifier:
-    """The classifier kept in `folder`, fitted on these digits now if it is not there, damaged or of others."""
-    kept = _kept(folder, digits)
-    if kept is not None:
-        return kept
+    """The classifier cached in `folder`; fitted now if it is missing, damaged or was fitted on other digits."""
+    cached = _cached(folder, digits)
+    if cached is not None:
+        return cached
     print(f"fitting the digit classifier, a minute; kept in {folder}", flush=True)
     network = fit_classifier(digits)
-    for stale in checkpoint.list_checkpoints(folder):  # of more digits, it would pass for the newest
+    for stale in checkpoint.list_checkpoints(folder):  # one of more digits would count as the newest
         stale.unlink()
     checkpoint.write(
         folder, {"images": EPOCHS * len(digits.images), "dataset": digits.sha256, "network": network.state_dict()}
@@ -60,8 +60,8 @@ def cached_classifier(folder: Path, digits: Digits) -> DigitClassifier:
     return network
 
 
-def _kept(folder: Path, digits: Digits) -> DigitClassifier | None:
-    """What `folder` keeps, unless that is nothing, damaged, or another classifier."""
+def _cached(folder: Path, digits: Digits) -> DigitClassifier | None:
+    """The classifier in `folder`, or None if it is missing, damaged or another one."""
     network = DigitClassifier()
     try:
         state = checkpoint.read(folder) if checkpoint.list_checkpoints(folder) else {}
@@ -69,6 +69,6 @@ def _kept(folder: Path, digits: Digits) -> DigitClassifier | None:
             return None
         network.load_state_dict(state["network"])
     except (checkpoint.CheckpointError, KeyError, RuntimeError) as error:
-        print(f"the digit classifier in {folder} is of no use ({error})", flush=True)
+        print(f"the digit classifier in {folder} cannot be used ({error})", flush=True)
         return None
     return network.eval().requires_grad_(False)

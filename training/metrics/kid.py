@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of features (Bińkowski et al. 2018), unbiased however small the sets."""
+"""The kernel distance between two sets of features (Bińkowski et al. 2018), unbiased for sets of any size."""
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
 def kernel_interval(a: Tensor, b: Tensor, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
     """95% interval of the kernel distance, both sets drawn with replacement `draws` times.
 
-    A row drawn twice is weighted twice, and its kernel with itself stays left out, as in the unbiased estimate:
-    unlike a Fréchet distance, this one does not grow by being redrawn. Near 0, where both sets are of one
-    distribution, the interval is wider than 95%. Raises ValueError for fewer than 2 rows a side.
+    A row drawn twice has twice the weight, and its kernel with itself is left out, as in the unbiased estimate, so
+    the draws are not biased as those of a Fréchet distance are. Near 0, where both sets have one distribution, the
+    interval is wider than 95%. Raises ValueError for fewer than 2 rows a side.
     """
     dice = torch.Generator().manual_seed(seed)
     wa, wb = _weights(len(a), draws, dice), _weights(len(b), draws, dice)
@@ -32,11 +32,11 @@ def kernel_difference_interval(
 ) -> tuple[float, float]:
     """95% interval of kernel_distance(a, real) - kernel_distance(b, real), rows i of a and b having one source.
 
-    Paired: each draw takes the same sources for both and the same rows of `real`, so that what makes both
-    better or worse cancels. Raises ValueError unless a and b have as many rows, and every set 2 or more.
+    Paired: each draw takes the same sources for both and the same rows of `real`, so that common deviations cancel.
+    Raises ValueError unless a and b have equally many rows, and every set 2 or more.
     """
     if len(a) != len(b):
-        raise ValueError(f"paired sets have as many rows, got {len(a)} and {len(b)}")
+        raise ValueError(f"paired sets need equally many rows, got {len(a)} and {len(b)}")
     dice = torch.Generator().manual_seed(seed)
     sources, targets = _weights(len(a), draws, dice), _weights(len(real), draws, dice)
     real = real.double()
@@ -64,7 +64,7 @@ def _mean_off_diagonal(k: Tensor) -> Tensor:
 
 
 def _weights(n: int, draws: int, dice: torch.Generator) -> Tensor:
-    """How often each of n rows is drawn, (n, draws); never one row alone, which has no distance to another."""
+    """Counts (n, draws) of each of n rows in each draw, without draws of a single row, which have no distances."""
     if n < 2:
         raise ValueError(f"an interval needs at least 2 samples a side, got {n}")
     columns: list[Tensor] = []

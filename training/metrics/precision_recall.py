@@ -1,9 +1,11 @@
-"""How many samples look real, and how much of what is real is covered (Kynkäänniemi et al. 2019, equations 1 and 2)."""
+"""Precision, recall (Kynkäänniemi et al. 2019, equations 1 and 2) and nearest neighbours in feature space."""
 
 import torch
 from torch import Tensor
 
 NEIGHBOURS = 3
+CHUNK = 500
+"""Rows compared with all others at once, to limit memory."""
 
 
 def precision_recall(fake: Tensor, real: Tensor, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
@@ -23,10 +25,6 @@ def _share_inside(points: Tensor, members: Tensor, neighbours: int) -> float:
     return float(torch.cat(inside).double().mean())
 
 
-CHUNK = 500
-"""Rows compared with all others at once, for the sake of memory."""
-
-
 def nearest(points: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
     """For every row of `points` (n, d): distance to the nearest row of `members` (m, d), and that row's index, (n,)."""
     found = [torch.cdist(part, members).min(1) for part in points.split(CHUNK)]
@@ -36,7 +34,7 @@ def nearest(points: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
 def near_copy_share(samples: Tensor, held_out: Tensor, training: Tensor, quantile: float = 0.01) -> float:
     """Share of `samples` (n, d) nearer to a member of `training` (m, d) than all but `quantile` of `held_out` are.
 
-    Fresh draws from the data's own distribution score `quantile`, a generator that recites its data scores 1.
+    New draws from the data's own distribution score `quantile`, a generator that copies its data scores 1.
     """
     threshold = torch.quantile(nearest(held_out, training)[0].double(), quantile)
     return float((nearest(samples, training)[0] < threshold).double().mean())

@@ -1,4 +1,4 @@
-"""What the training loop asks of a GAN, whichever it is."""
+"""What the training loop needs of a task: networks, optimisers, averages and one training step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Task(ABC):
         self.pools: dict[str, ImagePool] = {}
         self.dataset: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
-        """Images and settings of the runs whose weights this one started from, as `warm_start` has them."""
+        """Images and settings of the earlier runs that the first weights came from (`resume.merged_history`)."""
 
     @abstractmethod
     def step(self, first: int) -> dict[str, Tensor]:
@@ -44,14 +44,14 @@ class Task(ABC):
 
     @abstractmethod
     def sample_grid(self) -> Tensor:
-        """A picture of what the averaged generators do on fixed inputs, uint8 (H, W) or (H, W, 3)."""
+        """Samples of the averaged generators for fixed inputs as one image, uint8 (H, W) or (H, W, 3)."""
 
     def inspect(self, images: int) -> tuple[dict[str, float], str | None]:
         """Measures the averaged generators once a tick: figures for the log, and a warning if something is wrong."""
         return {}, None
 
-    def adopt(self, network: N) -> N:
-        """Moves a network to the device, in the layout that is fast there.
+    def to_device(self, network: N) -> N:
+        """Moves a network to the device, in the memory layout that is fast there.
 
         channels_last pays on GPUs and with bf16; in fp32 on CPUs it cost 15-30% here.
         """
@@ -60,13 +60,13 @@ class Task(ABC):
         return network if dense else network.to(memory_format=torch.channels_last)
 
     def compiled(self, forward: Callable[..., R]) -> Callable[..., R]:
-        """What runs a network, compiled when the settings ask for it: for each of the few shapes that occur."""
+        """`forward` through torch.compile if the settings ask for it, compiled once for each input shape."""
         return torch.compile(forward, dynamic=False) if self.config.compile else forward
 
     def add_optimiser(
         self, name: str, *networks: nn.Module, rate: float, betas: tuple[float, float] = (0.5, 0.999)
     ) -> None:
-        """Adam, by default with DCGAN's betas, over the networks' parameters that learn, in its fused form."""
+        """Adds a fused Adam over the networks' parameters that require gradients; DCGAN's betas by default."""
         parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
         self.rates[name] = rate
         self.optimisers[name] = Adam(parameters, lr=rate, betas=betas, fused=True)
@@ -84,9 +84,9 @@ class Task(ABC):
         chosen.step()
 
     def set_rate(self, done: float, images: int) -> None:
-        """Sets the learning rate when a share `done` of the run is done: constant, then linear to zero at its end.
+        """Sets the learning rates for progress `done` in [0, 1]: constant, then linear to zero.
 
-        `images`: those that the run has seen, for tasks that start slowly.
+        `images`: the number that the run has seen, for tasks with a warm-up.
         """
         falling = 1 - self.config.decay_from
         left = (1 - done) / falling if falling else 1.0
@@ -96,12 +96,12 @@ class Task(ABC):
 
     def update_averages(self, images: int) -> None:
         """Moves the averaged generators after the step that brought the run to `images`."""
-        images += sum(run["images"] for run in self.history)  # averages that were taken over are not young
+        images += sum(run["images"] for run in self.history)  # averages of an earlier run are not young
         for name, average in self.averages.items():
             ema.update(average, self.networks[name], images, self.config.batch, self.config.ema_images)
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs beside its position: random draws are functions of that."""
+        """Everything a resumed run needs besides its position: random draws are functions of the position."""
         return {
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "averages": {name: network.state_dict() for name, network in self.averages.items()},
@@ -111,25 +111,23 @@ class Task(ABC):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` returned."""
+        """Restores what `state` returned."""
         self.take(state)
         self.history = state["history"]
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-            for parameter, moments in optimiser.state.items():  # which may come of a machine with another layout,
-                for moment in ("exp_avg", "exp_avg_sq"):  # and fused Adam pairs them with the weights as they lie
+            # The moments may have another machine's memory layout, and fused Adam pairs them with the weights by place
+            for parameter, moments in optimiser.state.items():
+                for moment in ("exp_avg", "exp_avg_sq"):
                     moments[moment] = torch.empty_like(parameter).copy_(moments[moment])
         for name, pool in self.pools.items():
             images = state["pools"][name]
             pool.images = None if images is None else images.to(self.world.device)
 
-    def begin(self) -> None:  # noqa: B027  # most tasks start from what they took as it is
-        """Makes what the task took of other runs what it starts from."""
-
     def take(self, state: dict[str, Any]) -> None:
-        """Takes the weights that another run's checkpoint has.
+        """Takes the weights of another run's checkpoint.
 
-        Raises KeyError, RuntimeError or ValueError when they are not of networks like these.
+        Raises KeyError, RuntimeError or ValueError if they belong to other networks.
         """
         for part, ours in (("networks", self.networks), ("averages", self.averages)):
             for name, weights in state[part].items():

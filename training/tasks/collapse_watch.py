@@ -1,4 +1,4 @@
-"""Watching a digit generator for mode collapse (Goodfellow 2016, section 5.1.1)."""
+"""Detects mode collapse of a digit generator (Goodfellow 2016, section 5.1.1)."""
 
 from collections.abc import Callable
 
@@ -13,16 +13,16 @@ TICKS = 2
 
 
 class CollapseWatch:
-    """Calls a run collapsed after two ticks running with fewer than 8 digits, or a KL above 0.5 from the data."""
+    """Reports a collapse after two consecutive ticks with fewer than 8 digits or a KL above 0.5 from the data."""
 
     def __init__(self, classify: Callable[[Tensor], Tensor], reference: Tensor, warmup_images: int) -> None:
         """`classify`: uint8 (N, 1, 28, 28) -> labels (N,). `reference`: the training set's histogram (10,)."""
         self._classify, self._reference, self._warmup_images = classify, reference, warmup_images
         self.bad_ticks = 0
-        """Bad ticks running; a resumed run goes on counting."""
+        """Consecutive bad ticks; a resumed run continues the count."""
 
     def look(self, digits: Tensor, images: int) -> tuple[dict[str, float], str | None]:
-        """Figures of freshly generated digits at image `images` of the run, and a warning when they have collapsed."""
+        """Figures of generated digits uint8 (N, 1, 28, 28) at image `images` of the run, and a collapse warning."""
         shares = histogram(self._classify(digits))
         modes = count_modes(shares)
         from_training = kl_divergence(shares, self._reference)

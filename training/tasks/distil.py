@@ -1,4 +1,4 @@
-"""Distillation as a task: small generators learn what a teacher's make of the training photographs (Li et al. 2020)."""
+"""Distillation as a task: small generators learn a teacher's translations of the training images (Li et al. 2020)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.checkpoint import CheckpointError
-from training.config.base import DistilConfig
+from training.config.distil import DistilConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import finished_generators
@@ -17,7 +17,7 @@ from training.tasks.pair import PairTask
 
 
 class DistilTask(PairTask):
-    """Each generator draws what the teacher's averaged one draws, and goes on against the teacher's discriminator."""
+    """Each generator learns the translations of the teacher's averaged one, against the teacher's discriminator."""
 
     name = "distil"
     config: DistilConfig
@@ -33,9 +33,10 @@ class DistilTask(PairTask):
         teacher_sha256: str,
         features: EfficientNetLite0 | None = None,
     ) -> None:
-        """`teacher`: the state of a checkpoint of task cyclegan, and its file's hash. Raises CheckpointError.
+        """`teacher`: the state of a checkpoint of task cyclegan; `teacher_sha256`: its file's hash.
 
-        `features`: the network of a teacher's projected discriminators.
+        `features`: the feature network of a teacher's projected discriminators. Raises CheckpointError for a
+        checkpoint that cannot teach.
         """
         if teacher.get("task") != "cyclegan":
             raise CheckpointError(f"--teacher is of task {teacher.get('task')!r}: give a run of gan-train cyclegan")
@@ -51,8 +52,11 @@ class DistilTask(PairTask):
                 )
         super().__init__(config, domains, shown, world, precision, theirs, features)
         for name in ("D_X", "D_Y"):
-            self.networks[name].load_state_dict(teacher["networks"][name])
-        self.teachers = {"G": self.compiled(self.adopt(g)), "F": self.compiled(self.adopt(f))}
+            try:
+                self.networks[name].load_state_dict(teacher["networks"][name])
+            except RuntimeError as error:  # a retired kind of discriminator
+                raise CheckpointError(f"--teacher's {name} is of a kind that this version cannot build") from error
+        self.teachers = {"G": self.compiled(self.to_device(g)), "F": self.compiled(self.to_device(f))}
         self.dataset["teacher"] = {
             "sha256": teacher_sha256,
             "images": teacher["images"],
@@ -61,29 +65,30 @@ class DistilTask(PairTask):
 
     def step(self, first: int) -> dict[str, Tensor]:
         """One update of both generators, then one of both discriminators."""
-        pictures = self.pictures(first)
+        images = self.images(first)
 
         # Generators
         parts, fakes = {}, {}
         total = torch.zeros((), device=self.world.device)
-        for way in self.ways:
+        for direction in self.learning:
             with self.autocast():
                 with torch.no_grad():
-                    taught = self.teachers[way.generator](pictures[way.source])
-                fakes[way.target] = self.generators[way.generator](pictures[way.source])
-            parts[f"teacher_{way.generator}"] = losses.distillation_loss(taught.float(), fakes[way.target].float())
-            total = total + self.config.teacher_weight * parts[f"teacher_{way.generator}"]
+                    taught = self.teachers[direction.generator](images[direction.source])
+                fake = self.generators[direction.generator](images[direction.source])
+            parts[f"teacher_{direction.generator}"] = losses.distillation_loss(taught.float(), fake.float())
+            total = total + self.config.teacher_weight * parts[f"teacher_{direction.generator}"]
+            fakes[direction.target] = fake
         parts = self.adversarial(fakes, first) | parts
-        for way in self.ways:
-            total = total + parts[f"adversarial_{way.generator}"]
+        for direction in self.learning:
+            total = total + parts[f"adversarial_{direction.generator}"]
         self.descend("generators", total)
 
         # Discriminators
-        parts |= self.improve_discriminators(pictures, fakes, first)
+        parts |= self.improve_discriminators(images, fakes, first)
         return {name: value.detach() for name, value in parts.items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` returned, of a run with the same teacher."""
+        """Restores what `state` returned. Raises ResumeError if that run had another teacher."""
         ours, theirs = self.dataset["teacher"], state["dataset"]["teacher"]
         if ours["sha256"] != theirs["sha256"]:
             raise ResumeError(

@@ -1,4 +1,4 @@
-"""The exponential moving average of a generator's weights: what is exported and judged."""
+"""The exponential moving average of a generator's weights, which is exported and scored."""
 
 import copy
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def averaged_copy(network: nn.Module) -> nn.Module:
-    """A frozen copy in evaluation mode, to be moved by `update`."""
+    """A frozen copy in evaluation mode, for `update` to move."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 
 
@@ -15,8 +15,8 @@ def averaged_copy(network: nn.Module) -> nn.Module:
 def update(average: nn.Module, network: nn.Module, images: int, batch: int, half_life_images: float) -> None:
     """Moves `average` towards `network` after a step of `batch` images that brought the run to `images`.
 
-    The half-life is counted in images, and kept to a twentieth of the run while that is young
-    (Karras et al. 2022), so that the first average is not the initial weights. Buffers are copied.
+    The half-life is at most a twentieth of the images seen (Karras et al. 2022), so that the initial weights are
+    forgotten early. Buffers are copied.
     """
     half_life = min(half_life_images, images / 20)
     keep = 0.5 ** (batch / max(half_life, 1e-8))

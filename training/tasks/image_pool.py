@@ -8,20 +8,21 @@ from training.distributed import World
 
 
 class ImagePool:
-    """Keeps the last `size` generated images; each query hands back, half the time, an older one in place of the new.
+    """Keeps `size` generated images; a query exchanges each new image with probability 1/2 for an older one.
 
-    Every process holds the same pool of the *global* batches, and the choice for an image depends on its
-    global number alone, so one process and several see the same history.
+    Every process holds the same pool of the *global* batches, and the choice for an image depends only on its
+    global number, so one process and several see the same history.
     """
 
     def __init__(self, size: int, seed: int, purpose: str, world: World) -> None:
-        """`size`: images kept; 0 hands every image straight back. `purpose` keeps two pools' choices apart."""
+        """`size`: images kept; with 0 every image is returned unchanged. `purpose` separates the draws of two pools."""
         self.size = size
         self.images: Tensor | None = None
         self._seed, self._purpose, self._world = seed, purpose, world
 
     def query(self, fakes: Tensor, first: int) -> Tensor:
-        """This process's fakes (n, C, H, W) of the global batch that starts at image `first` -> as many to judge."""
+        """This process's fakes (n, C, H, W) of the global batch that starts at image `first` -> as many for the
+        discriminator."""
         if self.size == 0:
             return fakes
         everyones = self._world.gather(fakes.detach())

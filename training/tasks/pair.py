@@ -1,21 +1,20 @@
-"""What every fit of two generators between two domains shares: G: X -> Y and F: Y -> X, judged by D_Y and D_X."""
+"""What every fit of two generators between two domains shares: G: X -> Y against D_Y, F: Y -> X against D_X."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from training import rng
-from training.config.base import PairConfig
+from training.config.pair import PairConfig
 from training.data import augmentation
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import directions
 from training.images import tile, to_signed, to_uint8
 from training.losses import cyclegan as losses
-from training.losses.r1 import r1_penalty
 from training.networks.cyclegan import Discriminator, generator_of, patch_discriminator_of
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.projected import ProjectedDiscriminator
@@ -24,24 +23,24 @@ from training.tasks.base import Task
 from training.tasks.image_pool import ImagePool
 
 
-class Way(NamedTuple):
+class Direction(NamedTuple):
     """One of a pair's two translations, as its networks and domains are called."""
 
     generator: str
     """The network that translates: G or F."""
     back: str
-    """The generator that brings its pictures back."""
+    """The generator of the other direction, which closes the cycle."""
     source: str
     """The domain it translates from: X or Y."""
     target: str
-    """The domain it translates to; the discriminator D_X or D_Y is called by it."""
+    """The domain it translates to; its discriminator is D_X or D_Y."""
 
 
-WAYS = (Way("G", "F", "X", "Y"), Way("F", "G", "Y", "X"))
+DIRECTIONS = (Direction("G", "F", "X", "Y"), Direction("F", "G", "Y", "X"))
 
 
 class PairTask(Task):
-    """Networks, pictures and the adversarial half of a step; a subclass adds what else the generators learn from."""
+    """Networks, images and the adversarial half of a step; a subclass adds the generators' other losses."""
 
     config: PairConfig
 
@@ -52,33 +51,34 @@ class PairTask(Task):
         shown: tuple[Tensor, Tensor],
         world: World,
         precision: torch.dtype,
-        judged_by: Mapping[str, Any],
+        discriminator_settings: Mapping[str, Any],
         features: EfficientNetLite0 | None,
-        ways: tuple[Way, ...] = WAYS,
+        learning: tuple[Direction, ...] = DIRECTIONS,
     ) -> None:
-        """`domains`: training pictures of X and Y. `shown`: a few of each for the grid, uint8, whole.
+        """`domains`: training images of X and Y. `shown`: a few whole images of each for the sample grid, uint8.
 
-        `judged_by`: the settings of the discriminators, `features`: the network of projected ones.
-        `ways`: those that learn. A generator that does not stands still, and so does the discriminator that judges it.
+        `discriminator_settings`: those that the discriminators are built from.
+        `features`: the feature network of projected discriminators. `learning`: the directions to fit; the generators
+        and discriminators of the others stay fixed.
         """
         super().__init__(config, world, precision)
-        self.shown, self.ways = shown, ways
-        self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cut and mirrored there
+        self.shown, self.learning = shown, learning
+        self.domains = [replace(d, images=d.images.to(world.device)) for d in domains]  # cropped on the device
         self.dataset = {"name": f"{config.pair}, training sets", "sha256": {d.name: d.sha256 for d in domains}}
         settings = config.model_dump()
         with rng.seeded(config.seed, "weights"):
-            g, f = (self.adopt(generator_of(settings)) for _ in "GF")
-            d_x, d_y = (self.adopt(self._discriminator(judged_by, features)) for _ in "XY")
+            g, f = (self.to_device(generator_of(settings)) for _ in "GF")
+            d_x, d_y = (self.to_device(self._discriminator(discriminator_settings, features)) for _ in "XY")
         self.networks = {"G": g, "F": f, "D_X": d_x, "D_Y": d_y}
         self.averages = {"G": ema.averaged_copy(g), "F": ema.averaged_copy(f)}
-        self.still = {way.generator for way in WAYS} - {way.generator for way in ways}
-        for name in self.still:
+        self.fixed = {d.generator for d in DIRECTIONS} - {d.generator for d in learning}
+        for name in self.fixed:
             self.networks[name].requires_grad_(False)
-        learning = [self.networks[way.generator] for way in ways]
-        judging = [self.networks[f"D_{way.target}"] for way in ways]
-        betas = (0.0, 0.99) if judged_by.get("discriminator") == "projected" else (0.5, 0.999)
-        self.add_optimiser("generators", *learning, rate=config.rate, betas=betas)
-        self.add_optimiser("discriminators", *judging, rate=config.discriminator_rate, betas=betas)
+        betas = (0.0, 0.99) if discriminator_settings.get("discriminator") == "projected" else (0.5, 0.999)
+        generators = [self.networks[d.generator] for d in learning]
+        discriminators = [self.networks[f"D_{d.target}"] for d in learning]
+        self.add_optimiser("generators", *generators, rate=config.rate, betas=betas)
+        self.add_optimiser("discriminators", *discriminators, rate=config.discriminator_rate, betas=betas)
         self.pools = {name: ImagePool(config.pool, config.seed, f"pool {name}", world) for name in ("X", "Y")}
         self.generators = {"G": self.compiled(g), "F": self.compiled(f)}
         self.discriminators: dict[str, Callable[[Tensor], Tensor | list[Tensor]]] = {
@@ -87,14 +87,14 @@ class PairTask(Task):
         }
 
     def take(self, state: dict[str, Any]) -> None:
-        """Takes the weights of another run. Raises ValueError, too, when they fit but translate the other way.
+        """Takes the weights of another run. Raises ValueError also if they fit but translate the other way.
 
-        A generator that stands still takes the averaged ones, as it would be served.
+        A fixed generator takes the averaged weights, which are the ones that would be served.
         """
         if self.config.pair == directions(state["config"]["pair"])[1]:
             raise ValueError("its G is F here")
         super().take(state)
-        for name in self.still:
+        for name in self.fixed:
             self.networks[name].load_state_dict(self.averages[name].state_dict())
 
     def _discriminator(
@@ -104,37 +104,38 @@ class PairTask(Task):
             return patch_discriminator_of(settings)
         if features is None:
             raise ValueError("projected discriminators need the feature network")
-        return ProjectedDiscriminator(self.adopt(features))
+        return ProjectedDiscriminator(self.to_device(features))
 
     def set_rate(self, done: float, images: int) -> None:
-        """Sets the learning rates; the generators' one rises over the first `warmup_images`."""
+        """Sets the learning rates; that of the generators rises over the first `warmup_images`."""
         super().set_rate(done, images)
         if images < self.config.warmup_images:
             for group in self.optimisers["generators"].param_groups:
                 group["lr"] *= (images + 1) / self.config.warmup_images
 
-    def pictures(self, first: int) -> dict[str, Tensor]:
-        """This process's x and y of the global batch that starts at pair `first`, in [-1, 1], as X and Y."""
+    def images(self, first: int) -> dict[str, Tensor]:
+        """This process's share of the global batch from pair `first`, by domain: (n, 3, h, w) in [-1, 1]."""
         config = self.config
         batches = (d.batch(first, config.batch, config.crop, config.seed, self.world) for d in self.domains)
         return dict(zip("XY", batches, strict=True))
 
     def adversarial(self, fakes: dict[str, Tensor], first: int) -> dict[str, Tensor]:
-        """The generators' adversarial losses on their fakes, by domain; no gradient of a discriminator is computed."""
+        """The generators' adversarial losses for their fakes, by domain; discriminators get no gradients from them."""
         parts = {}
-        for way in self.ways:
-            learning = [p for p in self.networks[f"D_{way.target}"].parameters() if p.requires_grad]
+        for direction in self.learning:
+            learning = [p for p in self.networks[f"D_{direction.target}"].parameters() if p.requires_grad]
             for parameter in learning:
                 parameter.requires_grad_(False)
-            judged = self._judge(way.target, self._varied(fakes[way.target], f"judged {way.target}", first))
+            seen = self._augmented(fakes[direction.target], f"judged {direction.target}", first)
+            scales = self._logits(direction.target, seen)
             for parameter in learning:
                 parameter.requires_grad_(True)
-            scales = [losses.adversarial_loss(logits, self.config.adversarial) for logits in judged]
-            parts[f"adversarial_{way.generator}"] = torch.stack(scales).mean()
+            each = [losses.adversarial_loss(logits, self.config.adversarial) for logits in scales]
+            parts[f"adversarial_{direction.generator}"] = torch.stack(each).mean()
         return parts
 
-    def _judge(self, domain: str, images: Tensor) -> list[Tensor]:
-        """The discriminator's logits in float32, one map for each scale at which it looks."""
+    def _logits(self, domain: str, images: Tensor) -> list[Tensor]:
+        """The discriminator's logits in float32, one map for each scale that it has."""
         with self.autocast():
             logits = self.discriminators[domain](images)
         return [logits.float()] if isinstance(logits, Tensor) else [scale.float() for scale in logits]
@@ -142,29 +143,24 @@ class PairTask(Task):
     def improve_discriminators(
         self, real: dict[str, Tensor], fakes: dict[str, Tensor], first: int
     ) -> dict[str, Tensor]:
-        """One update of the discriminators on photographs and a history of fakes, both by domain; their losses."""
-        config, parts, total = self.config, {}, torch.zeros((), device=self.world.device)
-        with_r1 = config.r1_weight > 0 and first // config.batch % config.r1_every == 0
-        for domain in (way.target for way in self.ways):
+        """One update of the discriminators on real images and a history of fakes, by domain; returns the losses."""
+        parts, total = {}, torch.zeros((), device=self.world.device)
+        for domain in (direction.target for direction in self.learning):
             old = self.pools[domain].query(fakes[domain].detach(), first)
-            shown = self._varied(real[domain], f"real {domain}", first)
-            judged = self._judge(domain, torch.cat([shown, self._varied(old, f"fake {domain}", first)]))
-            scales = []
-            for is_real, is_fake in (logits.chunk(2) for logits in judged):
-                scales.append(losses.discriminator_loss(is_real, is_fake, config.adversarial))
-            parts[f"discriminator_{domain}"] = torch.stack(scales).mean()
+            seen = self._augmented(real[domain], f"real {domain}", first)
+            scales = self._logits(domain, torch.cat([seen, self._augmented(old, f"fake {domain}", first)]))
+            halves = [logits.chunk(2) for logits in scales]
+            each = [losses.discriminator_loss(is_real, is_fake, self.config.adversarial) for is_real, is_fake in halves]
+            parts[f"discriminator_{domain}"] = torch.stack(each).mean()
             total = total + parts[f"discriminator_{domain}"]
-            if with_r1:
-                shown = shown.detach().requires_grad_(True)
-                discriminator = cast(Discriminator, self.networks[f"D_{domain}"])
-                uncompiled = discriminator.logits(shown)  # compiled code cannot be differentiated twice
-                parts[f"r1_{domain}"] = r1_penalty(uncompiled, shown)
-                total = total + config.r1_weight * config.r1_every * parts[f"r1_{domain}"]
         self.descend("discriminators", total)
         return parts
 
-    def _varied(self, images: Tensor, purpose: str, first: int) -> Tensor:
-        """This process's images of the global batch that starts at `first`, as a discriminator sees them."""
+    def _augmented(self, images: Tensor, purpose: str, first: int) -> Tensor:
+        """This process's images of the global batch that starts at `first`, as a discriminator sees them.
+
+        `purpose` is part of the seed: resumed runs need the same words.
+        """
         config = self.config
         if not config.augment:
             return images
@@ -173,7 +169,7 @@ class PairTask(Task):
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:
-        """A row for every shown picture: x, G(x), F(G(x)), then y, F(y), G(F(y))."""
+        """A row for every shown pair: x, G(x), F(G(x)), then y, F(y), G(F(y))."""
         g, f = self.averages["G"], self.averages["F"]
         rows = []
         for x, y in zip(*(to_signed(s).to(self.world.device) for s in self.shown), strict=True):

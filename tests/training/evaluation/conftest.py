@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from training.data.mnist import Digits
 from training.evaluation.candidate import Candidate
 from training.evaluation.digit_classifier import fit_classifier
-from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE
 from training.networks.classifier import DigitClassifier
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,8 @@ def classifier(draw_digits: Callable[..., Digits]) -> DigitClassifier:
 def sampler() -> Callable[..., Candidate]:
     """`sampler(draw, **changes)`: a candidate whose digits are `draw(z, *labels)`."""
 
-    def build(draw: Callable[..., Tensor], conditional: bool = False, stacked: bool = False) -> Candidate:
-        return Candidate("mnist", None, 4, conditional, stacked, draw, None)
+    def build(draw: Callable[..., Tensor], conditional: bool = False) -> Candidate:
+        return Candidate("mnist", None, 4, conditional, draw, None)
 
     return build
 

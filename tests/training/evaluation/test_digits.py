@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.data.mnist import Digits
 from training.evaluation.candidate import Candidate
-from training.evaluation.digits import JudgedDigits, draw_digits, draw_judged, judge_digits
+from training.evaluation.digits import ScoredDigits, draw_digits, draw_scored_digits, score_digits
 from training.networks.classifier import DigitClassifier
 
 Sampler = Callable[..., Candidate]
@@ -17,17 +17,17 @@ Draw = Callable[..., Digits]
 
 
 @pytest.fixture
-def judge(classifier: DigitClassifier, draw_digits: Draw, tmp_path: Path) -> Callable[..., JudgedDigits]:
+def judge(classifier: DigitClassifier, draw_digits: Draw, tmp_path: Path) -> Callable[..., ScoredDigits]:
     """`judge(candidate, weights=None)`: 200 samples against 200 drawn test digits, 500 of them for training."""
     train, test = draw_digits(500, seed=1), draw_digits(200, seed=2)
 
-    def run(candidate: Candidate, weights: Path | None = None) -> JudgedDigits:
-        return judge_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
+    def run(candidate: Candidate, weights: Path | None = None) -> ScoredDigits:
+        return score_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
 
     return run
 
 
-def values(judged: JudgedDigits) -> dict[str, float]:
+def values(judged: ScoredDigits) -> dict[str, float]:
     return {score.metric: score.value for score in judged.scores}
 
 
@@ -37,7 +37,7 @@ def fresh(draw_digits: Draw) -> Callable[[Tensor], Tensor]:
 
 
 def test_a_perfect_generator_scores_like_real_digits(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     found = values(judge(sampler(fresh(draw_digits))))
     assert found["FD (digit classifier)"] < 3 * found["FD (digit classifier), real floor"]
@@ -49,7 +49,7 @@ def test_a_perfect_generator_scores_like_real_digits(
 
 
 def test_a_collapsed_generator_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     one = draw_digits(1, seed=3)
     judged = judge(sampler(lambda z: one.images.expand(len(z), -1, -1, -1)))
@@ -62,7 +62,7 @@ def test_a_collapsed_generator_is_found_out(
 
 
 def test_a_generator_that_recites_its_data_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     known = draw_digits(500, seed=1).images
     judged = judge(sampler(lambda z: known[torch.arange(len(z))]))
@@ -70,14 +70,14 @@ def test_a_generator_that_recites_its_data_is_found_out(
     assert torch.equal(judged.neighbours, judged.samples[:10])
 
 
-def test_noise_is_found_out(judge: Callable[..., JudgedDigits], sampler: Sampler) -> None:
+def test_noise_is_found_out(judge: Callable[..., ScoredDigits], sampler: Sampler) -> None:
     found = values(judge(sampler(lambda z: torch.randint(256, (len(z), 1, 28, 28), dtype=torch.uint8))))
     assert found["FD (digit classifier)"] > 20 * found["FD (digit classifier), real floor"]
     assert found["precision (digit classifier)"] < 0.05
 
 
 def test_the_two_feature_spaces_have_names_of_their_own(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw, weights: Path
 ) -> None:
     without, given = values(judge(sampler(fresh(draw_digits)))), values(judge(sampler(fresh(draw_digits)), weights))
     assert not any("Inception" in name or "FID" in name or "KID" in name for name in without)
@@ -93,7 +93,7 @@ def test_the_two_feature_spaces_have_names_of_their_own(
 
 
 def test_features_that_take_half_an_hour_are_kept_samples_too(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path, tmp_path: Path
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw, weights: Path, tmp_path: Path
 ) -> None:
     first = judge(sampler(fresh(draw_digits)), weights).scores
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("features-*.pt")}
@@ -103,7 +103,7 @@ def test_features_that_take_half_an_hour_are_kept_samples_too(
 
 
 def test_distances_have_intervals_that_hold_them(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     scores = {score.metric: score for score in judge(sampler(fresh(draw_digits))).scores}
     for name in ("FD (digit classifier)", "KD (digit classifier)"):
@@ -111,7 +111,7 @@ def test_distances_have_intervals_that_hold_them(
 
 
 def test_a_conditional_generator_is_asked_for_the_datas_digits_and_checked(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    judge: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     drawn = draw_digits(500, seed=5)
     by_label = {label: drawn.images[drawn.labels == label] for label in range(10)}
@@ -145,8 +145,8 @@ def test_the_picture_shows_the_samples(tmp_path: Path) -> None:
     dark, bright = torch.zeros(120, 1, 28, 28, dtype=torch.uint8), torch.full((120, 1, 28, 28), 255, dtype=torch.uint8)
     means = []
     for samples in (dark, bright):
-        judged = JudgedDigits(samples, torch.arange(120) % 10, samples[:10], [])
-        draw_judged(judged, torch.arange(50) % 10, tmp_path / "mnist.png")
+        judged = ScoredDigits(samples, torch.arange(120) % 10, samples[:10], [])
+        draw_scored_digits(judged, torch.arange(50) % 10, tmp_path / "mnist.png")
         with Image.open(tmp_path / "mnist.png") as picture:
             assert picture.width > 400
             means.append(np.asarray(picture.convert("L")).mean())

@@ -12,9 +12,9 @@ from training import checkpoint
 from training.data.errors import DataError
 from training.evaluation.candidate import Candidate
 from training.evaluation.evaluate import EvaluateConfig, evaluate
-from training.evaluation.feature_networks import INCEPTION_FILE, MOBILENET_FILE
 from training.evaluation.report import Report
 from training.loop import describe
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE
 from training.tasks.base import Task
 
 
@@ -93,7 +93,7 @@ def test_another_pair_is_judged_on_its_own_pictures(
     (report,) = run(publish(tmp_path / "models", way))
     assert {"KID x 100 (Inception)", "FID (Inception)", "mean change"} <= metrics(report)
     assert not any("zebra" in metric or "animal" in metric or "background" in metric for metric in metrics(report))
-    assert report.scores[0].protocol.startswith(f"{count} translated against {5 - count} test pictures")
+    assert report.scores[0].protocol.startswith(f"{count} translated against {5 - count} test images")
 
 
 def test_a_pair_without_pictures_is_refused(run: Callable[..., list[Report]], tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_pair_that_mobilenet_does_not_know_needs_none(
 
 def test_a_single_picture_is_no_set(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     (tmp_path / "data" / "horse2zebra" / "testA" / "1.png").unlink()
-    with pytest.raises(DataError, match="testA holds one picture"):
+    with pytest.raises(DataError, match="testA holds one image"):
         run(publish(tmp_path / "models", "horse2zebra"))
 
 

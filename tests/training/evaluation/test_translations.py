@@ -10,15 +10,16 @@ from torchvision.models import mobilenet_v2
 
 from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
-from training.evaluation.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
+from training.evaluation.feature_networks import LABEL_SIDE, imagenet_inputs
 from training.evaluation.report import Score
 from training.evaluation.translations import (
     COLUMNS,
     changes_by_place,
     draw_contact_sheet,
-    judge_translation,
     mean_change,
+    score_translation,
 )
+from training.networks.pretrained import MOBILENET_FILE
 
 Run = Callable[[Tensor], Tensor]
 
@@ -42,10 +43,10 @@ def judge(root: Path, weights: Path, tmp_path: Path) -> Callable[..., dict[str, 
 
     def scores(run: Run, direction: str, back: Run | None = None, against: Run | None = None) -> dict[str, Score]:
         made, returned, other = (
-            r and Candidate(direction, direction, None, False, False, r, "ab" * 32) for r in (run, back, against)
+            r and Candidate(direction, direction, None, False, r, "ab" * 32) for r in (run, back, against)
         )
         assert made
-        judged = judge_translation(made, returned, other, root, weights, tmp_path / "cache")
+        judged = score_translation(made, returned, other, root, weights, tmp_path / "cache")
         assert torch.equal(judged.made, run(judged.sources))
         return {s.metric: s for s in judged.scores}
 
@@ -95,7 +96,7 @@ def test_labels_are_counted_of_the_pictures_they_are_said_of(
     network.eval()
     red, green = (load_domain(root, folder, 256).images for folder in ("testA", "testB"))
     with torch.no_grad():
-        means = [network.features(_prepared(pictures, LABEL_SIDE)).mean((0, 2, 3)) for pictures in (red, green)]
+        means = [network.features(imagenet_inputs(pictures, LABEL_SIDE)).mean((0, 2, 3)) for pictures in (red, green)]
         weight, bias = network.classifier[1].weight, network.classifier[1].bias
         weight.zero_()
         bias.zero_()
@@ -120,7 +121,7 @@ def test_drift_and_cycle_are_measured_on_their_own_pictures(judge: Callable[...,
     assert scores["mean change"].value == 5
     assert scores["change on the animal"].value == pytest.approx(5)
     assert scores["identity drift"].value == 5
-    assert "the 4 test pictures" in scores["identity drift"].protocol
+    assert "the 4 test images" in scores["identity drift"].protocol
     assert scores["cycle error"].value == pytest.approx(3)
     assert "zebra2horse abababababab" in scores["cycle error"].protocol
 

@@ -97,5 +97,5 @@ def test_a_model_does_not_differ_from_itself_and_the_order_is_a_sign():
 
 def test_models_of_other_sources_are_not_paired():
     a, real = sets(1.0)
-    with pytest.raises(ValueError, match="as many rows"):
+    with pytest.raises(ValueError, match="equally many rows"):
         kernel_difference_interval(a, a[:-1], real)

@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
-from training.config.base import DistilConfig
 from training.generators import finished_generators
 from training.loop import StoppedError, fit
-from training.networks.cyclegan import Blur
+from training.networks.cyclegan import PRESETS
 from training.resume import ResumeError
 from training.tasks.distil import DistilTask
 
@@ -49,7 +47,7 @@ def test_the_teacher_stays_as_it_is(distil_task: Build, teacher: dict[str, Any])
 
 def test_parts_by_hand_at_the_start(distil_task: Build, teacher: dict[str, Any]) -> None:
     task = distil_task()
-    x, y = task.pictures(0).values()
+    x, y = task.images(0).values()
     g, f = (finished.network for finished in finished_generators(teacher))
     with torch.no_grad():
         fake_y, fake_x = task.networks["G"](x), task.networks["F"](y)
@@ -79,23 +77,23 @@ def test_the_discriminators_begin_as_the_teachers(distil_task: Build, teacher: d
         assert all(torch.equal(ours[key], value) for key, value in teacher["networks"][name].items())
 
 
-def test_an_antialiased_teacher_brings_such_discriminators(
-    cyclegan_task: Callable[..., Any], distil_task: Build
+def test_the_discriminators_are_made_as_the_teachers(
+    cyclegan_task: Callable[..., Any], distil_task: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    smooth = cyclegan_task(antialias="all")
-    smooth.step(0)
-    taught = distil_task(teacher={**checkpoint_of(smooth), "images": 2})
-    assert any(isinstance(m, Blur) for m in taught.networks["D_X"].modules())
-    assert not any(isinstance(m, Blur) for m in taught.networks["G"].modules())
-
-
-def test_the_discriminators_are_made_as_the_teachers(cyclegan_task: Callable[..., Any], distil_task: Build) -> None:
-    narrow = cyclegan_task(discriminator_filters=6, discriminator_norm="spectral")
-    narrow.step(0)
-    taught = distil_task(teacher={**checkpoint_of(narrow), "images": 2})
+    monkeypatch.setitem(PRESETS, "reference", (4, 1, 6))
+    wide = cyclegan_task(preset="reference")
+    wide.step(0)
+    taught = distil_task(teacher={**checkpoint_of(wide), "images": 2})
     assert taught.networks["D_X"].score[0].out_channels == 6
-    assert not any(isinstance(m, nn.InstanceNorm2d) for m in taught.networks["D_X"].modules())
     assert all(part.isfinite() for part in taught.step(0).values())
+
+
+def test_a_teacher_with_discriminators_of_a_retired_kind_is_refused(
+    distil_task: Build, teacher: dict[str, Any]
+) -> None:
+    spectral = {**teacher["networks"], "D_X": {"score.0.parametrizations.weight.original": torch.zeros(4, 3, 4, 4)}}
+    with pytest.raises(CheckpointError, match="--teacher's D_X is of a kind that this version cannot build"):
+        distil_task(teacher={**teacher, "networks": spectral})
 
 
 def test_a_teacher_whose_discriminator_never_learnt_is_refused(
@@ -159,8 +157,3 @@ def test_only_a_cyclegan_teaches(distil_task: Build, teacher: dict[str, Any]) ->
 def test_a_teacher_of_another_pair_is_refused(distil_task: Build) -> None:
     with pytest.raises(CheckpointError, match="--teacher translates horse2zebra, --pair is apple2orange"):
         distil_task(pair="apple2orange")
-
-
-def test_discriminators_that_are_the_teachers_are_not_set(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="they are the teacher's"):
-        DistilConfig(teacher=tmp_path, antialias="discriminators")
