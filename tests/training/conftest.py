@@ -74,14 +74,14 @@ def gan_task(tmp_path: Path, draw_digits: Callable[..., Digits]) -> Callable[...
 
 
 def drawn_pair() -> tuple[tuple[Domain, Domain], tuple[torch.Tensor, torch.Tensor]]:
-    """Noise, the same every time: 5 and 7 pictures to learn from, 2 of each to show."""
+    """Noise, the same every time: 5 and 7 images to learn from, 2 of each to show."""
     random = torch.Generator().manual_seed(0)
 
-    def pictures(n: int, side: int) -> torch.Tensor:
+    def images(n: int, side: int) -> torch.Tensor:
         return torch.randint(256, (n, 3, side, side), generator=random, dtype=torch.uint8)
 
-    domains = Domain("trainA", pictures(5, 36), "a" * 64), Domain("trainB", pictures(7, 36), "b" * 64)
-    return domains, (pictures(2, 32), pictures(2, 32))
+    domains = Domain("trainA", images(5, 36), "a" * 64), Domain("trainB", images(7, 36), "b" * 64)
+    return domains, (images(2, 32), images(2, 32))
 
 
 @pytest.fixture

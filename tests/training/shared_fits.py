@@ -40,7 +40,7 @@ PROJECTED = {
 }
 
 
-def pictures() -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
+def images() -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
     random = torch.Generator().manual_seed(0)
     x, y = (
         Domain(name, torch.randint(256, (5, 3, 36, 36), generator=random, dtype=torch.uint8), name)
@@ -61,14 +61,14 @@ def features() -> EfficientNetLite0:
 
 def cyclegan(world: World, features: EfficientNetLite0 | None = None, **settings: Any) -> CycleGanTask:
     config = CycleGanConfig.model_validate({"batch": BATCH, "resize": 36, "crop": 32, "images": 1000, **settings})
-    return CycleGanTask(config, *pictures(), world, torch.float32, features)
+    return CycleGanTask(config, *images(), world, torch.float32, features)
 
 
 def distil(world: World) -> DistilTask:
     taught_by = cyclegan(World(), pool=0, seed=1)
     teacher = {"task": taught_by.name, "images": 0, **describe(taught_by), **taught_by.state()}
     config = DistilConfig(teacher=Path(), batch=BATCH, resize=36, crop=32, pool=4, images=1000, filters=3)
-    return DistilTask(config, *pictures(), world, torch.float32, teacher, "f" * 64)
+    return DistilTask(config, *images(), world, torch.float32, teacher, "f" * 64)
 
 
 def gan(world: World, **settings: Any) -> GanTask:

@@ -18,7 +18,7 @@ def test_utilisation_by_hand() -> None:
 
 
 def forward_flops(network: nn.Module, forward: Callable[[Tensor], Tensor], side: int) -> tuple[int, int]:
-    """Operations of the convolutions on one picture, and those of the first of them."""
+    """Operations of the convolutions on one image, and those of the first of them."""
     counts: list[int] = []
 
     def count(layer: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -46,8 +46,8 @@ def test_operations_of_a_step_are_those_of_its_convolutions(
     # forward, and backward to inputs and to weights; photographs want no gradient
     translations = 2 * (3 * g - g_first) + 2 * 3 * g
     identities = 2 * (3 * g - g_first) / every
-    judged, shown = 2 * 2 * d, 4 * (3 * d - d_first)
-    assert steps.flops_per_image == pytest.approx(translations + identities + judged + shown, rel=1e-6)
+    adversarial, shown = 2 * 2 * d, 4 * (3 * d - d_first)
+    assert steps.flops_per_image == pytest.approx(translations + identities + adversarial + shown, rel=1e-6)
 
 
 def test_later_steps_are_not_counted(cyclegan_task: Callable[..., CycleGanTask]) -> None:

@@ -49,11 +49,11 @@ def test_the_networks_draw_what_the_files_draw(pair: tuple[Path, ...], key: str,
     state = onnx_weights.read(path)
     network = generator_of(state["config"])
     network.load_state_dict(state["networks"][key])
-    pictures = torch.randint(256, (2, 3, 64, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(256, (2, 3, 64, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     (candidate,) = open_candidates(path)
     with torch.no_grad():
-        drawn = to_uint8(network(to_signed(pictures)))
-    assert (drawn.int() - candidate.run(pictures).int()).abs().max() <= 1
+        drawn = to_uint8(network(to_signed(images)))
+    assert (drawn.int() - candidate.run(images).int()).abs().max() <= 1
 
 
 def test_a_fit_goes_on_from_published_generators(

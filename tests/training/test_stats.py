@@ -73,7 +73,7 @@ def test_a_folder_without_record_has_no_lines(tmp_path: Path) -> None:
     assert read_stats(tmp_path) == []
 
 
-def test_figures_and_pictures_reach_tensorboard(tmp_path: Path) -> None:
+def test_figures_and_images_reach_tensorboard(tmp_path: Path) -> None:
     record = Record(tmp_path, 0)
     record.write(8, {"loss": 0.5})
     record.add_image("grey", torch.zeros(5, 7, dtype=torch.uint8), 8)
@@ -128,7 +128,7 @@ def blue_columns(path: Path) -> int:
         return int((np.asarray(image.convert("RGB")) == BLUE).all(2).any(0).sum())
 
 
-def test_curves_are_drawn_across_the_picture(tmp_path: Path) -> None:
+def test_curves_are_drawn_across_the_image(tmp_path: Path) -> None:
     write_stats(tmp_path, *({"images": i, "time": 1e9, "generator_loss": i * i} for i in range(4)))
     path = plot_curves(tmp_path)
     assert path == tmp_path / "curves.png"

@@ -172,7 +172,7 @@ def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> TinyMnist:
 
 @dataclass(frozen=True)
 class TinyPair:
-    """Three pictures a folder, as horse2zebra has them, and their hashes."""
+    """Three images a folder, as horse2zebra has them, and their hashes."""
 
     files: dict[str, bytes]
 

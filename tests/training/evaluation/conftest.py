@@ -31,7 +31,7 @@ def sampler() -> Callable[..., Candidate]:
 
 
 class PixelMeans(nn.Module):
-    """A stand-in for the Inception network: 24 features of 299 px pictures in [-1, 1], 8 a channel."""
+    """A stand-in for the Inception network: 24 features of 299 px images in [-1, 1], 8 a channel."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.avg_pool2d(x, (149, 74)).flatten(1)

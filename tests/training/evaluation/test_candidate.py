@@ -20,7 +20,7 @@ def save(task: Task, folder: Path) -> Path:
 
 
 def translator(folder: Path, **properties: str) -> Path:
-    """A published file that copies pictures."""
+    """A published file that copies images."""
     axes = ["N", "H", "W", 3]
     values = [helper.make_tensor_value_info(name, TensorProto.UINT8, axes) for name in ("image", "translation")]
     node = helper.make_node("Identity", ["image"], ["translation"])
@@ -51,16 +51,16 @@ def test_a_run_of_a_pair_has_both_directions(cyclegan_task: Callable[..., Task],
     save(task, tmp_path)
     forth, back = open_candidates(tmp_path)
     assert [forth.direction, back.direction] == ["horse2zebra", "zebra2horse"]
-    picture = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
-    assert torch.equal(back.generate(picture, batch=4), to_uint8(task.averages["F"](to_signed(picture))))
+    image = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(back.generate(image, batch=4), to_uint8(task.averages["F"](to_signed(image))))
 
 
 def test_a_published_translation_takes_and_gives_planes(tmp_path: Path) -> None:
     path = translator(tmp_path, task="translate", name="horse2zebra", direction="horse2zebra")
     (candidate,) = open_candidates(path)
     assert (candidate.name, candidate.direction, candidate.latent) == ("horse2zebra", "horse2zebra", None)
-    pictures = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 16, 20), dtype=np.uint8))
-    assert torch.equal(candidate.generate(pictures, batch=2), pictures)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 16, 20), dtype=np.uint8))
+    assert torch.equal(candidate.generate(images, batch=2), images)
 
 
 def test_the_hash_is_that_of_the_graph_not_of_what_is_said_about_it(tmp_path: Path) -> None:

@@ -145,8 +145,8 @@ def test_the_real_inception_is_the_same_in_onnx_runtime(tmp_path: Path) -> None:
 @needs_weights
 def test_the_map_lies_on_the_horses() -> None:
     with Image.open(HORSES) as photograph:
-        picture = torch.from_numpy(np.array(photograph.convert("RGB").resize((256, 256)))).permute(2, 0, 1)
-    found = equine_maps(picture[None], WEIGHTS)[0, 0]
+        image = torch.from_numpy(np.array(photograph.convert("RGB").resize((256, 256)))).permute(2, 0, 1)
+    found = equine_maps(image[None], WEIGHTS)[0, 0]
     assert found.shape == (256, 256)
     assert 0 <= found.min() < found.max() <= 1
     assert found[:48].mean() < 0.1  # the sky
@@ -154,7 +154,7 @@ def test_the_map_lies_on_the_horses() -> None:
 
 
 class Counted:
-    """Doubles pictures and counts how often it is asked."""
+    """Doubles images and counts how often it is asked."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -179,7 +179,7 @@ def test_features_are_computed_once(tmp_path: Path, network: Path) -> None:
     assert compute.calls == 1
 
 
-def test_other_pictures_or_another_network_are_computed_anew(tmp_path: Path, network: Path) -> None:
+def test_other_images_or_another_network_are_computed_anew(tmp_path: Path, network: Path) -> None:
     compute, images = Counted(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
     cached_features(tmp_path, network, images, compute)
     cached_features(tmp_path, network, images + 1, compute)

@@ -1,4 +1,4 @@
-"""Our distances beside those of a library that computes them by another way, on features that are the pictures."""
+"""Our distances beside those of a library that computes them by another way, on features that are the images."""
 
 import pytest
 import torch

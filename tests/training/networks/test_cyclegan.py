@@ -19,7 +19,7 @@ def count(network: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (32, 24), (44, 16)])
-def test_generator_keeps_the_size_of_a_picture(size: tuple[int, int]) -> None:
+def test_generator_keeps_the_size_of_a_image(size: tuple[int, int]) -> None:
     x = torch.zeros(2, 3, *size)
     assert Generator(4, 1)(x).shape == x.shape
 
@@ -41,7 +41,7 @@ def test_a_residual_block_adds_to_its_input() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_pictures_of_a_batch_do_not_influence_each_other() -> None:
+def test_images_of_a_batch_do_not_influence_each_other() -> None:
     network = Generator(4, 1).eval()
     x = torch.rand(2, 3, 16, 16) * 2 - 1
     assert torch.allclose(network(x)[:1], network(x[:1]), atol=1e-6)
@@ -63,7 +63,7 @@ def test_likelihood_is_the_sigmoid_of_the_logits() -> None:
 def test_a_patch_is_70_pixels_wide_and_high() -> None:
     network = Discriminator(4)
     for i, layer in enumerate(network.score):
-        if isinstance(layer, nn.InstanceNorm2d):  # whose mean and variance see the whole picture
+        if isinstance(layer, nn.InstanceNorm2d):  # whose mean and variance see the whole image
             network.score[i] = nn.Identity()
     x = torch.rand(1, 3, 128, 128, dtype=torch.float64, requires_grad=True)
     network.double().logits(x)[0, 0, 7, 7].backward()

@@ -74,7 +74,7 @@ def test_a_label_changes_the_digit_and_the_verdict() -> None:
     assert len(set(logits.tolist())) == 10
 
 
-def test_a_label_is_judged_by_its_projection() -> None:
+def test_a_label_enters_by_its_projection() -> None:
     network, x = Discriminator(2, classes=3), torch.rand(1, 1, 28, 28) * 2 - 1
     without, features = network.logits(x), network.features(x)
     for label in range(3):

@@ -173,21 +173,21 @@ def test_a_pool_shows_the_discriminators_older_fakes(cyclegan_task: Build) -> No
     assert without != pooled
 
 
-@pytest.mark.parametrize(("only", "judge", "source"), [("G", "D_Y", "X"), ("F", "D_X", "Y")])
+@pytest.mark.parametrize(("only", "discriminator", "source"), [("G", "D_Y", "X"), ("F", "D_X", "Y")])
 def test_a_generator_that_learns_alone_moves_with_its_discriminator(
-    cyclegan_task: Build, only: str, judge: str, source: str
+    cyclegan_task: Build, only: str, discriminator: str, source: str
 ) -> None:
     task = cyclegan_task(only=only, init=["elsewhere"])
     before = {name: weights(network) for name, network in task.networks.items()}
     parts = task.step(0)
     for name, network in task.networks.items():
-        assert moved(network, before[name]) == (set(before[name]) if name in {only, judge} else set())
-    judged = judge.removeprefix("D_")
+        assert moved(network, before[name]) == (set(before[name]) if name in {only, discriminator} else set())
+    domain = discriminator.removeprefix("D_")
     assert set(parts) == {
         f"adversarial_{only}",
         f"cycle_{source}",
         f"identity_{only}",
-        f"discriminator_{judged}",
+        f"discriminator_{domain}",
     }
 
 
@@ -198,10 +198,10 @@ def test_a_generator_that_learns_alone_descends_its_own_direction(cyclegan_task:
     freeze(task, "discriminators")
     task.step(0)
     taken = gradients(task, only)
-    here, back, judge = (task.networks[n] for n in (("G", "F", "D_Y") if only == "G" else ("F", "G", "D_X")))
+    here, back, discriminator = (task.networks[n] for n in (("G", "F", "D_Y") if only == "G" else ("F", "G", "D_X")))
     x, y = (d.batch(0, 2, 32, 0, task.world) for d in task.domains)
     source, target = (x, y) if only == "G" else (y, x)
-    total = (judge.logits(here(source)) - 1).square().mean()
+    total = (discriminator.logits(here(source)) - 1).square().mean()
     total = total + 3 * (back(here(source)) - source).abs().mean() + 2 * (here(target) - target).abs().mean()
     assert_close(taken, list(torch.autograd.grad(total, list(here.parameters()))))
     assert all(p.grad is None for p in back.parameters())
@@ -251,7 +251,7 @@ def test_a_step_in_bf16_keeps_weights_in_fp32(cyclegan_task: Build, settings: di
     assert {p.dtype for network in task.networks.values() for p in network.parameters()} == {torch.float32}
 
 
-def test_pictures_of_one_colour_can_be_learnt_from(cyclegan_task: Build) -> None:
+def test_images_of_one_colour_can_be_learnt_from(cyclegan_task: Build) -> None:
     task = cyclegan_task(blocks=6, images=2, batch=1)
     task.domains = [replace(d, images=torch.full_like(d.images, 100 + 50 * i)) for i, d in enumerate(task.domains)]
     for first in (0, 1):
@@ -273,10 +273,10 @@ def test_averages_are_of_the_generators_alone(cyclegan_task: Build) -> None:
 
 def test_the_sample_grid_has_a_row_for_every_shown_pair(cyclegan_task: Build) -> None:
     task = cyclegan_task()
-    picture = task.sample_grid()
-    assert picture.shape == (2 * 32 + 2, 6 * 32 + 5 * 2, 3)
+    grid = task.sample_grid()
+    assert grid.shape == (2 * 32 + 2, 6 * 32 + 5 * 2, 3)
     xs, ys = task.shown
     for row in (0, 1):
         top = row * 34
-        assert torch.equal(picture[top : top + 32, :32], xs[row].permute(1, 2, 0))
-        assert torch.equal(picture[top : top + 32, 3 * 34 : 3 * 34 + 32], ys[row].permute(1, 2, 0))
+        assert torch.equal(grid[top : top + 32, :32], xs[row].permute(1, 2, 0))
+        assert torch.equal(grid[top : top + 32, 3 * 34 : 3 * 34 + 32], ys[row].permute(1, 2, 0))

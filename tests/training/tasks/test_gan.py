@@ -162,23 +162,23 @@ def test_averages_follow_the_generator(gan_task: Build) -> None:
 
 
 def test_the_sample_grid_is_ten_rows_of_ten_digits(gan_task: Build) -> None:
-    picture = gan_task().sample_grid()
-    assert picture.shape == (10 * 28 + 9 * 2, 10 * 28 + 9 * 2)
-    assert picture.dtype is torch.uint8
-    assert (picture[28:30] == 255).all()
+    grid = gan_task().sample_grid()
+    assert grid.shape == (10 * 28 + 9 * 2, 10 * 28 + 9 * 2)
+    assert grid.dtype is torch.uint8
+    assert (grid[28:30] == 255).all()
 
 
 def test_samples_come_from_the_averaged_generator(gan_task: Build) -> None:
     task = gan_task()
-    picture = task.sample_grid()
+    grid = task.sample_grid()
     nn.init.zeros_(task.networks["generator"].grow[-2].weight)
-    assert torch.equal(task.sample_grid(), picture)
+    assert torch.equal(task.sample_grid(), grid)
     nn.init.zeros_(task.averages["generator"].grow[-2].weight)
-    assert not torch.equal(task.sample_grid(), picture)
+    assert not torch.equal(task.sample_grid(), grid)
 
 
 def by_ink(digits: Tensor) -> Tensor:
-    """A stub of a classifier: labels that are as good as random, the same for the same picture."""
+    """A stub of a classifier: labels that are as good as random, the same for the same image."""
     return digits.long().sum((1, 2, 3)) % 10
 
 
@@ -289,7 +289,7 @@ def test_a_resumed_run_goes_on_counting_bad_ticks(gan_task: Build) -> None:
     assert second.inspect(16)[1] is not None
 
 
-def test_clusters_are_shared_out_as_the_data_has_them_and_judged(gan_task: Build) -> None:
+def test_clusters_are_shared_out_as_the_data_has_them_and_are_labels_of_the_discriminator(gan_task: Build) -> None:
     task = gan_task(clusters=3)
     chosen = task.networks["generator"].cluster(torch.randn(50_000, 4, generator=torch.Generator().manual_seed(0)))
     found = torch.bincount(cluster(task.digits.images, 3, seed=0)) / 32
@@ -299,23 +299,23 @@ def test_clusters_are_shared_out_as_the_data_has_them_and_judged(gan_task: Build
     assert "classes.weight" in moved(task.networks["discriminator"], before)
 
 
-def test_fakes_are_judged_as_the_cluster_that_their_noise_chose(gan_task: Build) -> None:
+def test_fakes_are_labelled_with_the_cluster_that_their_noise_chose(gan_task: Build) -> None:
     task = gan_task(clusters=3)
     made: list[Tensor] = []
-    judged: list[Tensor] = []
+    labels: list[Tensor] = []
     task.networks["generator"].register_forward_pre_hook(lambda _, inputs: made.append(inputs[0]))
     logits = task.logits
 
     def note(images: Tensor, label: Tensor | None = None) -> Tensor:
         assert label is not None
-        judged.append(label)
+        labels.append(label)
         return logits(images, label)
 
     task.logits = note
     task.step(0)
     expected = task.networks["generator"].cluster(made[0])
-    assert torch.equal(judged[0][4:], expected)  # beside the four real ones
-    assert torch.equal(judged[1], expected)
+    assert torch.equal(labels[0][4:], expected)  # beside the four real ones
+    assert torch.equal(labels[1], expected)
 
 
 def test_the_averaged_generator_chooses_among_the_same_clusters(gan_task: Build) -> None:
