@@ -43,7 +43,7 @@ class Digits:
 def load_mnist(root: Path, train: bool = True) -> Digits:
     """The 60,000 training or 10,000 test digits under `root`/MNIST/raw.
 
-    Raises DataError, naming the command that fetches them, when the files are missing or broken.
+    Raises DataError, naming the command that downloads them, if the files are missing or broken.
     """
     raw = root / "MNIST" / "raw"
     packed = all(check_integrity(str(raw / name), md5) for name, md5 in MNIST.resources)
@@ -52,7 +52,7 @@ def load_mnist(root: Path, train: bool = True) -> Digits:
         dataset = MNIST(str(root), train=train, download=packed)
     except (RuntimeError, OSError, ValueError, EOFError, AssertionError, KeyError, TypeError) as error:
         raise DataError(
-            f"no readable MNIST under {raw} ({error}): fetch it with 'gan-train download --which mnist --data {root}', "
+            f"no readable MNIST under {raw} ({error}): use 'gan-train download --which mnist --data {root}' "
             "or copy its four archives to a writable folder, where they are unpacked"
         ) from error
     return Digits(dataset.data.unsqueeze(1), dataset.targets)

@@ -82,7 +82,7 @@ def fetch(address: str, target: Path, problem: Problem, remedy: str) -> None:
         raise DataError(f"expected an address that starts with http:// or https://, got {address!r}: {remedy}")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(target.with_name(f"{target.name}.part"))
-    print(f"fetching {address}", flush=True)
+    print(f"downloading {address}", flush=True)
     for _ in range(2):
         _complete(address, part, remedy)
         found = problem(part.path)
@@ -91,8 +91,8 @@ def fetch(address: str, target: Path, problem: Problem, remedy: str) -> None:
             part.discard()
             return
         part.discard()
-        tqdm.write(f"{address} came damaged: {found}")
-    raise DataError(f"{address} came damaged twice: {found}. Nothing of it was kept: {remedy}")
+        tqdm.write(f"{address} is damaged: {found}")
+    raise DataError(f"{address} is damaged, twice: {found}. Nothing of it was kept: {remedy}")
 
 
 def _complete(address: str, part: _Part, remedy: str) -> None:
@@ -108,7 +108,7 @@ def _complete(address: str, part: _Part, remedy: str) -> None:
             if breaks == len(PAUSES_S):
                 raise DataError(
                     f"{address} could not be read to its end, the last of {breaks + 1} tries: {error}. The "
-                    f"{part.length:,} bytes that came are kept and the same command goes on from there; or {remedy}"
+                    f"{part.length:,} bytes received are kept and the same command resumes from there; or {remedy}"
                 ) from error
             tqdm.write(f"{address}: {error}; trying again in {PAUSES_S[breaks]:.0f} s")
             time.sleep(PAUSES_S[breaks])
@@ -128,7 +128,7 @@ def _receive(address: str, part: _Part, remedy: str) -> None:
             _explain(error, address, part, remedy)
         return
     except (OSError, HTTPException) as error:
-        raise _BrokenError(f"no answer ({error})") from error
+        raise _BrokenError(f"no response ({error})") from error
     with response:
         start, total = _extent(response, part, version)
         if start == 0:
@@ -145,10 +145,10 @@ def _explain(error: HTTPError, address: str, part: _Part, remedy: str) -> None:
         if error.headers.get("Content-Range") == f"bytes */{part.length}":
             return
         part.discard()
-        raise _BrokenError("what was kept of the file is no part of it")
+        raise _BrokenError("the bytes kept are not part of the file")
     if error.code in PASSING_STATUS:
-        raise _BrokenError(f"the server answered {error.code} {error.reason}")
-    raise DataError(f"{address} answered {error.code} {error.reason} instead of the file: {remedy}") from error
+        raise _BrokenError(f"the server responded {error.code} {error.reason}")
+    raise DataError(f"{address} responded {error.code} {error.reason} instead of the file: {remedy}") from error
 
 
 def _extent(response: HTTPResponse, part: _Part, version: str) -> tuple[int, int | None]:
@@ -159,7 +159,7 @@ def _extent(response: HTTPResponse, part: _Part, version: str) -> tuple[int, int
     same = _version(response.headers) in ("", version)
     if response.status != 206 or not match or int(match[1]) != part.length or not same:
         part.discard()
-        raise _BrokenError(f"the server answered {response.status} with another part than the one asked for")
+        raise _BrokenError(f"the server responded {response.status} with another part than the requested one")
     return part.length, None if match[2] == "*" else int(match[2])
 
 
@@ -197,7 +197,7 @@ def _read(response: HTTPResponse) -> bytes:
 
 
 def _opener() -> OpenerDirector:
-    """HTTP and HTTPS alone: a redirection to ftp: or file: has no handler."""
+    """Opens HTTP and HTTPS only: a redirection to ftp: or file: has no handler."""
     opener = OpenerDirector()
     for handler in (
         ProxyHandler,

@@ -64,7 +64,7 @@ def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = froze
         raise DataError(
             f"no images in {folder}: a pair needs trainA, trainB, testA and testB with "
             f"{', '.join(sorted(SUFFIXES))} files; "
-            f"'gan-train download --which horse2zebra --data {root.parent}' fetches one"
+            f"'gan-train download --which horse2zebra --data {root.parent}' downloads one"
         )
     shrink = v2.Resize((resize, resize), antialias=True)
     digest = hashlib.sha256()
@@ -75,5 +75,7 @@ def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = froze
             with Image.open(file) as image:
                 images[row] = v2.functional.pil_to_tensor(shrink(image.convert("RGB")))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file} is not a readable image ({error}): delete it, or fetch the data again") from error
+            raise DataError(
+                f"{file} is not a readable image ({error}): delete it, or download the data again"
+            ) from error
     return Domain(name, images, digest.hexdigest())
