@@ -1,1 +1,1 @@
-"""From a checkpoint to one ONNX file that needs no code around it."""
+"""Exports a checkpoint's generators to ONNX files that need no further code."""

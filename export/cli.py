@@ -24,9 +24,9 @@ MISTAKES = (CheckpointError, ParityError, PublishError, CardError, SettingsError
 
 
 class PublishConfig(BaseModel):
-    """Export a checkpoint's averaged generators to ONNX, check them against PyTorch, and publish them.
+    """Export a checkpoint's averaged generators to ONNX, compare them with PyTorch, and publish them.
 
-    Translations also get a file in half precision, for CUDA, unless it strays too far: then that is said.
+    Translations also get a file in half precision for CUDA, unless it differs too much, which a warning then says.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
@@ -36,9 +36,9 @@ class PublishConfig(BaseModel):
     models: Path = Path("models")
     """Folder of published models; the files become <models>/<name>/<version>/."""
     version: str | None = Field(None, pattern=NAME_PATTERN)
-    """Version to publish as; by default one more than the highest number of either direction there."""
+    """Version to publish; by default one more than the highest number of either direction there."""
     suffix: str = Field("", pattern=r"^(-[a-z0-9]+)*$")
-    """Ending of a variant's name: --suffix=-reference."""
+    """Suffix of a variant's name, such as --suffix=-reference."""
 
 
 class ScoresConfig(BaseModel):
@@ -53,7 +53,7 @@ class ScoresConfig(BaseModel):
 
 
 class Export(BaseSettings):
-    """Turn checkpoints into ONNX files that need no code around them."""
+    """Export checkpoints to ONNX files that need no further code."""
 
     model_config = SettingsConfigDict(cli_prog_name="gan-export", cli_kebab_case=True)
 
@@ -62,7 +62,7 @@ class Export(BaseSettings):
 
 
 def main() -> None:
-    """Entry point of `gan-export` and `python -m export`; exit status 2 for what its user can mend."""
+    """Entry point of `gan-export` and `python -m export`; exit status 2 for a mistake of the user."""
     logging.basicConfig(format="gan-export: %(message)s")
     try:
         _run()

@@ -1,4 +1,4 @@
-"""Which graphs a checkpoint is exported as."""
+"""The graphs that a checkpoint is exported as."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,12 @@ from typing import Any
 from torch import nn
 
 from export.graphs import DigitGraph, TranslationGraph
-from training.checkpoint import CheckpointError
 from training.generators import FinishedGenerator, finished_generators
 
 
 @dataclass(frozen=True)
 class Exportable:
-    """One graph to publish as `name` under models/."""
+    """A graph to publish as `name` under models/."""
 
     name: str
     graph: nn.Module
@@ -22,12 +21,10 @@ class Exportable:
 def exportables(state: dict[str, Any], suffix: str = "") -> list[Exportable]:
     """The graphs of a checkpoint's averaged generators. `suffix` ("-fast") sets a variant's name apart.
 
-    Raises CheckpointError when the state is not from a fit of this project, or of stacked MNIST.
+    Raises CheckpointError if the state is not from a fit of this project.
     """
     found = []
     for source in finished_generators(state):
-        if source.stacked:
-            raise CheckpointError("stacked MNIST is a test of coverage: score it with 'gan-train evaluate'")
         graph = (DigitGraph if source.latent else TranslationGraph)(source.network)
         found.append(Exportable(f"{source.name}{suffix}", graph.eval(), source))
     return found

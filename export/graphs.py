@@ -1,4 +1,4 @@
-"""Generators wrapped so that pixels go in and out as uint8 and no arithmetic is left to the caller."""
+"""Generators with the conversions from and to uint8 pixels inside the graph."""
 
 import torch
 from torch import Tensor, nn

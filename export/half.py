@@ -1,17 +1,17 @@
-"""A translation's model in half precision, for GPUs: ONNX Runtime's own converter, told what to leave in fp32."""
+"""Converts a translation's model to half precision for GPUs, with ONNX Runtime's converter."""
 
 import onnx
 from onnx import NodeProto, TensorProto, helper
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 FULL_OPERATORS = ("InstanceNormalization",)
-"""Left in fp32 wherever they stand: sums of squares leave half precision's range (onnxruntime #10079)."""
+"""Operators that stay in fp32: sums of squares exceed half precision's range (onnxruntime #10079)."""
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a translation's model that computes in half precision from its first to its last convolution.
 
-    What stands before and behind, the scaling of pixels, stays in fp32; inputs and outputs stay what they are.
+    The scaling of pixels before and after stays in fp32, and inputs and outputs keep their types.
     """
     nodes = model.graph.node
     convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
@@ -30,10 +30,10 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def with_roundings(half: onnx.ModelProto) -> onnx.ModelProto:
-    """A model that computes on the CPU what a GPU does with `half`: in fp32, each result rounded to half precision.
+    """A model that simulates `half` on a GPU: it computes in fp32 and rounds each result to half precision.
 
-    ONNX Runtime's CPU provider widens half-precision operands too, but leaves the roundings in between out, and so
-    would miss results that are beyond half precision's range.
+    ONNX Runtime's CPU provider widens half-precision operands as well, but omits the roundings in between, and so
+    misses results beyond half precision's range.
     """
     model = onnx.shape_inference.infer_shapes(half)
     graph = model.graph

@@ -1,4 +1,4 @@
-"""PyTorch graph to ONNX model, and the card inside it."""
+"""Converts a PyTorch graph to an ONNX model and embeds the card in it."""
 
 from typing import cast
 
@@ -14,9 +14,9 @@ OPSET = 20
 def to_onnx(
     graph: nn.Module, example: tuple[Tensor, ...], inputs: tuple[TensorSpec, ...], output: TensorSpec
 ) -> onnx.ModelProto:
-    """Traces `graph` on `example` (batch >= 2), under the names that the card gives its tensors and open axes.
+    """Traces `graph` on `example` (batch >= 2), with the card's names of tensors and dynamic axes.
 
-    Notes of the exporter that name source lines of this machine are dropped.
+    The exporter's notes are dropped, since they name source files of this machine.
     """
     program = torch.onnx.export(
         graph,
@@ -27,14 +27,14 @@ def to_onnx(
         opset_version=OPSET,
         input_names=[spec.name for spec in inputs],
         output_names=[output.name],
-        dynamic_shapes=tuple(dict.fromkeys(_open_axes(spec), torch.export.Dim.DYNAMIC) for spec in inputs),
+        dynamic_shapes=tuple(dict.fromkeys(_dynamic_axes(spec), torch.export.Dim.DYNAMIC) for spec in inputs),
     )
     model: onnx.ModelProto = cast(torch.onnx.ONNXProgram, program).model_proto
     _drop_notes(model.graph)
     renamed = {
         value.type.tensor_type.shape.dim[axis].dim_param: name
         for value, spec in zip(model.graph.input, inputs, strict=True)
-        for axis, name in _open_axes(spec).items()
+        for axis, name in _dynamic_axes(spec).items()
     }
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim:
@@ -59,7 +59,7 @@ def embed_card(model: onnx.ModelProto, card: ModelCard) -> None:
     )
 
 
-def _open_axes(spec: TensorSpec) -> dict[int, str]:
+def _dynamic_axes(spec: TensorSpec) -> dict[int, str]:
     return {i: axis for i, axis in enumerate(spec.shape) if isinstance(axis, str)}
 
 

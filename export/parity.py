@@ -1,4 +1,4 @@
-"""The gates before publishing: ONNX Runtime must answer what PyTorch answers."""
+"""Compares ONNX Runtime's outputs with PyTorch's before a model is published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from service.card import HALF_FILE, HalfParity, Parity
 Inputs = Sequence[tuple[Tensor, ...]]
 
 TOLERANCE = 1
-"""Grey levels of 255: both sides round the same real number, whose last bits they compute in another order."""
+"""Grey levels of 255: both round the same number, whose last bits depend on the order of operations."""
 MAX_DIFFERING_SHARE = 0.01
 
 HALF_MEAN_TOLERANCE = 0.5
-"""Grey levels of 255, on average: half precision has eleven bits, a pixel eight; normalisation enlarges the rest."""
+"""Mean, in grey levels of 255: half precision has eleven bits, a pixel eight, and normalisation enlarges errors."""
 HALF_MAX_TOLERANCE = 8
-"""Grey levels, of a single pixel: 3% of the range."""
+"""Largest of a single pixel, in grey levels: 3% of the range."""
 
 
 class ParityError(Exception):
-    """An export that does not answer what PyTorch answers."""
+    """An export whose outputs differ too much from PyTorch's."""
 
 
 @dataclass(frozen=True)
 class _Difference:
-    """Of all pixels, in grey levels."""
+    """Difference over all pixels, in grey levels."""
 
     largest: int
     mean: float
     share: float
-    """Of pixels that differ at all."""
+    """Share of pixels that differ."""
 
 
 def check_parity(model: bytes, graph: nn.Module, inputs: Inputs) -> Parity:
@@ -59,7 +59,7 @@ def check_parity(model: bytes, graph: nn.Module, inputs: Inputs) -> Parity:
 def check_half_parity(model: onnx.ModelProto, graph: nn.Module, inputs: Inputs) -> HalfParity:
     """Compares the half-precision model with the PyTorch graph in fp32, as `check_parity` does.
 
-    Twice, both on the CPU: as it is, and with the roundings of a GPU. Raises ParityError beyond the tolerances.
+    It runs twice on the CPU: as it is, and with the roundings of a GPU. Raises ParityError beyond the tolerances.
     """
     runs = _differences([m.SerializeToString() for m in (model, with_roundings(model))], graph, inputs)
     mean, largest = max(found.mean for found in runs), max(found.largest for found in runs)
@@ -79,7 +79,7 @@ def check_half_parity(model: onnx.ModelProto, graph: nn.Module, inputs: Inputs) 
 
 @torch.no_grad()
 def _differences(models: Sequence[bytes], graph: nn.Module, inputs: Inputs) -> list[_Difference]:
-    """Of each model from the graph."""
+    """The difference of each model from the graph."""
     expected = [graph(*batch).numpy() for batch in inputs]
     return [_difference(model, inputs, expected) for model in models]
 
@@ -92,13 +92,13 @@ def _difference(model: bytes, inputs: Inputs, expectations: Sequence[NDArray[Any
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = [i.name for i in session.get_inputs()]
         for batch, expected in zip(inputs, expectations, strict=True):
-            (answer,) = session.run(None, {name: x.numpy() for name, x in zip(names, batch, strict=True)})
-            if answer.shape != expected.shape or answer.dtype != expected.dtype:
+            (output,) = session.run(None, {name: x.numpy() for name, x in zip(names, batch, strict=True)})
+            if output.shape != expected.shape or output.dtype != expected.dtype:
                 raise ParityError(
-                    f"for input {tuple(batch[0].shape)} ONNX Runtime gives {answer.dtype} {answer.shape}, "
+                    f"for input {tuple(batch[0].shape)} ONNX Runtime gives {output.dtype} {output.shape}, "
                     f"PyTorch {expected.dtype} {expected.shape}: not published"
                 )
-            difference = np.abs(answer.astype(np.int16) - expected.astype(np.int16))
+            difference = np.abs(output.astype(np.int16) - expected.astype(np.int16))
             largest = max(largest, int(difference.max()))
             total += int(difference.sum())
             differing += int((difference > 0).sum())

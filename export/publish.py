@@ -42,11 +42,11 @@ BATCHES = (1, 3, 8)
 SIDES = ((256, 256), (128, 96), (64, 64))
 """Height and width beside each batch: the default served shape first."""
 SMOOTH = 32
-"""Pixels from one colour to the next in smooth pictures."""
+"""Pixels from one random colour to the next in smooth test images."""
 
 
 class PublishError(Exception):
-    """What cannot be published: a version that is already there, scores of another file."""
+    """A model that cannot be published: its version exists already, or the scores belong to another file."""
 
 
 class _Report(BaseModel):
@@ -56,20 +56,20 @@ class _Report(BaseModel):
 
 @dataclass(frozen=True)
 class _Export:
-    """What becomes the files of one folder."""
+    """The content of one folder."""
 
     card: ModelCard
     model: onnx.ModelProto
     half: onnx.ModelProto | None
-    """The same in half precision, when the card has it."""
+    """The same in half precision, if the card mentions it."""
 
 
 def publish(source: Path, models: Path, version: str | None = None, suffix: str = "") -> list[Path]:
     """Publishes every generator that learnt in the checkpoint (or newest checkpoint of a run folder) `source`.
 
     `version` defaults to one more than the highest number of either direction there. Returns the new folders.
-    Translations have a second file in half precision; when its check fails it is left out, and a warning logged.
-    Raises CheckpointError, ParityError or PublishError, and then leaves no folder behind.
+    Translations get a second file in half precision, unless its check fails, which logs a warning. Raises
+    CheckpointError, ParityError or PublishError, and then leaves no folder behind.
     """
     provenance.git_commit()  # before anything that takes time
     state = checkpoint.read(source)
@@ -99,7 +99,7 @@ def publish(source: Path, models: Path, version: str | None = None, suffix: str 
 def attach_scores(folder: Path, report: Path) -> ModelCard:
     """Replaces the scores of a published model by those of 'gan-train evaluate', in the card and inside the files.
 
-    The graphs and their weights stay. Raises PublishError when the report is unreadable or was made of another file.
+    The graphs and their weights do not change. Raises PublishError if the report is unreadable or of another file.
     """
     try:
         found = _Report.model_validate_json(report.read_bytes())
@@ -121,9 +121,9 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> _Exp
     inputs = tuple(spec for spec in (details["input"], details.get("label")) if spec is not None)
     model = to_onnx(exportable.graph, examples[1], inputs, details["output"])
     parity = check_parity(model.SerializeToString(), exportable.graph, examples)
-    half, about_half = None, None
+    half, half_card = None, None
     if exportable.source.latent is None:  # digits are too small to gain from it
-        half, about_half = _in_half(model, exportable, examples)
+        half, half_card = _in_half(model, exportable, examples)
     card = ModelCard(
         name=exportable.name,
         version=version,
@@ -138,7 +138,7 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> _Exp
             torch=state["provenance"]["torch"],
         ),
         parity=parity,
-        half=about_half,
+        half=half_card,
         export_git_commit=provenance.git_commit(),
         **details,
     )
@@ -148,7 +148,7 @@ def _export(exportable: Exportable, version: str, state: dict[str, Any]) -> _Exp
 def _in_half(
     model: onnx.ModelProto, exportable: Exportable, examples: Inputs
 ) -> tuple[onnx.ModelProto, HalfPrecision] | tuple[None, None]:
-    """The model in half precision and what the card says of it; nothing, said in the log, when its check fails."""
+    """The model in half precision and its part of the card; None for both, with a warning, if its check fails."""
     half = to_half(model)
     try:
         return half, HalfPrecision(parity=check_half_parity(half, exportable.graph, examples))
@@ -158,19 +158,19 @@ def _in_half(
 
 
 def _history(runs: list[dict[str, Any]], network: str) -> Iterator[dict[str, Any]]:
-    """The runs that one network came through, as a card has them."""
+    """The runs that one network went through, in a card's form."""
     for run in runs:
         if network in run.get("networks", [network]):
             yield {"images": run["images"], "config": _without_paths(run["config"])}
 
 
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-    paths = {"data", "out", "cache", "init", "extrapolate_from", "teacher"}
+    paths = {"data", "out", "cache", "init", "extrapolate_from", "teacher", "weights"}
     return {name: value for name, value in config.items() if name not in paths}
 
 
 def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict[str, Any]]:
-    """Inputs to compare on, and the card's account of input and output."""
+    """Inputs to compare on, and the card's fields about input and output."""
     dice = torch.Generator().manual_seed(0)
     if source.latent is not None:
         examples: list[tuple[Tensor, ...]] = [(torch.randn(n, source.latent, generator=dice),) for n in BATCHES]
@@ -185,7 +185,7 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
             details["label"] = TensorSpec(name="label", type="int64", shape=("N",), range="the digit, 0 to 9")
         return examples, details
     images: list[tuple[Tensor, ...]] = [
-        (_pictures(n, height, width, dice),) for n, (height, width) in zip(BATCHES, SIDES, strict=True)
+        (_test_images(n, height, width, dice),) for n, (height, width) in zip(BATCHES, SIDES, strict=True)
     ]
     return images, {
         "task": "translate",
@@ -195,17 +195,17 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
     }
 
 
-def _pictures(n: int, height: int, width: int, dice: torch.Generator) -> Tensor:
-    """uint8 (n, height, width, 3): by turns smooth, as photographs are and networks answer strongly to, and noise."""
-    pictures = torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice)
+def _test_images(n: int, height: int, width: int, dice: torch.Generator) -> Tensor:
+    """uint8 (n, height, width, 3): alternately smooth, which networks respond to as to photographs, and noise."""
+    images = torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=dice)
     coarse = 255 * torch.rand(n, 3, height // SMOOTH, width // SMOOTH, generator=dice)
     smooth = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear").to(torch.uint8)
-    pictures[::2] = smooth.permute(0, 2, 3, 1)[::2]
-    return pictures
+    images[::2] = smooth.permute(0, 2, 3, 1)[::2]
+    return images
 
 
 def _write(export: _Export, target: Path) -> None:
-    """Puts all files in place at once: they are written beside the target, which is then swapped."""
+    """Writes all files beside the target folder and then swaps it, so that it is never partial."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publishing-") as scratch:
         fresh = Path(scratch) / "new"

@@ -1,1 +1,1 @@
-"""Fitting the vanilla GAN and CycleGAN: from real images to checkpoints."""
+"""Fits the vanilla GAN and CycleGAN: from real images to checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, verified by hash, read without running any code in them."""
+"""Checkpoints: written atomically, verified by hash, and read without executing pickled code."""
 
 import hashlib
 import os
@@ -14,13 +14,13 @@ _NAME = re.compile(r"checkpoint-(\d{9})\.pt")
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be used; the message says which, why, and what to do."""
+    """A checkpoint that cannot be used; the message names it, the reason and the cure."""
 
 
 def write(folder: Path, state: dict[str, Any]) -> Path:
-    """Writes `state` (tensors, numbers, strings, containers; with its "images") and deletes all but the newest two.
+    """Writes `state` (tensors, numbers, strings, containers; it has "images") and deletes all but the newest two.
 
-    The hash goes first, in `sha256sum -c` form beside the file, so that a checkpoint that exists can be checked.
+    The hash is written first, in `sha256sum -c` form beside the file, so that every checkpoint has one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"checkpoint-{state['images']:09d}.pt"
@@ -44,7 +44,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest(path: Path) -> Path:
-    """The newest checkpoint of a run folder; the path of a checkpoint is its own. Raises CheckpointError for none."""
+    """The newest checkpoint of a run folder, or `path` itself if it is no folder. Raises CheckpointError for none."""
     if not path.is_dir():
         return path
     found = list_checkpoints(path)
@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} has no {expected.name} beside it: copy both files of the checkpoint")
     if expected.read_text().split()[:1] != [sha256(path)]:
         raise CheckpointError(
-            f"{path} does not match its sha256: it is truncated or altered; delete it to go on from the one before"
+            f"{path} does not match its sha256: it is truncated or altered; delete it to resume from the one before"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -86,6 +86,6 @@ def _hash_file(path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """A file's hash."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The `gan-train` command: settings in, one clear line out when something the user can mend is wrong."""
+"""The `gan-train` command."""
 
 import sys
 from collections.abc import Callable
@@ -7,32 +7,36 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, DistilConfig, GanConfig
+from training.config.cyclegan import CycleGanConfig
+from training.config.distil import DistilConfig
+from training.config.gan import GanConfig
 from training.data.download import DownloadConfig, download
 from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
-from training.resuming import ResumeError
+from training.loop import DivergedError, StoppedError
+from training.resume import ResumeError
 from training.run import DeviceError, run_cyclegan, run_distil, run_gan
-from training.training_loop import DivergedError, StoppedError
 
 STOPPED = 75
-"""Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, come again. A Kubernetes Job does."""
+"""Exit status of a fit that was stopped and saved: sysexits' EX_TEMPFAIL, on which a Kubernetes Job tries again."""
 
 MISTAKES = (SettingsError, BatchError, DataError, CheckpointError, DeviceError, DivergedError, ResumeError, OSError)
 
 
 class Train(BaseSettings):
-    """Fit GANs: fetch the data, fit the digits' GAN or a CycleGAN, and look at the run folder while it goes.
+    """Fit GANs: download the data, then fit the digits' GAN or a CycleGAN.
 
     A first run: gan-train download, then gan-train gan. Each command explains its options with --help.
-    Ctrl-C or SIGTERM stops a fit: it saves and ends with status 75, and the same command goes on from there.
-    Under torchrun, gan, cyclegan and distil share every batch among its processes.
+    Ctrl-C or SIGTERM stops a fit: it saves and ends with status 75, and the same command resumes it.
+    Under torchrun, the processes of gan, cyclegan and distil share every batch.
     """
 
     model_config = SettingsConfigDict(cli_prog_name="gan-train", cli_kebab_case=True, cli_implicit_flags=True)
 
-    download: CliSubCommand[DownloadConfig] = Field(description="Fetch MNIST and horse2zebra, checked and resumable.")
+    download: CliSubCommand[DownloadConfig] = Field(
+        description="Download and verify MNIST and horse2zebra; interrupted downloads resume."
+    )
     gan: CliSubCommand[GanConfig] = Field(description="Fit the vanilla GAN on MNIST.")
     cyclegan: CliSubCommand[CycleGanConfig] = Field(description="Fit CycleGAN on two folders of unpaired images.")
     distil: CliSubCommand[DistilConfig] = Field(description="Fit small generators to a fitted CycleGAN's translations.")
@@ -62,16 +66,16 @@ def _run() -> None:
 
 
 def report_mistakes(program: str, action: Callable[[], None]) -> int:
-    """Runs a command; what its user can mend becomes a message on stderr and exit status 2, not a stack trace."""
+    """Runs a command and returns its exit status. A mistake of the user is a message on stderr and status 2."""
     try:
         action()
     except ValidationError as error:
         for detail in error.errors():
-            place = detail["loc"][1:]  # behind the command
-            names = [part for part in place if isinstance(part, str)]  # the others are places within a list
+            place = detail["loc"][1:]  # after the command
+            names = [part for part in place if isinstance(part, str)]  # the others are indices in a list
             if names:
                 option, got = f"--{names[-1].replace('_', '-')}: ", f" (got {detail['input']!r})"
-            else:  # of several options together, which its text names
+            else:  # an error of several options, which its text names
                 option = got = ""
             reason = detail["msg"].removeprefix("Value error, ")
             print(f"{program}: {option}{reason}{got}", file=sys.stderr)
@@ -79,7 +83,7 @@ def report_mistakes(program: str, action: Callable[[], None]) -> int:
     except MISTAKES as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
-    except StoppedError:  # which the loop has said
+    except StoppedError:  # the loop has printed it
         return STOPPED
     except KeyboardInterrupt:
         return 130

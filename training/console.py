@@ -1,11 +1,11 @@
-"""How the console commands that need PyTorch begin."""
+"""Starts the console commands that need PyTorch."""
 
 import sys
 from importlib import import_module
 
 
 def start(program: str, module: str) -> None:
-    """Runs `module`.main; says what is missing where only the service is installed, and exits with 2."""
+    """Runs `module`.main. If a package is missing, as where only the service is installed, says so and exits with 2."""
     try:
         main = import_module(module).main
     except ModuleNotFoundError as error:

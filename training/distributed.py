@@ -1,4 +1,4 @@
-"""What one process of a fit knows of the others: its share of each batch, and averages over all."""
+"""Data parallelism: the share of each batch that a process computes, and averages over all processes."""
 
 import os
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ CPU = torch.device("cpu")
 
 
 class BatchError(ValueError):
-    """A batch that the processes cannot share evenly."""
+    """A batch that does not divide evenly among the processes."""
 
 
 @dataclass(frozen=True)
 class World:
-    """One process among `size`; images of a batch are numbered through all processes, rank by rank."""
+    """One process among `size`. The images of a global batch are numbered rank by rank."""
 
     rank: int = 0
     size: int = 1
@@ -25,11 +25,11 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and prints."""
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Positions within a global batch of `batch` images that belong to this process."""
+        """This process's positions in a global batch of `batch` images. Raises BatchError if it does not divide."""
         if batch % self.size:
             raise BatchError(
                 f"batch {batch} does not divide among {self.size} processes: make it a multiple of {self.size}"
@@ -79,7 +79,7 @@ class World:
 
 
 def join_world(device: torch.device) -> World:
-    """Joins the processes that `torchrun` started (its RANK, WORLD_SIZE, LOCAL_RANK); alone without it.
+    """Joins the processes that `torchrun` started (RANK, WORLD_SIZE, LOCAL_RANK); without it there is one process.
 
     NCCL between GPUs, gloo between CPUs.
     """
@@ -94,6 +94,6 @@ def join_world(device: torch.device) -> World:
 
 
 def leave_world(world: World) -> None:
-    """Ends the process group, if there is one."""
+    """Ends the process group if there is one."""
     if world.size > 1:
         dist.destroy_process_group()

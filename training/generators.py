@@ -1,4 +1,4 @@
-"""The finished generators of a checkpoint: rebuilt from its settings, with the averaged weights."""
+"""The finished generators of a checkpoint: built from its settings, with the averaged weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 from torch import nn
 
 from training.checkpoint import CheckpointError
-from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig
+from training.config.base import FitConfig
+from training.config.cyclegan import CycleGanConfig
+from training.config.distil import DistilConfig
+from training.config.gan import GanConfig
 from training.data.mnist import CLASSES
 from training.networks import cyclegan, gan
 
@@ -15,32 +18,30 @@ CONFIGS: dict[str, type[FitConfig]] = {"gan": GanConfig, "cyclegan": CycleGanCon
 
 @dataclass(frozen=True)
 class FinishedGenerator:
-    """One generator to score or export, frozen, with what its run says of it."""
+    """One generator to score or export, frozen, with its description."""
 
     name: str
-    """mnist, mnist-conditional, mnist-stacked, horse2zebra or zebra2horse."""
+    """mnist, mnist-conditional, horse2zebra or zebra2horse."""
     network: nn.Module
-    """Its averaged weights, in evaluation mode."""
+    """The averaged weights, in evaluation mode."""
     key: str
-    """What its checkpoint calls it: generator, G or F."""
+    """Its name in the checkpoint: generator, G or F."""
     learnt: bool = True
-    """Whether it learnt in that run; if not, it only brought pictures back, and its own run has its card."""
+    """Whether the checkpoint's run fitted it; one that was fixed has the card of its own run."""
     direction: str | None = None
-    """Of a translation: what becomes what."""
+    """Of a translation: its name, such as horse2zebra."""
     preset: str | None = None
-    """Of a translation: which network."""
+    """Of a translation: the preset of its network."""
     latent: int | None = None
-    """Of a sampler: length of z."""
+    """Of a digit generator: length of z."""
     conditional: bool = False
-    """Of a sampler: whether the digit is its second input."""
-    stacked: bool = False
-    """Of a sampler: whether it makes three digits at once, as channels."""
+    """Of a digit generator: whether the digit is its second input."""
 
 
 def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
     """The generators of a checkpoint's `state`.
 
-    Raises CheckpointError when task, settings or weights are not those of a fit of this project.
+    Raises CheckpointError if task, settings or weights are not those of a fit of this project.
     """
     try:
         task, config, averages = state["task"], state["config"], state["averages"]
@@ -49,16 +50,11 @@ def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:
                 f"the checkpoint was fitted with {unknown}, which this version does not know: fit anew"
             )
         if task == "gan":
-            conditional, stacked, latent = config["conditional"], config["stacked"], config["latent"]
-            classes, channels = CLASSES if conditional else 0, 3 if stacked else 1
-            digits = gan.Generator(latent, config["width"], classes, channels, config["clusters"])
+            conditional, latent = config["conditional"], config["latent"]
+            digits = gan.Generator(latent, config["width"], CLASSES if conditional else 0, config["clusters"])
             digits.load_state_dict(averages["generator"])
-            name = "mnist-stacked" if stacked else "mnist-conditional" if conditional else "mnist"
-            return [
-                FinishedGenerator(
-                    name, _frozen(digits), "generator", latent=latent, conditional=conditional, stacked=stacked
-                )
-            ]
+            name = "mnist-conditional" if conditional else "mnist"
+            return [FinishedGenerator(name, _frozen(digits), "generator", latent=latent, conditional=conditional)]
         if task in {"cyclegan", "distil"}:
             found, only = [], config.get("only")
             if only not in {None, "G", "F"}:

@@ -1,4 +1,4 @@
-"""Which code fitted a model."""
+"""The version of the code that fits a model."""
 
 import subprocess
 from functools import cache
@@ -11,7 +11,7 @@ import torch
 def git_commit() -> str:
     """The checkout's commit, with "-dirty" when tracked files differ from it; "unknown" outside a checkout.
 
-    Asked once a process, as it starts to work: the checkout may move on while a fit runs the code it has loaded.
+    Read once per process, when it starts: the checkout may change while a fit runs the code that it has loaded.
     """
     root = Path(__file__).resolve().parent.parent
     try:

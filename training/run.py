@@ -1,29 +1,33 @@
-"""From settings to a running fit: devices, data, task."""
+"""From settings to a running fit: device, data and task."""
 
 import torch
 from torch import Tensor
 
 from training import checkpoint, provenance
-from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, DistilConfig, FitConfig, GanConfig, PairConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.base import FitConfig
+from training.config.cyclegan import CycleGanConfig
+from training.config.distil import DistilConfig
+from training.config.gan import GanConfig
+from training.config.pair import PairConfig
 from training.data.mnist import load_mnist
 from training.data.unpaired import Domain, load_domain, load_training_domain
-from training.digit_classifier import cached_classifier, classify
-from training.distil_task import DistilTask
 from training.distributed import World, join_world, leave_world
-from training.feature_networks import load_efficientnet
-from training.gan_task import GanTask
+from training.evaluation.digit_classifier import cached_classifier, classify
+from training.loop import fit
 from training.metrics.modes import histogram
-from training.training_loop import fit
+from training.networks.pretrained import load_efficientnet
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.distil import DistilTask
+from training.tasks.gan import GanTask
 
 SHOWN_PAIRS = 4
 MULTIPLE = 4
-"""Sides of whole pictures are multiples of it, since generators halve them twice."""
+"""Sides of whole images are multiples of it, since generators halve them twice."""
 
 
 class DeviceError(Exception):
-    """A device or precision that was asked for and is not there."""
+    """A requested device that is not available."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -34,7 +38,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """'auto' is bf16 where the hardware computes in it, since emulated bf16 is slower than fp32."""
+    """'auto', 'bf16' or 'fp32' -> the type; 'auto' is bf16 only in hardware, since emulation is slower than fp32."""
     if wanted == "auto":
         native = (
             torch.cuda.is_bf16_supported(including_emulation=False)
@@ -50,7 +54,7 @@ def run_gan(config: GanConfig) -> int:
     world, precision = _prepare(config)
     try:
         watch = None
-        if world.is_main:  # first and alone, since it may unpack archives
+        if world.is_main:  # before the other processes, since it may unpack archives
             digits = load_mnist(config.data)
             classifier = cached_classifier(config.cache, digits)
             watch = CollapseWatch(
@@ -69,26 +73,26 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     world, precision = _prepare(config)
     try:
         features = load_efficientnet(config.weights) if config.discriminator == "projected" else None
-        return fit(CycleGanTask(config, *_pictures(config), world, precision, features))
+        return fit(CycleGanTask(config, *_load_images(config), world, precision, features))
     finally:
         leave_world(world)
 
 
 def run_distil(config: DistilConfig) -> int:
-    """Fits a teacher's pupils; returns the pairs seen. Raises StoppedError."""
+    """Fits small generators to a teacher's; returns the pairs seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
         source = checkpoint.newest(config.teacher)
         teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
         projected = teacher.get("config", {}).get("discriminator") == "projected"
         features = load_efficientnet(config.weights) if projected else None
-        return fit(DistilTask(config, *_pictures(config), world, precision, teacher, sha256, features))
+        return fit(DistilTask(config, *_load_images(config), world, precision, teacher, sha256, features))
     finally:
         leave_world(world)
 
 
-def _pictures(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
-    """Both training sets, and the first test pictures of each, whole, at the scale that crops are cut from."""
+def _load_images(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
+    """Both training sets, and the first whole test images of each domain at the scale that crops are cut from."""
     root = config.data / config.pair
     x, y = (load_training_domain(root, name, config.resize) for name in ("trainA", "trainB"))
     side = config.resize // MULTIPLE * MULTIPLE

@@ -1,19 +1,24 @@
-"""The record of a run: stats.jsonl, TensorBoard events and the status line."""
+"""The record of a run: stats.jsonl, TensorBoard events, the status line and curves.png."""
 
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+matplotlib.use("Agg")
+
 _SPEED = {"images_per_second", "utilisation"}
+_NOT_CURVES = {"images", "time"}
 
 
 class Averages:
-    """Running means of scalar tensors since the last tick, kept on their device so that no step waits for a copy."""
+    """Means of scalar tensors since the last tick, kept on their device so that no step waits for a copy."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -34,7 +39,7 @@ class Record:
     """Writes the figures of every tick into a run folder."""
 
     def __init__(self, folder: Path, images: int) -> None:
-        """Goes on after `images`: lines that a run stopped later wrote beyond its last checkpoint are dropped."""
+        """`images`: where the run starts or resumes; lines beyond it, after the last checkpoint, are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "stats.jsonl"
         kept = [line for line in read_stats(folder) if line["images"] <= images]
@@ -42,7 +47,7 @@ class Record:
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
 
     def write(self, images: int, figures: dict[str, float]) -> None:
-        """One line, and one event a figure."""
+        """Writes one line, and one event per figure."""
         line: dict[str, Any] = {"images": images, "time": round(time.time(), 3), **figures}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -50,12 +55,12 @@ class Record:
             self._events.add_scalar(name, value, images)
         self._events.flush()
 
-    def picture(self, name: str, picture: Tensor, images: int) -> None:
-        """A uint8 (H, W) or (H, W, 3) picture as an event."""
-        self._events.add_image(name, picture, images, dataformats="HW" if picture.dim() == 2 else "HWC")
+    def add_image(self, name: str, image: Tensor, images: int) -> None:
+        """Writes a uint8 image (H, W) or (H, W, 3) as an event."""
+        self._events.add_image(name, image, images, dataformats="HW" if image.dim() == 2 else "HWC")
 
     def close(self) -> None:
-        """Ends the event file."""
+        """Closes the event file."""
         self._events.close()
 
 
@@ -83,3 +88,37 @@ def status_line(images: int, total: int, figures: dict[str, float], seconds_left
 def all_finite(tensors: list[Tensor]) -> bool:
     """Whether no tensor holds an infinity or a NaN."""
     return all(bool(torch.isfinite(t).all()) for t in tensors)
+
+
+def plot_curves(run: Path) -> Path | None:
+    """Plots every figure of `run`/stats.jsonl against images seen into `run`/curves.png; None below 2 ticks."""
+    lines = read_stats(run)
+    if len(lines) < 2:
+        return None
+    panels = _panels([name for name in dict.fromkeys(n for line in lines for n in line) if name not in _NOT_CURVES])
+    figure, axes = plt.subplots(len(panels), 1, figsize=(8, 2.4 * len(panels)), sharex=True, squeeze=False)
+    for axis, (title, names) in zip(axes[:, 0], panels.items(), strict=True):
+        for name in names:
+            points = [(line["images"], line[name]) for line in lines if name in line]
+            axis.plot(*zip(*points, strict=True), label=name)
+        if title == "likelihood":
+            axis.set_ylim(0, 1)
+            axis.axhline(0.5, color="grey", linewidth=0.5)
+        axis.set_ylabel(title)
+        axis.legend(fontsize="x-small")
+        axis.grid(alpha=0.3)
+    axes[-1, 0].set_xlabel("images seen")
+    figure.tight_layout()
+    path = run / "curves.png"
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return path
+
+
+def _panels(names: list[str]) -> dict[str, list[str]]:
+    """Groups figures that share a unit, by the word before the first underscore."""
+    panels: dict[str, list[str]] = {}
+    for name in names:
+        title = "loss" if name.endswith("_loss") else name.split("_")[0]
+        panels.setdefault(title, []).append(name)
+    return panels

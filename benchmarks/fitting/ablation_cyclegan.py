@@ -19,10 +19,10 @@ from torchvision.utils import make_grid
 from benchmarks.fitting.fits import RESULTS, Fits, fits_of, parser_of
 from benchmarks.report import ROOT, processor, table
 from training import checkpoint
-from training.data.pixels import to_signed, to_uint8
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.evaluation.report import Report
 from training.generators import directions, finished_generators
+from training.images import to_signed, to_uint8
 
 FOUND = RESULTS / "ablation-cyclegan.json"
 PAGE = ROOT / "docs" / "ablation-translations.md"
@@ -38,8 +38,6 @@ LAST = "last"
 PLAN = (
     "",
     "--cycle-weight 0.5 --identity-weight 0",
-    "--antialias discriminators",
-    "--augment translation,cutout",
     "--batch 4",
     "--rate 2e-4",
 )

@@ -19,15 +19,15 @@ import torch
 from benchmarks.fitting.fits import RESULTS, Fits, fits_of, parser_of
 from benchmarks.report import ROOT, processor, table
 from training import checkpoint
-from training.config import Regulariser
+from training.config.gan import Regulariser
 from training.data.mnist import load_mnist
-from training.data.pixels import to_signed
-from training.digit_classifier import cached_classifier
 from training.evaluation.candidate import Candidate, from_network
+from training.evaluation.digit_classifier import cached_classifier
 from training.evaluation.digits import draw_digits
 from training.generators import finished_generators
+from training.images import to_signed
 from training.losses.gan import GeneratorLoss
-from training.metrics.frechet import frechet_distance
+from training.metrics.fid import frechet_distance
 from training.metrics.modes import histogram, kl_divergence
 from training.networks.classifier import DigitClassifier
 

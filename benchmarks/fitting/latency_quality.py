@@ -43,10 +43,7 @@ IMAGE = TensorSpec(name="image", type="uint8", shape=("N", "H", "W", 3), range="
 TRANSLATION = IMAGE.model_copy(update={"name": "translation"})
 
 
-SIZES = [
-    *(Size(filters, blocks) for blocks in BLOCKS for filters in FILTERS),
-    *(Size(filters, 6, antialias=True) for filters in (16, 32)),
-]
+SIZES = [Size(filters, blocks) for blocks in BLOCKS for filters in FILTERS]
 
 
 def export(size: Size, path: Path) -> float:
@@ -166,7 +163,7 @@ def draw(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]], path: P
             shown = [(ms, kid[direction]) for ms, _, kid in points if direction in kid]
             axes[0, 1].scatter([ms for ms, _ in shown], [kid for _, kid in shown], label=direction)
         for ms, size, kid in points:  # one label for both directions: two would overlap
-            place = (5, -12) if size.antialias or size.blocks == min(BLOCKS) else (5, 5)
+            place = (5, -12) if size.blocks == min(BLOCKS) else (5, 5)
             axes[0, 1].annotate(str(size), (ms, min(kid.values())), textcoords="offset points", xytext=place)
         longest = max(ms for ms, _, _ in points)
         axes[0, 1].set(xlabel="CPU ms a 256 px image", ylabel="KID x 100", xlim=(0, 1.6 * longest), ylim=(0, None))

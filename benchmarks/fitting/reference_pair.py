@@ -21,8 +21,8 @@ from benchmarks.report import ROOT
 from service.card import MODEL_FILE
 from training.cli import STOPPED
 from training.data.errors import DataError
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.generators import directions
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE, check_weights
 
 STEPS = "--preset reference --compile --batch 4 8 --variants default"
 TICKS = "--tick-images 10000"  # each tick writes half a gigabyte; by default there would be one every 17 s

@@ -67,7 +67,7 @@ def gan_state() -> dict[str, Any]:
     """What a fit of the vanilla GAN saves, as far as the export reads it."""
     torch.manual_seed(0)
     generator = gan.Generator(LATENT, WIDTH, clusters=3)
-    generator.share_out(torch.tensor([0.5, 0.2, 0.3]))
+    generator.set_shares(torch.tensor([0.5, 0.2, 0.3]))
     for _ in range(3):
         generator(torch.randn(64, LATENT))  # moves the running means away from 0 and 1
     config = {

@@ -1,10 +1,6 @@
 from typing import Any
 
-import pytest
-
 from export.generators import exportables
-from training.checkpoint import CheckpointError
-from training.networks import gan
 
 State = dict[str, Any]
 
@@ -35,10 +31,3 @@ def test_the_suffix_sets_a_variant_apart(gan_state: State, cyclegan_state: State
         ("horse2zebra-reference", "horse2zebra"),
         ("zebra2horse-reference", "zebra2horse"),
     ]
-
-
-def test_stacked_digits_are_not_exported(gan_state: State) -> None:
-    averages = {"generator": gan.Generator(4, 2, channels=3).state_dict()}
-    state = {**gan_state, "averages": averages, "config": {**gan_state["config"], "clusters": 0, "stacked": True}}
-    with pytest.raises(CheckpointError, match="gan-train evaluate"):
-        exportables(state)

@@ -30,7 +30,7 @@ from service.runtime.cpu import CpuSession
 from service.runtime.latents import latents
 from service.runtime.slots import Slot
 from training import checkpoint, provenance
-from training import published as translators
+from training import onnx_weights as translators
 from training.checkpoint import CheckpointError
 from training.evaluation.candidate import graph_sha256
 from training.networks import cyclegan
@@ -92,7 +92,12 @@ def test_the_card_has_the_settings_but_no_paths_of_the_fit(published: Path) -> N
 def test_each_card_tells_of_the_runs_that_its_network_came_through(
     tmp_path: Path, cyclegan_state: dict[str, Any]
 ) -> None:
-    config = {"rate": 1e-4, "out": "/home/me/runs", "extrapolate_from": "/home/me/old.onnx"}
+    config = {
+        "rate": 1e-4,
+        "out": "/home/me/runs",
+        "extrapolate_from": "/home/me/old.onnx",
+        "weights": "/home/me/weights",
+    }
     history = [{"images": n, "config": config, "networks": of} for n, of in ((1, ["F", "G"]), (2, ["G"]), (3, ["F"]))]
     source = checkpoint.write(
         tmp_path / "run", {**cyclegan_state, "history": [*history, {"images": 4, "config": config}]}
@@ -138,10 +143,10 @@ def test_the_service_gets_pytorchs_translation(published: Path, cyclegan_state: 
     assert expected.std() > 0
 
 
-def test_an_antialiased_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
-    network = cyclegan.Generator(6, 2, antialias=True)
+def test_a_generator_of_other_sizes_is_published(tmp_path: Path, cyclegan_state: dict[str, Any]) -> None:
+    network = cyclegan.Generator(6, 2)
     torch.nn.init.constant_(network.layers[-2].bias, 0.1)
-    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2, "antialias": "all"}
+    config = {**cyclegan_state["config"], "filters": 6, "blocks": 2}
     averages = {name: network.state_dict() for name in "GF"}
     source = checkpoint.write(tmp_path / "run", {**cyclegan_state, "config": config, "averages": averages})
     folder = publish(source, tmp_path / "models")[0]

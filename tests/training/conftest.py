@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from training.collapse import CollapseWatch
-from training.config import CycleGanConfig, DistilConfig, GanConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.cyclegan import CycleGanConfig
+from training.config.distil import DistilConfig
+from training.config.gan import GanConfig
 from training.data.mnist import Digits
 from training.data.unpaired import Domain
-from training.distil_task import DistilTask
 from training.distributed import World
-from training.gan_task import GanTask
+from training.loop import describe
 from training.networks.cyclegan import PRESETS
-from training.training_loop import describe
+from training.networks.efficientnet_lite import EfficientNetLite0
+from training.tasks.collapse_watch import CollapseWatch
+from training.tasks.cyclegan import CycleGanTask
+from training.tasks.distil import DistilTask
+from training.tasks.gan import GanTask
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,18 +74,30 @@ def gan_task(tmp_path: Path, draw_digits: Callable[..., Digits]) -> Callable[...
 
 
 def drawn_pair() -> tuple[tuple[Domain, Domain], tuple[torch.Tensor, torch.Tensor]]:
-    """Noise, the same every time: 5 and 7 pictures to learn from, 2 of each to show."""
+    """Noise, the same every time: 5 and 7 images to learn from, 2 of each to show."""
     random = torch.Generator().manual_seed(0)
 
-    def pictures(n: int, side: int) -> torch.Tensor:
+    def images(n: int, side: int) -> torch.Tensor:
         return torch.randint(256, (n, 3, side, side), generator=random, dtype=torch.uint8)
 
-    domains = Domain("trainA", pictures(5, 36), "a" * 64), Domain("trainB", pictures(7, 36), "b" * 64)
-    return domains, (pictures(2, 32), pictures(2, 32))
+    domains = Domain("trainA", images(5, 36), "a" * 64), Domain("trainB", images(7, 36), "b" * 64)
+    return domains, (images(2, 32), images(2, 32))
 
 
 @pytest.fixture
-def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CycleGanTask]:
+def features() -> EfficientNetLite0:
+    """A feature network with random weights that keep the maps' size."""
+    network = EfficientNetLite0()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return network
+
+
+@pytest.fixture
+def cyclegan_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: EfficientNetLite0
+) -> Callable[..., CycleGanTask]:
     """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
     monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
     domains, shown = drawn_pair()
@@ -97,7 +113,9 @@ def cyclegan_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
             "pool": 3,
             **settings,
         }
-        return CycleGanTask(CycleGanConfig.model_validate(chosen), domains, shown, World(), precision)
+        config = CycleGanConfig.model_validate(chosen)
+        projected = config.discriminator == "projected"
+        return CycleGanTask(config, domains, shown, World(), precision, features if projected else None)
 
     return build
 
@@ -112,7 +130,7 @@ def teacher(cyclegan_task: Callable[..., CycleGanTask]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def distil_task(tmp_path: Path, teacher: dict[str, Any]) -> Callable[..., DistilTask]:
+def distil_task(tmp_path: Path, teacher: dict[str, Any], features: EfficientNetLite0) -> Callable[..., DistilTask]:
     """`distil_task(teacher=..., sha256=..., **settings)`: 3 filters taught by 4, else as `cyclegan_task`."""
     domains, shown = drawn_pair()
 
@@ -120,6 +138,8 @@ def distil_task(tmp_path: Path, teacher: dict[str, Any]) -> Callable[..., Distil
         small = {"images": 12, "batch": 2, "tick_images": 8, "resize": 36, "crop": 32, "pool": 3, "filters": 3}
         chosen = {"out": tmp_path / "distilled", "teacher": tmp_path / "teacher", **small, **settings}
         config = DistilConfig.model_validate(chosen)
-        return DistilTask(config, domains, shown, World(), torch.float32, teacher, sha256)
+        projected = teacher.get("config", {}).get("discriminator") == "projected"
+        network = features if projected else None
+        return DistilTask(config, domains, shown, World(), torch.float32, teacher, sha256, network)
 
     return build

@@ -39,11 +39,11 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
     ("arguments", "said"),
     [
         (("gan", "--rate", "-1"), "--rate"),
-        (("gan", "--conditional", "--stacked"), "gan-train: --conditional asks for one of ten digits"),
+        (("gan", "--conditional", "--clusters", "8"), "gan-train: --clusters replaces labels"),
         (("cyclegan", "--crop", "512"), "gan-train: crop 512 is larger than resize 286"),
-        (("cyclegan", "--pair", "apples"), "gan-train: --pair: what is published is called by it"),
-        (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: what is published is called by it"),
-        (("cyclegan", "--pair", "summer2winter_yosemite"), "call the folder so (got 'summer2winter_yosemite')"),
+        (("cyclegan", "--pair", "apples"), "gan-train: --pair: the published models are named after it"),
+        (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: the published models are named after it"),
+        (("cyclegan", "--pair", "summer2winter_yosemite"), "rename the folder (got 'summer2winter_yosemite')"),
         (("gan", "--bogus", "1"), "bogus"),
         (("evaluate", "no.onnx"), "no.onnx does not exist"),
     ],
@@ -63,8 +63,8 @@ def test_a_folder_that_cannot_be_written_is_a_message(run: Run, tmp_path: Path) 
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A data folder whose pair `warm2cold` has one flat picture a part."""
+def images(tmp_path: Path) -> Path:
+    """A data folder whose pair `warm2cold` has one flat image a part."""
     for part in ("trainA", "trainB", "testA", "testB"):
         folder = tmp_path / "data" / "warm2cold" / part
         folder.mkdir(parents=True)
@@ -91,15 +91,15 @@ def stop_once_saved(out: Path, number: signal.Signals) -> threading.Thread:
     ("length", "reached"), [(("--images", "100000"), ("--images", "1")), (("--minutes", "60"), ("--minutes", "0.0001"))]
 )
 def test_a_fit_that_is_stopped_says_so_to_whoever_started_it(
-    run: Run, pictures: Path, tmp_path: Path, number: signal.Signals, length: tuple[str, str], reached: tuple[str, str]
+    run: Run, images: Path, tmp_path: Path, number: signal.Signals, length: tuple[str, str], reached: tuple[str, str]
 ) -> None:
     out = tmp_path / "run"
-    fit = ("cyclegan", "--data", pictures, "--pair", "warm2cold", "--out", out, "--device", "cpu", "--threads", "1")
+    fit = ("cyclegan", "--data", images, "--pair", "warm2cold", "--out", out, "--device", "cpu", "--threads", "1")
     size = ("--crop", "32", "--resize", "36", "--tick-images", "1")
     stopper = stop_once_saved(out, number)
     status, said, error = run(*fit, *size, *length)
     stopper.join()
-    assert (status, "the same command goes on from there" in said) == (cli.STOPPED, True), error
+    assert (status, "the same command resumes from there" in said) == (cli.STOPPED, True), error
     assert cli.STOPPED not in (0, 1, 2)
     assert run(*fit, *size, *reached)[0] == 0
 

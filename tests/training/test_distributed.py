@@ -21,7 +21,7 @@ FITS = (
     "cyclegan without a pool",
     "cyclegan with augmentation",
     "cyclegan, G alone",
-    "cyclegan, spectral",
+    "cyclegan, projected",
     "distillation",
     "gan",
 )

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from training import run
-from training.config import CycleGanConfig
-from training.cyclegan_task import CycleGanTask
+from training.config.cyclegan import CycleGanConfig
 from training.data.unpaired import CROSSES_INTO_TEST
 from training.run import DeviceError, choose_device, choose_precision
+from training.tasks.cyclegan import CycleGanTask
 
 GPU = torch.cuda.is_available()
 CPU = torch.device("cpu")
@@ -56,7 +56,7 @@ def test_auto_is_bf16_on_a_gpu_since_ampere() -> None:
 
 @pytest.fixture
 def horse2zebra(tmp_path: Path) -> Path:
-    """Two pictures a folder; the data folder."""
+    """Two images a folder; the data folder."""
     for folder in ("trainA", "trainB", "testA", "testB"):
         (tmp_path / "horse2zebra" / folder).mkdir(parents=True)
         for name in ("one.png", "two.png"):
@@ -83,7 +83,7 @@ def task_of(horse2zebra: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return build
 
 
-def test_no_test_picture_of_horse2zebra_is_fitted_on(horse2zebra: Path, task_of: Callable[..., CycleGanTask]) -> None:
+def test_no_test_image_of_horse2zebra_is_fitted_on(horse2zebra: Path, task_of: Callable[..., CycleGanTask]) -> None:
     (twin,) = CROSSES_INTO_TEST["horse2zebra"]
     Image.new("RGB", (32, 32)).save(horse2zebra / "horse2zebra" / "trainA" / twin)
     task = task_of(resize=32, crop=32)
@@ -91,9 +91,9 @@ def test_no_test_picture_of_horse2zebra_is_fitted_on(horse2zebra: Path, task_of:
 
 
 @pytest.mark.parametrize(("resize", "side"), [(64, 64), (67, 64)])
-def test_the_grid_shows_whole_pictures_at_the_scale_of_the_crops(
+def test_the_grid_shows_whole_images_at_the_scale_of_the_crops(
     task_of: Callable[..., CycleGanTask], resize: int, side: int
 ) -> None:
     task = task_of(resize=resize, crop=32)
-    assert [pictures.shape for pictures in task.shown] == [(2, 3, side, side)] * 2
+    assert [images.shape for images in task.shown] == [(2, 3, side, side)] * 2
     assert max(task.sample_grid().shape) >= 6 * side  # x, G(x), F(G(x)), and y with its

@@ -1,1 +1,1 @@
-"""Real images as uint8 tensors in memory, and how to get them."""
+"""Real images as uint8 tensors in memory, and their download."""

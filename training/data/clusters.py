@@ -1,20 +1,20 @@
-"""Kinds of pictures found without labels, by k-means (Lloyd 1982)."""
+"""Clusters of images by k-means (Lloyd 1982), without labels."""
 
 import torch
 from torch import Tensor
 
-from training import randomness
+from training import rng
 
 ROUNDS = 30
 
 
 def cluster(images: Tensor, clusters: int, seed: int) -> Tensor:
-    """Labels int64 (n,) of `images` uint8 (n, ...): each is nearest to its cluster's mean, in pixels.
+    """Labels int64 (n,) of `images` uint8 (n, ...): the index of the nearest of `clusters` means, in pixels.
 
-    The means start from pictures drawn at random; a cluster that loses its last picture starts anew from another.
+    The means start at random images; that of an empty cluster is replaced by another random image.
     """
     points = images.flatten(1).float() / 255
-    dice = randomness.generator(seed, "clusters")
+    dice = rng.generator(seed, "clusters")
     means = points[torch.randperm(len(points), generator=dice)[:clusters]]
     for _ in range(ROUNDS):
         labels = _nearest(points, means)

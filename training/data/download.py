@@ -1,4 +1,4 @@
-"""Brings MNIST and horse2zebra from their official addresses, so that every file a fit reads is a verified one."""
+"""Downloads MNIST and horse2zebra from their official addresses and verifies every file."""
 
 import hashlib
 import shutil
@@ -20,19 +20,19 @@ from training.data.transfer import BLOCK_BYTES, fetch
 #: File name, as in trainA/n02381460_1001.jpg -> sha256.
 Manifest = Mapping[str, str]
 
-#: Wrong files that a message names before it only counts them.
+#: Number of wrong files that a message names; it counts the others.
 NAMED = 3
 
 
 class DownloadConfig(BaseModel):
-    """Bring the data sets; what is there already and right is kept."""
+    """Download and verify the data sets; files that are there and correct are kept."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
     data: Path = Path("data")
     """Folder that holds the data sets."""
     which: Literal["all", "mnist", "horse2zebra"] = "all"
-    """Data set to bring."""
+    """Data set to download."""
     mnist_url: str = "https://ossci-datasets.s3.amazonaws.com/mnist/"
     """Address of the folder with the four archives of MNIST."""
     horse2zebra_url: str = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/horse2zebra.zip"
@@ -47,9 +47,9 @@ def horse2zebra_manifest() -> Manifest:
 
 
 def download(config: DownloadConfig, manifest: Manifest | None = None) -> None:
-    """Brings the data sets that `config` names; without network when they are there.
+    """Downloads the data sets that `config` names; those that are there need no network.
 
-    Raises DataError, saying what to do, when one cannot be had whole and verified.
+    Raises DataError, with the cure, if one cannot be downloaded and verified.
     """
     try:
         if config.which in ("all", "mnist"):
@@ -77,7 +77,7 @@ def _download_mnist(config: DownloadConfig) -> None:
         target = raw / name
         remedy = f"give another address with --mnist-url, or put the file at {target} yourself"
         fetch(f"{config.mnist_url.rstrip('/')}/{name}", target, partial(_md5_problem, md5=md5), remedy)
-        # what was unpacked from an archive is no better than the set that could not be read
+        # an older unpacked file may be the reason why the set could not be read
         target.with_suffix("").unlink(missing_ok=True)
     _read_mnist(config.data)
     print(f"MNIST: complete, in {raw}", flush=True)
@@ -92,7 +92,7 @@ def _mnist_is_readable(data: Path) -> bool:
 
 
 def _read_mnist(data: Path) -> None:
-    """Reads it as a fit would; archives that are whole get unpacked on the way. Raises DataError."""
+    """Reads it as a fit would, which unpacks complete archives. Raises DataError."""
     for train in (True, False):
         load_mnist(data, train)
 
@@ -110,7 +110,7 @@ def _download_horse2zebra(config: DownloadConfig, manifest: Manifest) -> None:
         print(f"horse2zebra: already there, {len(manifest):,} verified files in {root}", flush=True)
         return
     if root.exists():
-        print(f"horse2zebra in {root}: {_few(wrong, manifest)}; bringing the set again", flush=True)
+        print(f"horse2zebra in {root}: {_few(wrong, manifest)}; downloading the set again", flush=True)
     remedy = f"give another address with --horse2zebra-url, or put the archive at {archive} yourself"
     fetch(config.horse2zebra_url, archive, partial(_zip_problem, manifest=manifest), remedy)
     _unpack(archive, root, manifest)
@@ -119,7 +119,7 @@ def _download_horse2zebra(config: DownloadConfig, manifest: Manifest) -> None:
 
 
 def _zip_problem(path: Path, manifest: Manifest) -> str:
-    """Reads every file of the manifest out of the archive without writing any."""
+    """Verifies every file of the manifest inside the archive without unpacking it; "" if all are right."""
     try:
         with ZipFile(path) as archive:
             members = _members(archive, manifest)
@@ -133,13 +133,13 @@ def _zip_problem(path: Path, manifest: Manifest) -> str:
 
 
 def _members(archive: ZipFile, manifest: Manifest) -> dict[str, ZipInfo]:
-    """The members that the manifest names by their last two path parts; no other name of the archive is ever used."""
+    """The members that the manifest names, matched by their last two path parts; others are never unpacked."""
     members = {"/".join(PurePosixPath(info.filename).parts[-2:]): info for info in archive.infolist()}
     return {name: members[name] for name in manifest if name in members}
 
 
 def _unpack(path: Path, root: Path, manifest: Manifest) -> None:
-    """Unpacks beside `root` and moves in what is complete, so that an interruption never looks like a whole set."""
+    """Unpacks beside `root` and moves the verified files in, so that an interruption leaves no partial set."""
     unpacked = root.with_name(f"{root.name}.unpacking")
     shutil.rmtree(unpacked, ignore_errors=True)
     with ZipFile(path) as archive:
@@ -156,7 +156,7 @@ def _unpack(path: Path, root: Path, manifest: Manifest) -> None:
 
 
 def _move_in(unpacked: Path, root: Path) -> None:
-    """Moves whole folders where there are none, else file by file: pictures that somebody added stay."""
+    """Moves whole folders that do not exist yet, and single files into others, where additional images are kept."""
     root.mkdir(parents=True, exist_ok=True)
     for folder in sorted(unpacked.iterdir()):
         if not (root / folder.name).exists():
@@ -167,7 +167,7 @@ def _move_in(unpacked: Path, root: Path) -> None:
 
 
 def _wrong_files(manifest: Manifest, open_file: Callable[[str], IO[bytes]]) -> dict[str, str]:
-    """The files whose hash is not the manifest's, with the hash they have; "" when they cannot be read."""
+    """The files whose hash is not the manifest's, with their hash; "" for one that cannot be read."""
     wrong = {}
     for name, sha256 in manifest.items():
         found = _sha256(name, open_file)

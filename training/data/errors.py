@@ -2,4 +2,4 @@
 
 
 class DataError(Exception):
-    """Data that is missing or broken; the message says what, and the command that mends it."""
+    """Data that is missing or broken; the message names it and the command that repairs it."""

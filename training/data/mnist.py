@@ -9,10 +9,10 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.utils import check_integrity
 
-from training import randomness
+from training import rng
 from training.data.errors import DataError
-from training.data.pixels import to_signed
 from training.distributed import World
+from training.images import to_signed
 
 CLASSES = 10
 """The digits 0 to 9."""
@@ -33,28 +33,17 @@ class Digits:
     def batch(self, first: int, size: int, seed: int, world: World) -> tuple[Tensor, Tensor]:
         """This process's share of the global batch that starts at image `first`.
 
-        Returns pictures (n, 1, 28, 28) in [-1, 1] and labels (n,), on the device.
+        Returns images (n, 1, 28, 28) in [-1, 1] and labels (n,), on the device.
         """
-        rows = torch.tensor([self._row(seed, "mnist", first + i) for i in world.share(size)])
+        count = len(self.images)
+        rows = torch.tensor([rng.shuffled_index(seed, "mnist", first + i, count) for i in world.share(size)])
         return to_signed(self.images[rows].to(world.device)), self.labels[rows].to(world.device)
-
-    def stacked_batch(self, first: int, size: int, seed: int, world: World) -> tuple[Tensor, Tensor]:
-        """The same of stacked MNIST (Metz et al. 2017): three independent digits as the channels of one picture.
-
-        Returns pictures (n, 3, 28, 28) and labels 0 to 999, the digits read from the first channel to the last.
-        """
-        rows = torch.tensor([[self._row(seed, f"mnist {c}", first + i) for c in range(3)] for i in world.share(size)])
-        pictures, labels = to_signed(self.images[rows].squeeze(2)), self.labels[rows] @ torch.tensor([100, 10, 1])
-        return pictures.to(world.device), labels.to(world.device)
-
-    def _row(self, seed: int, purpose: str, position: int) -> int:
-        return randomness.shuffled_index(seed, purpose, position, len(self.images))
 
 
 def load_mnist(root: Path, train: bool = True) -> Digits:
     """The 60,000 training or 10,000 test digits under `root`/MNIST/raw.
 
-    Raises DataError, naming the command that fetches them, when the files are missing or broken.
+    Raises DataError, naming the command that downloads them, if the files are missing or broken.
     """
     raw = root / "MNIST" / "raw"
     packed = all(check_integrity(str(raw / name), md5) for name, md5 in MNIST.resources)
@@ -63,7 +52,7 @@ def load_mnist(root: Path, train: bool = True) -> Digits:
         dataset = MNIST(str(root), train=train, download=packed)
     except (RuntimeError, OSError, ValueError, EOFError, AssertionError, KeyError, TypeError) as error:
         raise DataError(
-            f"no readable MNIST under {raw} ({error}): fetch it with 'gan-train download --which mnist --data {root}', "
-            "or copy its four archives to a folder that can be written to, where they are unpacked"
+            f"no readable MNIST under {raw} ({error}): use 'gan-train download --which mnist --data {root}' "
+            "or copy its four archives to a writable folder, where they are unpacked"
         ) from error
     return Digits(dataset.data.unsqueeze(1), dataset.targets)

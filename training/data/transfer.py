@@ -1,4 +1,4 @@
-"""Files over HTTP that arrive whole and verified or not at all, however often the connection breaks."""
+"""Downloads files over HTTP, resuming after broken connections; a file appears only if complete and verified."""
 
 import os
 import re
@@ -25,15 +25,15 @@ from tqdm import tqdm
 
 from training.data.errors import DataError
 
-#: How long a silent connection is waited for.
+#: Timeout of a silent connection.
 TIMEOUT_S = 30.0
-#: Waits before going on after a connection broke; one more break in a row is the last.
+#: Pauses after consecutive broken connections; one break more is the last.
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 BLOCK_BYTES = 1 << 16
-#: Answers that say "later" rather than "no".
+#: Response statuses that are worth another try.
 PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
-#: Says what is wrong with a file, with the expected and the found checksum; "" when nothing is.
+#: Describes what is wrong with a file, with the expected and the found checksum; "" for nothing.
 Problem = Callable[[Path], str]
 
 
@@ -43,7 +43,7 @@ class _BrokenError(Exception):
 
 @dataclass(frozen=True)
 class _Part:
-    """The bytes of a file that have come so far, and beside them which version of which address they belong to."""
+    """The bytes of a file received so far, and a label file with their address and version."""
 
     path: Path
 
@@ -56,12 +56,12 @@ class _Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def version(self, address: str) -> str:
-        """What `address` called the version these bytes are from; "" when that is unknown, so nothing can be added."""
+        """The version of `address` that these bytes belong to; "" if unknown, when nothing can be appended."""
         lines = self.label.read_text().splitlines() if self.label.is_file() and self.length else []
         return lines[1] if len(lines) == 2 and lines[0] == address else ""
 
     def restart(self, address: str, version: str) -> None:
-        """Empties the part before it is labelled, so that no label is ever beside bytes of another version."""
+        """Empties the part before it labels it, so that a label never describes bytes of another version."""
         self.path.write_bytes(b"")
         self.label.write_text(f"{address}\n{version}\n")
 
@@ -71,10 +71,10 @@ class _Part:
 
 
 def fetch(address: str, target: Path, problem: Problem, remedy: str) -> None:
-    """Brings `target` from `address` unless it is there already, going on with what an earlier call left of it.
+    """Downloads `address` to `target` unless it exists, resuming what an earlier call left of it.
 
-    `problem` judges the file before it gets its name; one that fails is fetched once more from scratch. Raises
-    DataError, ending in `remedy`, when there is no way to the file or what comes is not the right one.
+    `problem` checks the file before it gets its name; one that fails is downloaded once more from scratch. Raises
+    DataError, ending in `remedy`, if the file cannot be downloaded or is not the right one.
     """
     if target.is_file() and not problem(target):
         return
@@ -82,7 +82,7 @@ def fetch(address: str, target: Path, problem: Problem, remedy: str) -> None:
         raise DataError(f"expected an address that starts with http:// or https://, got {address!r}: {remedy}")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(target.with_name(f"{target.name}.part"))
-    print(f"fetching {address}", flush=True)
+    print(f"downloading {address}", flush=True)
     for _ in range(2):
         _complete(address, part, remedy)
         found = problem(part.path)
@@ -91,12 +91,12 @@ def fetch(address: str, target: Path, problem: Problem, remedy: str) -> None:
             part.discard()
             return
         part.discard()
-        tqdm.write(f"{address} came damaged: {found}")
-    raise DataError(f"{address} came damaged twice: {found}. Nothing of it was kept: {remedy}")
+        tqdm.write(f"{address} is damaged: {found}")
+    raise DataError(f"{address} is damaged, twice: {found}. Nothing of it was kept: {remedy}")
 
 
 def _complete(address: str, part: _Part, remedy: str) -> None:
-    """Connects until the part is whole; only breaks without any new byte between them count towards giving up."""
+    """Connects until the part is complete; only breaks without a new byte between them count towards giving up."""
     breaks, longest = 0, part.length
     while True:
         try:
@@ -108,7 +108,7 @@ def _complete(address: str, part: _Part, remedy: str) -> None:
             if breaks == len(PAUSES_S):
                 raise DataError(
                     f"{address} could not be read to its end, the last of {breaks + 1} tries: {error}. The "
-                    f"{part.length:,} bytes that came are kept and the same command goes on from there; or {remedy}"
+                    f"{part.length:,} bytes received are kept and the same command resumes from there; or {remedy}"
                 ) from error
             tqdm.write(f"{address}: {error}; trying again in {PAUSES_S[breaks]:.0f} s")
             time.sleep(PAUSES_S[breaks])
@@ -116,7 +116,7 @@ def _complete(address: str, part: _Part, remedy: str) -> None:
 
 
 def _receive(address: str, part: _Part, remedy: str) -> None:
-    """Adds to the part what one connection brings. Raises _BrokenError when the file is not whole after it."""
+    """Appends what one connection delivers. Raises _BrokenError if the file is not complete after it."""
     version = part.version(address)
     have = part.length if version else 0
     # If-Range: the rest if the version is still the same, else the whole file
@@ -128,7 +128,7 @@ def _receive(address: str, part: _Part, remedy: str) -> None:
             _explain(error, address, part, remedy)
         return
     except (OSError, HTTPException) as error:
-        raise _BrokenError(f"no answer ({error})") from error
+        raise _BrokenError(f"no response ({error})") from error
     with response:
         start, total = _extent(response, part, version)
         if start == 0:
@@ -139,27 +139,27 @@ def _receive(address: str, part: _Part, remedy: str) -> None:
 
 
 def _explain(error: HTTPError, address: str, part: _Part, remedy: str) -> None:
-    """Turns an HTTP error into the right exception; returns when it means that the part is whole."""
+    """Turns an HTTP error into the right exception; returns if it means that the part is complete."""
     if error.code == 416:
-        # a range of nothing was asked for: the last run ended between the last byte and the renaming
+        # an empty range was requested: the last run ended between the last byte and the renaming
         if error.headers.get("Content-Range") == f"bytes */{part.length}":
             return
         part.discard()
-        raise _BrokenError("what was kept of the file is no part of it")
+        raise _BrokenError("the bytes kept are not part of the file")
     if error.code in PASSING_STATUS:
-        raise _BrokenError(f"the server answered {error.code} {error.reason}")
-    raise DataError(f"{address} answered {error.code} {error.reason} instead of the file: {remedy}") from error
+        raise _BrokenError(f"the server responded {error.code} {error.reason}")
+    raise DataError(f"{address} responded {error.code} {error.reason} instead of the file: {remedy}") from error
 
 
 def _extent(response: HTTPResponse, part: _Part, version: str) -> tuple[int, int | None]:
-    """Where in the file the response's bytes begin, and how long the file is if the server says so."""
+    """Offset of the response's bytes in the file, and the file's length if the server states it."""
     if response.status == 200:
         return 0, response.length
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     same = _version(response.headers) in ("", version)
     if response.status != 206 or not match or int(match[1]) != part.length or not same:
         part.discard()
-        raise _BrokenError(f"the server answered {response.status} with another part than the one asked for")
+        raise _BrokenError(f"the server responded {response.status} with another part than the requested one")
     return part.length, None if match[2] == "*" else int(match[2])
 
 
@@ -197,7 +197,7 @@ def _read(response: HTTPResponse) -> bytes:
 
 
 def _opener() -> OpenerDirector:
-    """HTTP and HTTPS alone: a redirection to ftp: or file: has no handler."""
+    """Opens HTTP and HTTPS only: a redirection to ftp: or file: has no handler."""
     opener = OpenerDirector()
     for handler in (
         ProxyHandler,

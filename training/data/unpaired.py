@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from training import randomness
+from training import rng
 from training.data.errors import DataError
-from training.data.pixels import to_signed
 from training.distributed import World
+from training.images import to_signed
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-#: Of each pair: training pictures that are byte for byte test pictures, left out of fits and of floors.
+#: Training images of each pair that are identical to test images; fits and floors leave them out.
 CROSSES_INTO_TEST = {"horse2zebra": frozenset({"n02381460_3811.jpg"})}
 
 
@@ -30,26 +30,26 @@ class Domain:
     def batch(self, first: int, size: int, crop: int, seed: int, world: World) -> Tensor:
         """This process's share of the global batch that starts at image `first`: random crops, half of them mirrored.
 
-        Every pixel is moved inside its grey level (dequantised: Theis et al. 2016, section 3.1). A crop of one colour,
-        a studio's backdrop, would have no variance, where each instance normalisation multiplies a gradient by up to
-        316: after a dozen of them fp32 overflows.
+        Noise of one grey level is added to every pixel (dequantisation: Theis et al. 2016, section 3.1). A crop of
+        one colour, such as a studio's backdrop, would have no variance, and each instance normalisation would then
+        multiply its gradient by up to 316, so that fp32 overflows after a dozen of them.
 
         Returns (n, 3, crop, crop) in [-1, 1].
         """
         augment = v2.Compose([v2.RandomCrop(crop), v2.RandomHorizontalFlip()])
         views, noise = [], []
         for position in (first + i for i in world.share(size)):
-            row = randomness.shuffled_index(seed, self.name, position, len(self.images))
-            with randomness.seeded(seed, f"augment-{self.name}", position):
+            row = rng.shuffled_index(seed, self.name, position, len(self.images))
+            with rng.seeded(seed, f"augment-{self.name}", position):
                 views.append(augment(self.images[row]))
-            draws = randomness.generator(seed, f"level-{self.name}", position, world.device)
+            draws = rng.generator(seed, f"level-{self.name}", position, world.device)
             noise.append(torch.rand(views[-1].shape, generator=draws, device=world.device))
         levels = torch.stack(views).to(world.device) + torch.stack(noise) - 0.5
         return to_signed(levels).clamp(-1, 1)
 
 
 def load_training_domain(root: Path, name: str, resize: int) -> Domain:
-    """`load_domain` without the pictures that the pair's test sets have too; `root` is named like the pair."""
+    """`load_domain` without the images that the pair's test sets contain too; `root` is named like the pair."""
     return load_domain(root, name, resize, CROSSES_INTO_TEST.get(root.name, frozenset()))
 
 
@@ -64,7 +64,7 @@ def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = froze
         raise DataError(
             f"no images in {folder}: a pair needs trainA, trainB, testA and testB with "
             f"{', '.join(sorted(SUFFIXES))} files; "
-            f"'gan-train download --which horse2zebra --data {root.parent}' fetches one"
+            f"'gan-train download --which horse2zebra --data {root.parent}' downloads one"
         )
     shrink = v2.Resize((resize, resize), antialias=True)
     digest = hashlib.sha256()
@@ -75,5 +75,7 @@ def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = froze
             with Image.open(file) as image:
                 images[row] = v2.functional.pil_to_tensor(shrink(image.convert("RGB")))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file} is not a readable image ({error}): delete it, or fetch the data again") from error
+            raise DataError(
+                f"{file} is not a readable image ({error}): delete it, or download the data again"
+            ) from error
     return Domain(name, images, digest.hexdigest())

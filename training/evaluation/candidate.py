@@ -1,4 +1,4 @@
-"""The generator to be judged, whether it is a published .onnx file or a checkpoint."""
+"""The generator to be scored, from a published .onnx file or a checkpoint."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,36 +14,34 @@ from tqdm import tqdm
 
 from training import checkpoint
 from training.data.errors import DataError
-from training.data.pixels import to_signed, to_uint8
 from training.generators import FinishedGenerator, finished_generators
+from training.images import to_signed, to_uint8
 
 Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A generator with its inputs: z of length `latent` for digits, uint8 pictures for a translation."""
+    """A generator to be scored; its inputs are z of length `latent` for digits, uint8 images for a translation."""
 
     name: str
-    """Of the model, such as mnist."""
+    """Name of the model, such as mnist."""
     direction: str | None
-    """Of a translation: what becomes what."""
+    """Of a translation: its name, such as horse2zebra."""
     latent: int | None
-    """Of a sampler: length of z."""
+    """Of a digit generator: length of z."""
     conditional: bool
-    """Whether the digit is asked for: labels int64 (n,) are its second input."""
-    stacked: bool
-    """Whether it makes three digits at once, as channels."""
+    """Whether labels int64 (n,) are its second input."""
     run: Callable[..., Tensor]
-    """One batch: z float32 (n, latent) -> digits uint8 (n, 1, 28, 28), or pictures uint8 (n, 3, h, w) -> the same."""
+    """One batch: z float32 (n, latent) -> digits uint8 (n, 1, 28, 28), or images uint8 (n, 3, h, w) -> the same."""
     graph_sha256: str | None
-    """Of a published file: the hash of its graph and weights, which scores in its metadata do not change."""
+    """Of a published file: hash of its graph and weights, which does not depend on the scores in its metadata."""
     learnt: bool = True
-    """Whether it is a result of its checkpoint's run; if not, it only brought pictures back."""
+    """Whether its checkpoint's run fitted it; if not, it was fixed and closed the cycle."""
 
     @property
     def called(self) -> str:
-        """How the scores of another model name it: a file by its graph's hash, which its path would not tell."""
+        """Its name in the scores of another model; a file is identified by its graph's hash."""
         return f"{self.name} of a checkpoint" if self.graph_sha256 is None else f"{self.name} {self.graph_sha256[:12]}"
 
     def generate(self, *inputs: Tensor, batch: int) -> Tensor:
@@ -83,15 +81,15 @@ def _from_onnx(path: Path) -> Candidate:
     def run(*batch: Tensor) -> Tensor:
         arrays = [b.permute(0, 2, 3, 1) if b.ndim == 4 else b for b in batch]
         feed = {name: np.ascontiguousarray(a.numpy()) for name, a in zip(names, arrays, strict=True)}
-        answer = torch.from_numpy(session.run(None, feed)[0])
-        return answer.unsqueeze(1) if answer.ndim == 3 else answer.permute(0, 3, 1, 2).contiguous()
+        made = torch.from_numpy(session.run(None, feed)[0])
+        return made.unsqueeze(1) if made.ndim == 3 else made.permute(0, 3, 1, 2).contiguous()
 
     latent = None if meta["task"] == "translate" else session.get_inputs()[0].shape[1]
-    return Candidate(meta["name"], meta.get("direction"), latent, len(names) == 2, False, run, graph_sha256(model))
+    return Candidate(meta["name"], meta.get("direction"), latent, len(names) == 2, run, graph_sha256(model))
 
 
 def from_network(finished: FinishedGenerator) -> Candidate:
-    """The candidate that a network in memory is."""
+    """The candidate of a network in memory."""
 
     @torch.no_grad()
     def run(first: Tensor, *rest: Tensor) -> Tensor:
@@ -102,7 +100,6 @@ def from_network(finished: FinishedGenerator) -> Candidate:
         direction=finished.direction,
         latent=finished.latent,
         conditional=finished.conditional,
-        stacked=finished.stacked,
         run=run,
         graph_sha256=None,
         learnt=finished.learnt,

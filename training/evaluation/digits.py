@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
 from training.data.mnist import Digits
-from training.data.pixels import to_signed
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import distances, yardstick
-from training.evaluation.features import kept_features
+from training.evaluation.feature_networks import cached_features, inception_features
 from training.evaluation.report import Score, score
-from training.feature_networks import INCEPTION_FILE, inception_features
+from training.images import tile, to_signed
 from training.metrics.modes import count_modes, histogram, kl_divergence
-from training.metrics.nearest import near_copy_share, nearest
-from training.metrics.precision_recall import NEIGHBOURS, precision_recall
+from training.metrics.precision_recall import NEIGHBOURS, near_copy_share, nearest, precision_recall
 from training.networks.classifier import DigitClassifier
+from training.networks.pretrained import INCEPTION_FILE
 
 BATCH = 100
 CLASSIFIER = "digit classifier"
@@ -25,13 +25,13 @@ INCEPTION = "Inception"
 
 
 @dataclass(frozen=True)
-class JudgedDigits:
-    """Samples and what was found about them, for the picture."""
+class ScoredDigits:
+    """Samples with their scores, and what `draw_scored_digits` draws."""
 
     samples: Tensor
     """uint8 (n, 1, 28, 28)."""
     labels: Tensor
-    """What the classifier takes them for, (n,)."""
+    """The classifier's labels of the samples, (n,)."""
     neighbours: Tensor
     """The training digit nearest to each of the first samples in feature space, uint8 (k, 1, 28, 28)."""
     scores: list[Score]
@@ -47,7 +47,7 @@ def draw_digits(candidate: Candidate, count: int, classes: Tensor) -> tuple[Tens
     return candidate.generate(z, asked, batch=BATCH), asked
 
 
-def judge_digits(
+def score_digits(
     candidate: Candidate,
     classifier: DigitClassifier,
     train: Digits,
@@ -55,7 +55,7 @@ def judge_digits(
     count: int,
     weights: Path | None,
     cache: Path,
-) -> JudgedDigits:
+) -> ScoredDigits:
     """Scores `count` samples in the classifier's features and, with `weights`, in the Inception network's."""
     samples, asked = draw_digits(candidate, count, train.labels)
     made, sure = _look(classifier, samples)
@@ -63,14 +63,14 @@ def judge_digits(
     known, _ = _look(classifier, train.images)
     labels = sure.argmax(1)
     against = f"{len(samples):,} samples against the {len(test.images):,} test digits"
-    instead = train.images[: len(samples)]  # as many, if there are: a Fréchet distance depends on it
+    instead = train.images[: len(samples)]  # as many if there are: a Fréchet distance depends on the number
     floor = f"the first {len(instead):,} training digits instead"
     scores = []
 
     if weights is not None:
         compute = partial(inception_features, weights=weights, cache=cache)
-        fakes, reals, others = (  # half an hour of a core each: what is done stays done
-            kept_features(cache, weights / INCEPTION_FILE, images, compute)
+        fakes, reals, others = (  # half an hour of a core each
+            cached_features(cache, weights / INCEPTION_FILE, images, compute)
             for images in (samples, test.images, instead)
         )
         scores += distances(INCEPTION, fakes, reals, against)
@@ -95,7 +95,7 @@ def judge_digits(
     if asked is not None:
         scores.insert(0, score("digit as asked", float((labels == asked).double().mean()), same))
     shown = nearest(made[:10], known)[1]
-    return JudgedDigits(samples, labels, train.images[shown], scores)
+    return ScoredDigits(samples, labels, train.images[shown], scores)
 
 
 def _manifolds(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Score]:
@@ -109,3 +109,26 @@ def _look(classifier: DigitClassifier, digits: Tensor) -> tuple[Tensor, Tensor]:
     """Features (n, 128) and class probabilities (n, 10) of uint8 digits."""
     features = torch.cat([classifier.features(to_signed(part)) for part in digits.split(1000)])
     return features, classifier.classify(features).softmax(1)
+
+
+def draw_scored_digits(scored: ScoredDigits, training_labels: Tensor, path: Path) -> None:
+    """Writes a PNG: 100 samples; the first ten above their nearest training digits; the histogram beside the training
+    set's."""
+    figure, (grid, pairs, bars) = plt.subplots(
+        3, 1, figsize=(6, 10), height_ratios=(6, 1.3, 2), gridspec_kw={"hspace": 0.25}
+    )
+    grid.imshow(tile(scored.samples[:100], columns=10).numpy(), cmap="gray", vmin=0, vmax=255)
+    grid.set_title("samples")
+    first = scored.samples[: len(scored.neighbours)]
+    pairs.imshow(tile(torch.cat([first, scored.neighbours]), columns=len(first)).numpy(), cmap="gray", vmin=0, vmax=255)
+    pairs.set_title("samples over their nearest training digits")
+    for axis in (grid, pairs):
+        axis.axis("off")
+    digits = range(10)
+    bars.bar([d - 0.2 for d in digits], histogram(scored.labels).tolist(), 0.4, label="samples")
+    bars.bar([d + 0.2 for d in digits], histogram(training_labels).tolist(), 0.4, label="training set")
+    bars.set_xticks(list(digits))
+    bars.set_ylabel("share")
+    bars.legend(fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    plt.close(figure)

@@ -1,12 +1,12 @@
-"""The figures that compare two sets of pictures in one feature space, always with the space's name in theirs."""
+"""Scores that compare two sets of images in one feature space; their names include the space's."""
 
 import torch
 from torch import Tensor
 
 from training.evaluation.report import Score, score
 from training.metrics.bootstrap import bootstrap_reach
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_difference_interval, kernel_distance, kernel_interval
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_difference_interval, kernel_distance, kernel_interval
 
 FRECHET_DRAWS = 20
 KERNEL_DRAWS = 200
@@ -30,7 +30,7 @@ def distances(space: str, made: Tensor, real: Tensor, protocol: str) -> list[Sco
 
 
 def yardstick(space: str, kind: str, other: Tensor, real: Tensor, protocol: str) -> list[Score]:
-    """The same distances of pictures that nobody generated: the floor or the ceiling to read a score by."""
+    """The same distances of images that were not generated, as a floor or ceiling to compare a score with."""
     frechet, kernel, scale = _names(space)
     return [
         score(f"{frechet}, {kind}", frechet_distance(other, real), protocol),
@@ -39,7 +39,7 @@ def yardstick(space: str, kind: str, other: Tensor, real: Tensor, protocol: str)
 
 
 def real_floor(space: str, others: Tensor, real: Tensor, count: int, protocol: str) -> list[Score]:
-    """The same distances of `count` real pictures (all, where there are fewer), drawn from `others` ten times.
+    """The same distances of `count` real images (all if there are fewer), drawn from `others` ten times.
 
     The value is the mean; the interval, 1.96 standard deviations of the draws, is that of one such set.
     """

@@ -8,17 +8,14 @@ from pydantic_settings import CliPositionalArg
 
 from training.data.errors import DataError
 from training.data.mnist import load_mnist
-from training.digit_classifier import cached_classifier
 from training.evaluation.candidate import Candidate, open_candidates
-from training.evaluation.contact_sheet import draw_contact_sheet
-from training.evaluation.digits import judge_digits
-from training.evaluation.picture import draw_judged
+from training.evaluation.digit_classifier import cached_classifier
+from training.evaluation.digits import draw_scored_digits, score_digits
 from training.evaluation.report import Report, Score, write_report
-from training.evaluation.stacked import judge_stacked
-from training.evaluation.translations import EQUINE_PAIR, judge_translation
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE, check_weights
+from training.evaluation.translations import EQUINE_PAIR, draw_contact_sheet, score_translation
 from training.generators import directions
-from training.published import other_way
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE, check_weights
+from training.onnx_weights import other_way
 
 
 class EvaluateConfig(BaseModel):
@@ -29,27 +26,27 @@ class EvaluateConfig(BaseModel):
     model: CliPositionalArg[Path]
     """The .onnx file, such as models/mnist/1/model.onnx; or a checkpoint, or the folder of a run."""
     out: Path = Path("runs/scores")
-    """Folder for <name>.json, which 'gan-export scores' attaches, and what to look at: <name>.png of digits, the
-    contact sheet <name>.jpg of translations."""
+    """Folder for <name>.json, which 'gan-export scores' attaches, and for images: <name>.png of digits, the contact
+    sheet <name>.jpg of translations."""
     data: Path = Path("data")
     """Folder that holds the data sets."""
     weights: Path | None = None
-    """Folder with the Inception and MobileNetV2 weights; without it digits are scored by our own classifier alone."""
+    """Folder with the Inception and MobileNetV2 weights; without it only our own classifier scores digits."""
     back: Path | None = None
-    """Of a translation: the other direction's .onnx file, for the cycle error; found by itself in a checkpoint, and
-    beside a published file under the same version."""
+    """Of a translation: the other direction's .onnx file, for the cycle error; by default the checkpoint's own, or the
+    published file of the same version."""
     against: Path | None = None
-    """Of a translation: another .onnx file or checkpoint of the same direction, to tell the difference."""
+    """Of a translation: another .onnx file or checkpoint of the same direction, to score the difference."""
     cache: Path = Path("runs/cache")
-    """Folder that keeps the digit classifier and the features of real pictures, and Inception as ONNX."""
+    """Folder that keeps the digit classifier, the features of images, and Inception as ONNX."""
     samples: int = Field(10_000, ge=100)
-    """Digits to draw; of stacked MNIST always 26,000."""
+    """Number of digits to generate."""
 
 
 def evaluate(config: EvaluateConfig) -> list[Report]:
     """Scores every generator that learnt in the model, writes and returns the reports.
 
-    Raises DataError or CheckpointError with what is missing.
+    Raises DataError or CheckpointError with the reason.
     """
     if not config.model.exists():
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
@@ -65,31 +62,29 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
     reports = []
     for candidate in candidates:
         if candidate.direction:
-            scores = _judge_translation(candidate, candidate.direction, back, against, config)
+            scores = _score_translation(candidate, candidate.direction, back, against, config)
         else:
-            scores = _judge_digits(candidate, config)
+            scores = _score_digits(candidate, config)
         reports.append(Report(model=candidate.name, graph_sha256=candidate.graph_sha256, scores=scores))
         print(f"written to {write_report(reports[-1], config.out)}")
     return reports
 
 
-def _judge_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
+def _score_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
     train, test = load_mnist(config.data), load_mnist(config.data, train=False)
     classifier = cached_classifier(config.cache, train)
-    if candidate.stacked:
-        return judge_stacked(candidate, classifier)
-    judged = judge_digits(candidate, classifier, train, test, config.samples, config.weights, config.cache)
+    scored = score_digits(candidate, classifier, train, test, config.samples, config.weights, config.cache)
     config.out.mkdir(parents=True, exist_ok=True)
-    draw_judged(judged, train.labels, config.out / f"{candidate.name}.png")
-    return judged.scores
+    draw_scored_digits(scored, train.labels, config.out / f"{candidate.name}.png")
+    return scored.scores
 
 
-def _judge_translation(
+def _score_translation(
     candidate: Candidate, way: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
 ) -> list[Score]:
     if config.weights is None:
         raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
-    judged = judge_translation(
+    scored = score_translation(
         candidate,
         _of_direction(directions(way)[1], back),
         _of_direction(way, against),
@@ -97,12 +92,12 @@ def _judge_translation(
         config.weights,
         config.cache,
     )
-    draw_contact_sheet(judged.sources, judged.made, config.out / f"{candidate.name}.jpg")
-    return judged.scores
+    draw_contact_sheet(scored.sources, scored.made, config.out / f"{candidate.name}.jpg")
+    return scored.scores
 
 
 def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
-    """The candidates of an option. Raises DataError for a file that goes with no translation of the model."""
+    """The candidates of an option. Raises DataError for a file without a `wanted` direction."""
     found = [] if path is None else list(open_candidates(path))
     if path is not None and not wanted & {c.direction for c in found}:
         raise DataError(f"--{option} {path} holds no {' or '.join(sorted(wanted)) or 'translation that is wanted'}")
@@ -110,7 +105,7 @@ def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
 
 
 def _beside(model: Path, ways: set[str]) -> Iterator[Candidate]:
-    """The published file of the other direction that has the same variant and version, where it is there."""
+    """The published file of the other direction with the same variant and version, if it exists."""
     for way in ways:
         path = other_way(model, way)
         if model.suffix == ".onnx" and path.is_file():  # a checkpoint holds both
@@ -118,7 +113,7 @@ def _beside(model: Path, ways: set[str]) -> Iterator[Candidate]:
 
 
 def _pair_folder(data: Path, way: str) -> Path:
-    """The photographs that a translation goes between. Raises DataError when they are not there."""
+    """The folder of a translation's pair. Raises DataError if it does not exist."""
     names = directions(way)
     for name in names:
         if (data / name).is_dir():

@@ -1,4 +1,4 @@
-"""What a scoring leaves behind."""
+"""Scores and their report."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ class Score(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     metric: str
-    """What was measured, features included: 'FID (Inception)' and 'FD (digit classifier)' are two metrics."""
+    """The metric and its feature space: 'FID (Inception)' and 'FD (digit classifier)' are two metrics."""
     value: float
-    """The figure."""
+    """Value of the metric."""
     low: float | None = None
     """Lower end of its 95% bootstrap interval."""
     high: float | None = None

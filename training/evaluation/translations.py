@@ -4,70 +4,74 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+from PIL import Image
 from torch import Tensor
 
 from training.data.errors import DataError
 from training.data.unpaired import load_domain, load_training_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import difference, distances, real_floor, yardstick
-from training.evaluation.features import kept_features
-from training.evaluation.report import Score, score
-from training.feature_networks import (
-    INCEPTION_FILE,
+from training.evaluation.feature_networks import (
     SORREL,
     ZEBRA,
+    cached_features,
     equine_maps,
     imagenet_labels,
     inception_features,
 )
-from training.metrics.change import mean_change
+from training.evaluation.report import Score, score
+from training.images import tile
+from training.networks.pretrained import INCEPTION_FILE
 
 GREY = "grey levels of 255 a pixel"
 SIDE = 256
 BATCH = 4
+COLUMNS = 6
+"""Of the contact sheet."""
 SPACE = "Inception"
 EQUINE_PAIR = "horse2zebra"
-"""Whose animals MobileNetV2 knows."""
+"""The pair whose animals are classes of MobileNetV2."""
 ON_ANIMAL, OFF_ANIMAL = 0.5, 0.1
-"""Of the largest value of a picture's map: above the first is animal, below the second background."""
+"""Shares of the largest value of an image's map: above the first is animal, below the second background."""
 
 
 @dataclass(frozen=True)
-class JudgedTranslation:
-    """All test pictures of the source domain with their translations, uint8 (n, 3, 256, 256), and the scores."""
+class ScoredTranslation:
+    """All test images of the source domain with their translations, uint8 (n, 3, 256, 256), and the scores."""
 
     sources: Tensor
     made: Tensor
     scores: list[Score]
 
 
-def judge_translation(
+def score_translation(
     candidate: Candidate,
     back: Candidate | None,
     against: Candidate | None,
     root: Path,
     weights: Path,
     cache: Path,
-) -> JudgedTranslation:
-    """Scores all test pictures of the source domain, translated at 256 px, against the target's. `root`: the pair.
+) -> ScoredTranslation:
+    """Scores all test images of the source domain, translated at 256 px, against the target's.
 
-    `back` translates the other way, for the cycle; `against` is another model of the same direction to be compared.
-    What MobileNetV2 sees in the pictures is asked of horses and zebras alone. Raises DataError for a folder of fewer
-    than two pictures.
+    `root`: the pair's folder. `back`: the other direction, for the cycle error. `against`: another model of the same
+    direction, to compare with. MobileNetV2's labels are scored only for horses and zebras. Raises DataError for a
+    folder of fewer than two images.
     """
     source, target = ("A", "B") if candidate.direction == root.name else ("B", "A")
     sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
     trained = load_training_domain(root, f"train{target}", SIDE).images
-    for name, pictures in ((f"test{source}", sources), (f"test{target}", targets), (f"train{target}", trained)):
-        if len(pictures) < 2:
-            raise DataError(f"{root / name} holds one picture: distances between sets need two or more a folder")
+    for name, images in ((f"test{source}", sources), (f"test{target}", targets), (f"train{target}", trained)):
+        if len(images) < 2:
+            raise DataError(f"{root / name} holds one image: distances between sets need two or more in each folder")
     made = candidate.generate(sources, batch=BATCH)
 
     look = partial(inception_features, weights=weights, cache=cache)
-    features = partial(kept_features, cache, weights / INCEPTION_FILE, compute=look)
+    features = partial(cached_features, cache, weights / INCEPTION_FILE, compute=look)
     fakes, real, untouched, others = map(features, (made, targets, sources, trained))
-    against_real = f"{len(made)} translated against {len(targets)} test pictures of the target, {SIDE} px"
-    instead = f"mean of ten draws of {len(made)} of {len(trained):,} training pictures of the target, interval of one"
+    against_real = f"{len(made)} translated against {len(targets)} test images of the target, {SIDE} px"
+    instead = f"mean of ten draws of {len(made)} of {len(trained):,} training images of the target, interval of one"
     fid, kid = distances(SPACE, fakes, real, against_real)
     floor_fid, floor_kid = real_floor(SPACE, others, real, len(made), instead)
     ceiling_fid, ceiling_kid = yardstick(SPACE, "untranslated", untouched, real, "the sources themselves")
@@ -81,17 +85,17 @@ def judge_translation(
         scores += _labels(made, sources, targets, weights)
     maps = equine_maps(sources, weights) if equine else None
     scores += _changes(candidate, back, made, sources, targets, maps)
-    return JudgedTranslation(sources, made, scores)
+    return ScoredTranslation(sources, made, scores)
 
 
 def _labels(made: Tensor, sources: Tensor, targets: Tensor, weights: Path) -> list[Score]:
-    """What MobileNetV2 takes the pictures for; of horses it knows the sorrel alone."""
+    """Shares of the images that MobileNetV2 labels zebra or sorrel, its only class of horses."""
     sets = (
         ("", made, f"{len(made)} translations, MobileNetV2 at 224 px"),
         (", untranslated", sources, "the sources themselves"),
-        (", real target", targets, "the test pictures of the target"),
+        (", real target", targets, "the test images of the target"),
     )
-    labels = [imagenet_labels(pictures, weights) for _, pictures, _ in sets]
+    labels = [imagenet_labels(images, weights) for _, images, _ in sets]
     return [
         score(f"labelled {name}{kind}", float((found == label).double().mean()), protocol)
         for name, label in (("zebra", ZEBRA), ("sorrel", SORREL))
@@ -111,7 +115,7 @@ def _changes(
     scores = [
         score("mean change", mean_change(made, sources), GREY),
         *(changes_by_place(made, sources, maps) if maps is not None else []),
-        score("identity drift", drift, f"{GREY}, of the {len(targets)} test pictures of the target"),
+        score("identity drift", drift, f"{GREY}, of the {len(targets)} test images of the target"),
     ]
     if back is not None:
         returned = mean_change(back.generate(made, batch=BATCH), sources)
@@ -120,12 +124,12 @@ def _changes(
 
 
 def changes_by_place(made: Tensor, sources: Tensor, maps: Tensor) -> list[Score]:
-    """How much changed where the maps (n, 1, h, w) of the sources are high, and where they are low.
+    """Mean changes where the maps (n, 1, h, w) of the sources are high, and where they are low.
 
-    Between the two lies the animal's surroundings and those parts of it that tell little about it, counted to neither
-    side: the map's cells are 18 px wide and cannot trace an outline. The background is therefore what is well away
-    from the animal; what a translation spills right around it shows in the mean change only. A second animal that
-    the network overlooks counts as background. A side without a single pixel, as in a set of close-ups, has no score.
+    Pixels in between count for neither: the map's cells are 18 px wide and cannot trace an outline, so these pixels
+    are the animal's surroundings and its less typical parts. The background is therefore well away from the animal,
+    and what a translation spills next to it shows only in the mean change. A second animal that the network overlooks
+    counts as background. A set without pixels of one kind, such as close-ups, has no score of it.
     """
     scores = []
     for name, where, place in (
@@ -137,3 +141,27 @@ def changes_by_place(made: Tensor, sources: Tensor, maps: Tensor) -> list[Score]
             share = f"{float(where.double().mean()):.0%} of the pixels"
             scores.append(score(name, mean_change(made, sources, where), f"{protocol}: {share}"))
     return scores
+
+
+def draw_contact_sheet(sources: Tensor, made: Tensor, path: Path) -> None:
+    """Writes a JPEG of all sources, each with its translation at its right; both uint8 (n, 3, h, w)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = tile(torch.cat([sources, made], dim=3), COLUMNS, gap=6)
+    Image.fromarray(sheet.numpy()).save(path, quality=90)
+
+
+def mean_change(a: Tensor, b: Tensor, weight: Tensor | None = None) -> float:
+    """Mean |a - b| of images uint8 (n, c, h, w), in grey levels of 255.
+
+    `weight` (n, 1, h, w) weighs the pixels of all images together. Raises ValueError for images of different shapes,
+    or if no pixel has any weight.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"expected images of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    change = (a.float() - b.float()).abs().mean(1, keepdim=True).double()
+    if weight is None:
+        return float(change.mean())
+    total = float(weight.double().sum())
+    if total == 0:
+        raise ValueError("no pixel has any weight")
+    return float((change * weight).sum()) / total

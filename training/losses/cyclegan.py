@@ -1,4 +1,4 @@
-"""The parts of CycleGAN's objective (Zhu et al. 2017, sections 3 and 5.2), weights left to the caller."""
+"""The terms of CycleGAN's objective (Zhu et al. 2017, sections 3 and 5.2), without their weights."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,7 +13,7 @@ Adversarial = Literal["least_squares", "cross_entropy", "hinge"]
 
 
 def adversarial_loss(fake_logits: Tensor, kind: Adversarial) -> Tensor:
-    """What a generator minimises. Patch logits of any shape -> scalar.
+    """What a generator minimises. Logits of any shape -> scalar.
 
     least_squares: E[(D(G(x)) - 1)^2], D being the raw logit (Mao et al. 2017);
     cross_entropy: -E[log D(G(x))], the lecture's form; hinge: -E[D(G(x))] (Lim and Ye 2017).
@@ -26,7 +26,7 @@ def adversarial_loss(fake_logits: Tensor, kind: Adversarial) -> Tensor:
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, kind: Adversarial) -> Tensor:
-    """What a discriminator minimises, halved as in section 4 to slow it down. Patch logits -> scalar >= 0.
+    """What a discriminator minimises, halved as in section 4 to slow it down. Logits of any shape -> scalar >= 0.
 
     least_squares: (E[(D(y) - 1)^2] + E[D(G(x))^2]) / 2;
     cross_entropy: -(E[log D(y)] + E[log(1 - D(G(x)))]) / 2;
@@ -65,7 +65,7 @@ def distillation_loss(taught: Tensor, made: Tensor) -> Tensor:
 def spike_penalty(peaks: Sequence[Tensor], threshold: float) -> Tensor:
     """Mean of max(0, p - threshold)^2 over all peaks p: the largest |z| of each normalised map, in standard deviations.
 
-    A generator can set the statistics of an instance-normalised map by one enormous value in it, which shows as a blot
-    (the droplets of Karras et al. 2020, section 2). Peaks of any shape -> scalar >= 0.
+    A generator can control the statistics of an instance-normalised map with one very large value, which shows as a
+    blot (the droplets of Karras et al. 2020, section 2). Peaks of any shape -> scalar >= 0.
     """
     return torch.cat([relu(p - threshold).square().flatten() for p in peaks]).mean()

@@ -21,7 +21,7 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 def minimax_loss(fake_logits: Tensor) -> Tensor:
     """E[log(1 - D(G(z)))], what G minimises in the game's value function (equation 1). Scalar <= 0.
 
-    Its gradient with respect to the logit is -D(G(z)): nothing to learn from while D wins.
+    Its gradient with respect to the logit is -D(G(z)), which vanishes while D wins.
     """
     return -softplus(fake_logits).mean()
 

@@ -1,1 +1,1 @@
-"""Measures of generated pictures, pure functions of features or labels."""
+"""Measures of generated images, as pure functions of features or labels."""

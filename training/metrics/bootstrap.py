@@ -1,4 +1,4 @@
-"""How sure a distance between two sets of features is."""
+"""Bootstrap intervals of distances between two sets of features."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ Statistic = Callable[[Tensor, Tensor], float]
 def bootstrap_reach(statistic: Statistic, a: Tensor, b: Tensor, draws: int, seed: int = 0) -> float:
     """Half the width of the 95% normal bootstrap interval of `statistic(a, b)`: 1.96 standard deviations.
 
-    Both sets are drawn with replacement `draws` times. To be laid around the value itself: rows drawn twice make a
-    Fréchet distance larger in every draw alike, so that the draws' spread is to be trusted and their mean is not
-    (Efron and Tibshirani 1993, chapters 10 and 13). Raises ValueError for fewer than 2 draws.
+    Both sets are drawn with replacement `draws` times. The interval is centred on the value itself: rows drawn twice
+    enlarge a Fréchet distance in every draw, which biases the draws' mean but not their spread (Efron and Tibshirani
+    1993, chapters 10 and 13). Raises ValueError for fewer than 2 draws.
     """
     if draws < 2:
         raise ValueError(f"an interval needs at least 2 draws, got {draws}")

@@ -1,4 +1,4 @@
-"""How many modes a digit generator covers, from the labels a classifier gives its samples."""
+"""How many modes a digit generator covers, from the labels of its samples."""
 
 import torch
 from torch import Tensor

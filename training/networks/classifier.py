@@ -1,4 +1,4 @@
-"""A small digit classifier: the ruler for mode collapse, not a product."""
+"""A small digit classifier, for measuring mode collapse and scores."""
 
 from torch import Tensor, nn
 

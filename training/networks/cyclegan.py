@@ -7,11 +7,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 Preset = Literal["reference", "compact"]
-Norm = Literal["instance", "spectral"]
 GeneratorNorm = Literal["instance", "none"]
 
 #: (generator filters, residual blocks, discriminator filters) of each preset.
@@ -19,24 +16,6 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
     "reference": (64, 9, 64),
     "compact": (16, 6, 48),
 }
-
-
-class Blur(nn.Module):
-    """The binomial filter [1, 2, 1] along both sides: what is sampled after it holds no aliases (Zhang 2019)."""
-
-    kernel: Tensor
-
-    def __init__(self, channels: int, stride: int = 1) -> None:
-        """`stride`: 2 keeps every second pixel."""
-        super().__init__()
-        row = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("kernel", torch.outer(row, row).repeat(channels, 1, 1, 1), persistent=False)
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) -> (N, channels, H, W), of stride 2 half of either side, rounded up."""
-        x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
-        return functional.conv2d(x, self.kernel, stride=self.stride, groups=len(self.kernel))
 
 
 class ResidualBlock(nn.Module):
@@ -74,31 +53,21 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int, antialias: bool = False, norm: GeneratorNorm = "instance") -> None:
+    def __init__(self, filters: int, blocks: int, norm: GeneratorNorm = "instance") -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
-
-        `antialias`: blur before the map shrinks and after it grows, which makes that growing bilinear.
 
         `norm`: the paper's instance normalisation, or none. Without it a pixel depends on its surroundings alone and
         not on the statistics of the whole image, so that an image may be translated in tiles.
         """
         super().__init__()
-
-        def blur(channels: int) -> list[nn.Module]:
-            return [Blur(channels)] if antialias else []
-
         self.layers = nn.Sequential(
             *_convolution(3, filters, 7, norm=norm),
-            *blur(filters),
             *_convolution(filters, 2 * filters, 3, stride=2, norm=norm),
-            *blur(2 * filters),
             *_convolution(2 * filters, 4 * filters, 3, stride=2, norm=norm),
             *(ResidualBlock(4 * filters, norm) for _ in range(blocks)),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
-            *blur(4 * filters),
             *_convolution(4 * filters, 2 * filters, 3, norm=norm),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
-            *blur(2 * filters),
             *_convolution(2 * filters, filters, 3, norm=norm),
             nn.ReflectionPad2d(3),
             nn.Conv2d(filters, 3, 7),
@@ -111,8 +80,8 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], sides multiples of 4 and at least 16 -> the same shape and range."""
-        picture: Tensor = self.layers(x)
-        return picture
+        image: Tensor = self.layers(x)
+        return image
 
     @torch.no_grad()
     def _initialise_without_norms(self) -> None:
@@ -127,14 +96,17 @@ class Generator(nn.Module):
 
     @contextmanager
     def watch_peaks(self) -> Iterator[list[Tensor]]:
-        """Inside, every forward pass adds the largest |z| of each of its normalised maps, (N, channels) a layer."""
+        """Collects the largest |z| of every normalised map, a tensor (N, channels) for each layer of each forward pass.
+
+        Gradients flow to the place of the maximum.
+        """
         peaks: list[Tensor] = []
 
         def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             place = output.detach().flatten(2).abs().argmax(2)
             rows, columns = place // output.shape[3], place % output.shape[3]
             n, c = torch.meshgrid(*(torch.arange(k, device=output.device) for k in output.shape[:2]), indexing="ij")
-            peaks.append(output[n, c, rows, columns].float().abs())  # copied: the next layer overwrites the map
+            peaks.append(output[n, c, rows, columns].float().abs())  # a copy: the next layer overwrites the map
 
         norms = [module for module in self.modules() if isinstance(module, nn.InstanceNorm2d)]
         hooks = [norm.register_forward_hook(note) for norm in norms]
@@ -178,25 +150,21 @@ def fold_norms(generator: Generator, images: Iterable[Tensor]) -> dict[str, Tens
 
 
 class Size(NamedTuple):
-    """What a generator is made of: the arguments of `Generator`."""
+    """The arguments of `Generator`."""
 
     filters: int
     blocks: int
-    antialias: bool = False
     norm: GeneratorNorm = "instance"
 
     def __str__(self) -> str:
-        return f"{self.filters} x {self.blocks}" + (", antialias" if self.antialias else "")
+        return f"{self.filters} x {self.blocks}"
 
 
 def size_of(config: Mapping[str, Any]) -> Size:
-    """The generators' size in a pair's settings, the preset's where none is given; old settings may lack the later."""
+    """The generators' size in a pair's settings: the preset's, unless the settings replace it."""
     filters, blocks, _ = PRESETS[config["preset"]]
     return Size(
-        config.get("filters") or filters,
-        config.get("blocks") or blocks,
-        config.get("antialias") == "all",
-        config.get("generator_norm", "instance"),
+        config.get("filters") or filters, config.get("blocks") or blocks, config.get("generator_norm", "instance")
     )
 
 
@@ -208,44 +176,29 @@ def generator_of(config: Mapping[str, Any]) -> Generator:
 class Discriminator(nn.Module):
     """D: one logit for every overlapping 70x70 patch (the PatchGAN of Isola et al. 2017)."""
 
-    def __init__(self, filters: int = 64, antialias: bool = False, norm: Norm = "instance") -> None:
-        """`filters`: channels after the first layer, eight times as many at the end.
-
-        `antialias`: blur before the map shrinks. The first layer then looks at every pixel and shrinks afterwards, or
-        the finest patterns would be blurred away before anything has seen them.
-
-        `norm`: of what the layers put out. Instance normalisation, the paper's, divides by each picture's own contrast,
-        so that muted colours are as good as bright ones, and hides most of a tint. Spectral normalisation (Miyato et
-        al. 2018) bounds how steep a layer is instead; the last one stays free to be as sure as it likes.
-        """
+    def __init__(self, filters: int = 64) -> None:
+        """`filters`: channels after the first layer, eight times as many at the end."""
         super().__init__()
-        spectral = norm == "spectral"
 
         def layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-            convolution = nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=spectral)
             return [
-                *([Blur(inputs)] if antialias and stride > 1 else []),
-                *([convolution] if spectral else [convolution, nn.InstanceNorm2d(outputs)]),
+                nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1, bias=False),
+                nn.InstanceNorm2d(outputs),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
 
         self.score = nn.Sequential(
-            nn.Conv2d(3, filters, 4, stride=1 if antialias else 2, padding=1),
+            nn.Conv2d(3, filters, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2, inplace=True),
-            *([Blur(filters, stride=2)] if antialias else []),
             *layer(filters, 2 * filters, 2),
             *layer(2 * filters, 4 * filters, 2),
             *layer(4 * filters, 8 * filters, 1),
             nn.Conv2d(8 * filters, 1, 4, padding=1),
         )
         self.apply(_initialise)
-        if spectral:
-            for convolution in self.score[:-1]:
-                if isinstance(convolution, nn.Conv2d):
-                    spectral_norm(convolution)
 
     def logits(self, x: Tensor) -> Tensor:
-        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w). The losses start from these."""
+        """x (N, 3, H, W) in [-1, 1], sides at least 32 -> patch logits (N, 1, h, w), from which losses are computed."""
         return self.score(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -254,11 +207,8 @@ class Discriminator(nn.Module):
 
 
 def patch_discriminator_of(config: Mapping[str, Any]) -> Discriminator:
-    """The PatchGAN of a pair's settings, of the preset's size where none is given."""
-    filters = config.get("discriminator_filters") or PRESETS[config["preset"]][2]
-    return Discriminator(
-        filters, config.get("antialias", "none") != "none", config.get("discriminator_norm", "instance")
-    )
+    """The PatchGAN of a pair's preset."""
+    return Discriminator(PRESETS[config["preset"]][2])
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation) as a frozen source of feature maps."""
+"""EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation) as a frozen feature network."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -14,7 +14,7 @@ EXPANSION = 6
 
 
 class Stage(NamedTuple):
-    """Blocks of one kind; the first one has the stride."""
+    """Consecutive blocks of one kind; the first one has the stride."""
 
     blocks: int
     kernel: int
@@ -32,12 +32,12 @@ STAGES = (
     Stage(1, 3, 1, 320),
 )
 TAPPED_STAGES = (1, 2, 4, 6)
-"""The stages whose maps are returned: the last ones of strides 4, 8, 16 and 32."""
+"""The stages whose maps are returned: the last one of each stride 4, 8, 16 and 32."""
 TAP_CHANNELS = tuple(STAGES[number].channels for number in TAPPED_STAGES)
 
 
 class Convolution(nn.Module):
-    """A convolution padded as TensorFlow does it, which gives a strided one its odd pixel on the right and bottom."""
+    """A convolution with TensorFlow's padding: a strided one has the odd pixel on the right and at the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -56,7 +56,10 @@ class Convolution(nn.Module):
         return maps
 
     def load(self, weights: Mapping[str, Tensor], convolution: str, norm: str) -> None:
-        """Takes the weights of a convolution without bias and folds the statistics of the batch norm after it in."""
+        """Loads a convolution without bias, with the batch normalisation that follows it folded in.
+
+        `convolution` and `norm`: the prefixes of their names in `weights`.
+        """
         scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON).sqrt()
         bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
         folded = {"weight": weights[f"{convolution}.weight"] * scale[:, None, None, None], "bias": bias}
@@ -64,7 +67,10 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """An inverted residual block: widened, convolved channel by channel, narrowed, and added where shapes agree."""
+    """An inverted residual block: a depthwise convolution between an expansion and a projection of the channels.
+
+    Its input is added to its output if the shapes agree.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -81,7 +87,7 @@ class Block(nn.Module):
         return x + narrow if self.residual else narrow
 
     def load(self, weights: Mapping[str, Tensor], prefix: str) -> None:
-        """Takes the weights that the published file has under `prefix`."""
+        """Loads the weights that the published file has under `prefix`."""
         if self.expand:
             self.expand.load(weights, f"{prefix}._expand_conv", f"{prefix}._bn0")
         self.depthwise.load(weights, f"{prefix}._depthwise_conv", f"{prefix}._bn1")
@@ -89,7 +95,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to its last block, in evaluation mode and without gradients for its weights."""
+    """The network up to its last block, in evaluation mode and frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +121,7 @@ class EfficientNetLite0(nn.Module):
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes the published weights. Raises KeyError or RuntimeError when a name or shape is another network's."""
+        """Loads the published weights. Raises KeyError or RuntimeError for another network's names or shapes."""
         self.stem.load(weights, "_conv_stem", "_bn0")
         blocks = [module for module in self.stages.modules() if isinstance(module, Block)]
         for number, block in enumerate(blocks):

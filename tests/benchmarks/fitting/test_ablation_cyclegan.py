@@ -19,7 +19,7 @@ from benchmarks.fitting.ablation_cyclegan import (
     page,
 )
 from training import checkpoint
-from training.config import CycleGanConfig
+from training.config.cyclegan import CycleGanConfig
 from training.evaluation.report import Report
 from training.evaluation.report import score as score_of
 from training.networks.cyclegan import Generator

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmarks.fitting.step_cost import STEPS, VARIANTS, Contender, main
-from training.config import CycleGanConfig
+from training.config.cyclegan import CycleGanConfig
 from training.distributed import World
 
 

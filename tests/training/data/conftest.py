@@ -39,11 +39,11 @@ class FileServer:
 
     address: str
     files: dict[str, bytes] = field(default_factory=dict)
-    #: Bytes after which each of the next answers breaks off; None sends the whole.
+    #: Bytes after which each of the next responses breaks off; None sends the whole.
     breaks: list[int | None] = field(default_factory=list)
-    #: Status of each of the next answers, when not the usual.
+    #: Status of each of the next responses, when not the usual.
     statuses: list[int] = field(default_factory=list)
-    #: How many of the next answers have a flipped byte.
+    #: How many of the next responses have a flipped byte.
     damaged: int = 0
     knows_ranges: bool = True
     #: What to send of "ETag" and "Last-Modified".
@@ -172,7 +172,7 @@ def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> TinyMnist:
 
 @dataclass(frozen=True)
 class TinyPair:
-    """Three pictures a folder, as horse2zebra has them, and their hashes."""
+    """Three images a folder, as horse2zebra has them, and their hashes."""
 
     files: dict[str, bytes]
 

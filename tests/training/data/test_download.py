@@ -106,7 +106,7 @@ def test_an_archive_that_somebody_put_there_needs_no_network(pair, tiny_pair, no
     assert files_under(pair.data) == {f"horse2zebra/{name}": content for name, content in tiny_pair.files.items()}
 
 
-def test_missing_and_altered_pictures_are_named_and_brought_again(pair, tiny_pair, capsys):
+def test_missing_and_altered_images_are_named_and_brought_again(pair, tiny_pair, capsys):
     root = pair.data / "horse2zebra"
     tiny_pair.write(root)
     for number in range(3):
@@ -148,12 +148,12 @@ def test_a_zip_without_one_of_the_files_is_refused(server, pair, tiny_pair):
     assert files_under(pair.data) == {}
 
 
-def test_a_zip_with_another_picture_names_both_checksums(server, pair, tiny_pair):
-    server.files[PATH] = tiny_pair.zip(**{"horse2zebra/trainA/n1.jpg": b"another picture"})
+def test_a_zip_with_another_image_names_both_checksums(server, pair, tiny_pair):
+    server.files[PATH] = tiny_pair.zip(**{"horse2zebra/trainA/n1.jpg": b"another image"})
     with pytest.raises(DataError) as caught:
         download(pair, tiny_pair.manifest)
     assert tiny_pair.manifest["trainA/n1.jpg"] in str(caught.value)
-    assert hashlib.sha256(b"another picture").hexdigest() in str(caught.value)
+    assert hashlib.sha256(b"another image").hexdigest() in str(caught.value)
 
 
 def test_damage_inside_the_archive_is_found(server, pair, tiny_pair):

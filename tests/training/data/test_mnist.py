@@ -88,25 +88,16 @@ def test_a_batch_is_scaled_to_minus_one_and_one():
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("first", [0, 8, 16])
 def test_the_shares_of_all_processes_are_the_batch_of_one(size, first, digits):
-    for draw in (digits.batch, digits.stacked_batch):
-        alone = draw(first, 8, seed=3, world=World())
-        shares = [draw(first, 8, seed=3, world=World(rank, size)) for rank in range(size)]
-        assert all(
-            torch.equal(torch.cat(parts), whole) for parts, whole in zip(zip(*shares, strict=True), alone, strict=True)
-        )
+    alone = digits.batch(first, 8, seed=3, world=World())
+    shares = [digits.batch(first, 8, seed=3, world=World(rank, size)) for rank in range(size)]
+    assert all(
+        torch.equal(torch.cat(parts), whole) for parts, whole in zip(zip(*shares, strict=True), alone, strict=True)
+    )
 
 
 def test_labels_belong_to_their_digits(digits):
     images, labels = digits.batch(0, 8, seed=3, world=World())
     assert [n % 10 for n in numbers(images)] == labels.tolist()
-
-
-def test_stacked_digits_are_three_independent_ones_with_a_number_of_three_places(digits):
-    images, labels = digits.stacked_batch(0, 8, seed=3, world=World())
-    assert images.shape == (8, 3, 28, 28)
-    channels = [numbers(images[:, c : c + 1]) for c in range(3)]
-    assert [100 * (a % 10) + 10 * (b % 10) + c % 10 for a, b, c in zip(*channels, strict=True)] == labels.tolist()
-    assert channels[0] != channels[1] != channels[2] != channels[0]
 
 
 def test_a_batch_depends_on_seed_and_position_alone(digits):

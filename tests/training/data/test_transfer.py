@@ -74,7 +74,7 @@ def test_breaks_with_progress_between_them_never_add_up_to_giving_up(server, add
 
 def test_a_later_call_goes_on_from_what_an_interrupted_one_left(server, address, target):
     server.breaks = [120_000, 0, 0]
-    with pytest.raises(DataError, match=r"byte 120,000 of 300,000.*120,000 bytes that came are kept.*" + REMEDY):
+    with pytest.raises(DataError, match=r"byte 120,000 of 300,000.*120,000 bytes received are kept.*" + REMEDY):
         fetch(address, target, problem, REMEDY)
     assert not target.exists()
     before = len(server.asked)
@@ -99,7 +99,7 @@ def test_a_file_that_changed_on_the_server_comes_whole(server, address, target):
     server.files["/digits.gz"] = changed
     fetch(address, target, partial(problem, content=changed), REMEDY)
     assert target.read_bytes() == changed
-    # one request: If-Range failed, and the answer was the whole file
+    # one request: If-Range failed, and the response was the whole file
     assert [(a.range, a.sent) for a in server.asked] == [("bytes=120000-", 250_000)]
 
 
@@ -175,7 +175,7 @@ def test_a_file_damaged_always_is_refused_with_both_checksums(server, address, t
 
 
 def test_a_missing_file_is_asked_for_once(server, address, target):
-    with pytest.raises(DataError, match=f"answered 404 Not Found instead of the file: {REMEDY}"):
+    with pytest.raises(DataError, match=f"responded 404 Not Found instead of the file: {REMEDY}"):
         fetch(f"{address}x", target, problem, REMEDY)
     assert len(server.asked) == 1
     assert not target.exists()

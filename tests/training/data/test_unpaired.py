@@ -11,7 +11,7 @@ from training.distributed import World
 
 @pytest.fixture
 def domain():
-    """10 pictures of 20x20 whose red is their number, whose green and blue say where a pixel is."""
+    """10 images of 20x20 whose red is their number, whose green and blue say where a pixel is."""
     images = torch.zeros(10, 3, 20, 20, dtype=torch.uint8)
     images[:, 0] = torch.arange(10).reshape(10, 1, 1)
     images[:, 1] = torch.arange(20).reshape(1, 20, 1)
@@ -28,10 +28,10 @@ def save(folder, name, mode="RGB", color=(200, 100, 50), size=(24, 16)):
     Image.new(mode, size, color).save(folder / name)
 
 
-def test_pictures_come_sorted_by_name_and_resized(tmp_path):
+def test_images_come_sorted_by_name_and_resized(tmp_path):
     for number, name in enumerate(["b.png", "c.WEBP", "a.png"]):
         save(tmp_path / "trainA", name, color=(number, number, number))
-    (tmp_path / "trainA" / "notes.txt").write_text("not a picture")
+    (tmp_path / "trainA" / "notes.txt").write_text("not a image")
     loaded = load_domain(tmp_path, "trainA", resize=12)
     assert loaded.name == "trainA"
     assert loaded.images.shape == (3, 3, 12, 12)
@@ -49,7 +49,7 @@ def test_pictures_come_sorted_by_name_and_resized(tmp_path):
         ("palette.png", "P", 0, (0, 0, 0)),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb(name, mode, color, rgb, tmp_path):
+def test_every_kind_of_image_becomes_rgb(name, mode, color, rgb, tmp_path):
     save(tmp_path / "trainA", name, mode, color)
     images = load_domain(tmp_path, "trainA", resize=16).images
     assert images.shape == (1, 3, 16, 16)
@@ -100,9 +100,9 @@ def test_a_missing_or_empty_folder_names_the_command(make, tmp_path):
         load_domain(root, "trainA", resize=8)
 
 
-@pytest.mark.parametrize("damage", [lambda content: b"no picture", lambda content: content[: len(content) // 2]])
+@pytest.mark.parametrize("damage", [lambda content: b"no image", lambda content: content[: len(content) // 2]])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_a_broken_picture_is_named(damage, suffix, tmp_path):
+def test_a_broken_image_is_named(damage, suffix, tmp_path):
     folder = tmp_path / "trainA"
     folder.mkdir()
     save(folder, f"good.{suffix}")
@@ -114,7 +114,7 @@ def test_a_broken_picture_is_named(damage, suffix, tmp_path):
         load_domain(tmp_path, "trainA", resize=8)
 
 
-def test_crops_are_windows_of_the_picture_some_mirrored(domain):
+def test_crops_are_windows_of_the_image_some_mirrored(domain):
     batch = domain.batch(0, 100, crop=16, seed=1, world=World())
     assert batch.shape == (100, 3, 16, 16)
     assert batch.min() >= -1
@@ -164,7 +164,7 @@ def test_pixels_lie_anywhere_inside_their_grey_level(domain):
     assert not torch.equal(grey[0], grey[1])
 
 
-def test_every_epoch_shows_every_picture_once_in_an_order_of_its_domain(domain):
+def test_every_epoch_shows_every_image_once_in_an_order_of_its_domain(domain):
     def order(drawn: Domain) -> list[int]:
         batches = [drawn.batch(first, 4, crop=16, seed=3, world=World()) for first in range(0, 20, 4)]
         return pixels(torch.cat(batches))[:, 0, 0, 0].tolist()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from training.data.mnist import Digits
-from training.digit_classifier import fit_classifier
 from training.evaluation.candidate import Candidate
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
+from training.evaluation.digit_classifier import fit_classifier
 from training.networks.classifier import DigitClassifier
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,14 @@ def classifier(draw_digits: Callable[..., Digits]) -> DigitClassifier:
 def sampler() -> Callable[..., Candidate]:
     """`sampler(draw, **changes)`: a candidate whose digits are `draw(z, *labels)`."""
 
-    def build(draw: Callable[..., Tensor], conditional: bool = False, stacked: bool = False) -> Candidate:
-        return Candidate("mnist", None, 4, conditional, stacked, draw, None)
+    def build(draw: Callable[..., Tensor], conditional: bool = False) -> Candidate:
+        return Candidate("mnist", None, 4, conditional, draw, None)
 
     return build
 
 
 class PixelMeans(nn.Module):
-    """A stand-in for the Inception network: 24 features of 299 px pictures in [-1, 1], 8 a channel."""
+    """A stand-in for the Inception network: 24 features of 299 px images in [-1, 1], 8 a channel."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.avg_pool2d(x, (149, 74)).flatten(1)

@@ -1,13 +1,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from training.data.mnist import Digits
 from training.evaluation.candidate import Candidate
-from training.evaluation.digits import JudgedDigits, draw_digits, judge_digits
+from training.evaluation.digits import ScoredDigits, draw_digits, draw_scored_digits, score_digits
 from training.networks.classifier import DigitClassifier
 
 Sampler = Callable[..., Candidate]
@@ -15,18 +17,18 @@ Draw = Callable[..., Digits]
 
 
 @pytest.fixture
-def judge(classifier: DigitClassifier, draw_digits: Draw, tmp_path: Path) -> Callable[..., JudgedDigits]:
-    """`judge(candidate, weights=None)`: 200 samples against 200 drawn test digits, 500 of them for training."""
+def score(classifier: DigitClassifier, draw_digits: Draw, tmp_path: Path) -> Callable[..., ScoredDigits]:
+    """`score(candidate, weights=None)`: 200 samples against 200 drawn test digits, 500 of them for training."""
     train, test = draw_digits(500, seed=1), draw_digits(200, seed=2)
 
-    def run(candidate: Candidate, weights: Path | None = None) -> JudgedDigits:
-        return judge_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
+    def run(candidate: Candidate, weights: Path | None = None) -> ScoredDigits:
+        return score_digits(candidate, classifier, train, test, 200, weights, tmp_path / "cache")
 
     return run
 
 
-def values(judged: JudgedDigits) -> dict[str, float]:
-    return {score.metric: score.value for score in judged.scores}
+def values(scored: ScoredDigits) -> dict[str, float]:
+    return {s.metric: s.value for s in scored.scores}
 
 
 def fresh(draw_digits: Draw) -> Callable[[Tensor], Tensor]:
@@ -35,9 +37,9 @@ def fresh(draw_digits: Draw) -> Callable[[Tensor], Tensor]:
 
 
 def test_a_perfect_generator_scores_like_real_digits(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    found = values(judge(sampler(fresh(draw_digits))))
+    found = values(score(sampler(fresh(draw_digits))))
     assert found["FD (digit classifier)"] < 3 * found["FD (digit classifier), real floor"]
     assert found["digits above 1%"] == 10
     assert found["KL from training histogram"] < 0.05
@@ -47,37 +49,37 @@ def test_a_perfect_generator_scores_like_real_digits(
 
 
 def test_a_collapsed_generator_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     one = draw_digits(1, seed=3)
-    judged = judge(sampler(lambda z: one.images.expand(len(z), -1, -1, -1)))
-    found = values(judged)
+    scored = score(sampler(lambda z: one.images.expand(len(z), -1, -1, -1)))
+    found = values(scored)
     assert found["digits above 1%"] == 1
     assert found["KL from training histogram"] > 1.5
     assert found["recall (digit classifier)"] < 0.05
     assert found["FD (digit classifier)"] > 20 * found["FD (digit classifier), real floor"]
-    assert set(judged.labels.tolist()) == set(one.labels.tolist())
+    assert set(scored.labels.tolist()) == set(one.labels.tolist())
 
 
 def test_a_generator_that_recites_its_data_is_found_out(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     known = draw_digits(500, seed=1).images
-    judged = judge(sampler(lambda z: known[torch.arange(len(z))]))
-    assert values(judged)["near copies of training digits"] == 1
-    assert torch.equal(judged.neighbours, judged.samples[:10])
+    scored = score(sampler(lambda z: known[torch.arange(len(z))]))
+    assert values(scored)["near copies of training digits"] == 1
+    assert torch.equal(scored.neighbours, scored.samples[:10])
 
 
-def test_noise_is_found_out(judge: Callable[..., JudgedDigits], sampler: Sampler) -> None:
-    found = values(judge(sampler(lambda z: torch.randint(256, (len(z), 1, 28, 28), dtype=torch.uint8))))
+def test_noise_is_found_out(score: Callable[..., ScoredDigits], sampler: Sampler) -> None:
+    found = values(score(sampler(lambda z: torch.randint(256, (len(z), 1, 28, 28), dtype=torch.uint8))))
     assert found["FD (digit classifier)"] > 20 * found["FD (digit classifier), real floor"]
     assert found["precision (digit classifier)"] < 0.05
 
 
 def test_the_two_feature_spaces_have_names_of_their_own(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw, weights: Path
 ) -> None:
-    without, given = values(judge(sampler(fresh(draw_digits)))), values(judge(sampler(fresh(draw_digits)), weights))
+    without, given = values(score(sampler(fresh(draw_digits)))), values(score(sampler(fresh(draw_digits)), weights))
     assert not any("Inception" in name or "FID" in name or "KID" in name for name in without)
     added = {name for name in given if name not in without}
     assert added == {
@@ -91,25 +93,25 @@ def test_the_two_feature_spaces_have_names_of_their_own(
 
 
 def test_features_that_take_half_an_hour_are_kept_samples_too(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw, weights: Path, tmp_path: Path
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw, weights: Path, tmp_path: Path
 ) -> None:
-    first = judge(sampler(fresh(draw_digits)), weights).scores
+    first = score(sampler(fresh(draw_digits)), weights).scores
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("features-*.pt")}
     assert len(kept) == 3  # of the samples, of the test digits, of as many training digits
-    assert judge(sampler(fresh(draw_digits)), weights).scores == first
+    assert score(sampler(fresh(draw_digits)), weights).scores == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("features-*.pt")} == kept
 
 
 def test_distances_have_intervals_that_hold_them(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
-    scores = {score.metric: score for score in judge(sampler(fresh(draw_digits))).scores}
+    scores = {s.metric: s for s in score(sampler(fresh(draw_digits))).scores}
     for name in ("FD (digit classifier)", "KD (digit classifier)"):
         assert scores[name].low < scores[name].value < scores[name].high
 
 
 def test_a_conditional_generator_is_asked_for_the_datas_digits_and_checked(
-    judge: Callable[..., JudgedDigits], sampler: Sampler, draw_digits: Draw
+    score: Callable[..., ScoredDigits], sampler: Sampler, draw_digits: Draw
 ) -> None:
     drawn = draw_digits(500, seed=5)
     by_label = {label: drawn.images[drawn.labels == label] for label in range(10)}
@@ -120,8 +122,8 @@ def test_a_conditional_generator_is_asked_for_the_datas_digits_and_checked(
     def deaf(z: Tensor, labels: Tensor) -> Tensor:
         return by_label[3][:1].expand(len(z), -1, -1, -1)
 
-    assert values(judge(sampler(obedient, conditional=True)))["digit as asked"] == 1
-    assert values(judge(sampler(deaf, conditional=True)))["digit as asked"] < 0.3
+    assert values(score(sampler(obedient, conditional=True)))["digit as asked"] == 1
+    assert values(score(sampler(deaf, conditional=True)))["digit as asked"] < 0.3
 
 
 def test_the_same_z_is_drawn_every_time(sampler: Sampler) -> None:
@@ -137,3 +139,15 @@ def test_the_same_z_is_drawn_every_time(sampler: Sampler) -> None:
     assert (len(first), len(rest)) == (100, 50)
     assert torch.equal(first, again)
     assert torch.equal(rest, rest_again)
+
+
+def test_the_image_shows_the_samples(tmp_path: Path) -> None:
+    dark, bright = torch.zeros(120, 1, 28, 28, dtype=torch.uint8), torch.full((120, 1, 28, 28), 255, dtype=torch.uint8)
+    means = []
+    for samples in (dark, bright):
+        scored = ScoredDigits(samples, torch.arange(120) % 10, samples[:10], [])
+        draw_scored_digits(scored, torch.arange(50) % 10, tmp_path / "mnist.png")
+        with Image.open(tmp_path / "mnist.png") as image:
+            assert image.width > 400
+            means.append(np.asarray(image.convert("L")).mean())
+    assert means[1] > means[0] + 30

@@ -2,17 +2,17 @@ import pytest
 import torch
 
 from training.evaluation.distances import difference, real_floor
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_distance
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_distance
 
 DICE = torch.Generator().manual_seed(0)
 TRAINED, REAL = torch.randn(300, 8, generator=DICE), torch.randn(60, 8, generator=DICE)
 
 
-def test_the_floor_is_that_of_as_many_real_pictures() -> None:
+def test_the_floor_is_that_of_as_many_real_images() -> None:
     frechet, kernel = real_floor("Inception", TRAINED, REAL, 40, "ten draws")
     assert [s.metric for s in (frechet, kernel)] == ["FID (Inception), real floor", "KID x 100 (Inception), real floor"]
-    # few pictures are farther away than many, by chance alone
+    # few images are farther away than many, by chance alone
     assert frechet.value > frechet_distance(TRAINED, REAL) + 0.1
     assert abs(kernel.value) < 20
     for s in (frechet, kernel):

@@ -13,13 +13,13 @@ from training.data.errors import DataError
 from training.evaluation.candidate import Candidate
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.evaluation.report import Report
-from training.feature_networks import INCEPTION_FILE, MOBILENET_FILE
-from training.task import Task
-from training.training_loop import describe
+from training.loop import describe
+from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE
+from training.tasks.base import Task
 
 
 def publish(models: Path, direction: str, version: str = "1", suffix: str = "") -> Path:
-    """models/<direction><suffix>/<version>/model.onnx, which copies pictures."""
+    """models/<direction><suffix>/<version>/model.onnx, which copies images."""
     axes = ["N", "H", "W", 3]
     values = [helper.make_tensor_value_info(name, TensorProto.UINT8, axes) for name in ("image", "translation")]
     model = helper.make_model(
@@ -38,7 +38,7 @@ def publish(models: Path, direction: str, version: str = "1", suffix: str = "") 
 
 @pytest.fixture
 def run(tmp_path: Path, weights: Path) -> Callable[..., list[Report]]:
-    """`run(model, **options)`: its reports, on two or three noisy pictures a folder."""
+    """`run(model, **options)`: its reports, on two or three noisy images a folder."""
     dice = np.random.default_rng(0)
     for pair in ("horse2zebra", "apple2orange"):
         for name, count in (("testA", 2), ("testB", 3), ("trainA", 3), ("trainB", 3)):
@@ -87,16 +87,16 @@ def test_a_variant_goes_back_through_the_same_variant(run: Callable[..., list[Re
 
 
 @pytest.mark.parametrize(("way", "count"), [("apple2orange", 2), ("orange2apple", 3)])
-def test_another_pair_is_judged_on_its_own_pictures(
+def test_another_pair_is_scored_on_its_own_images(
     run: Callable[..., list[Report]], tmp_path: Path, way: str, count: int
 ) -> None:
     (report,) = run(publish(tmp_path / "models", way))
     assert {"KID x 100 (Inception)", "FID (Inception)", "mean change"} <= metrics(report)
     assert not any("zebra" in metric or "animal" in metric or "background" in metric for metric in metrics(report))
-    assert report.scores[0].protocol.startswith(f"{count} translated against {5 - count} test pictures")
+    assert report.scores[0].protocol.startswith(f"{count} translated against {5 - count} test images")
 
 
-def test_a_pair_without_pictures_is_refused(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+def test_a_pair_without_images_is_refused(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has neither cat2dog nor dog2cat"):
         run(publish(tmp_path / "models", "cat2dog"))
 
@@ -119,7 +119,7 @@ def test_a_checkpoint_is_scored_both_ways_with_its_cycle(
     assert "horse2zebra of a checkpoint" in said.protocol
 
 
-def test_what_only_brought_pictures_back_in_a_run_is_not_scored(
+def test_what_only_brought_images_back_in_a_run_is_not_scored(
     run: Callable[..., list[Report]], cyclegan_task: Callable[..., Task], tmp_path: Path
 ) -> None:
     task = cyclegan_task(only="F", init=["elsewhere"])
@@ -164,13 +164,13 @@ def test_a_pair_that_mobilenet_does_not_know_needs_none(
     assert run(publish(tmp_path / "models", "apple2orange"))
 
 
-def test_a_single_picture_is_no_set(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+def test_a_single_image_is_no_set(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     (tmp_path / "data" / "horse2zebra" / "testA" / "1.png").unlink()
-    with pytest.raises(DataError, match="testA holds one picture"):
+    with pytest.raises(DataError, match="testA holds one image"):
         run(publish(tmp_path / "models", "horse2zebra"))
 
 
-def test_intervals_of_few_pictures_are_numbers(run: Callable[..., list[Report]], tmp_path: Path) -> None:
+def test_intervals_of_few_images_are_numbers(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     (report,) = run(publish(tmp_path / "models", "horse2zebra"))
     for score in report.scores:
         assert all(bound is None or math.isfinite(bound) for bound in (score.low, score.high)), score.metric

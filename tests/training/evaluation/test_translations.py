@@ -10,9 +10,16 @@ from torchvision.models import mobilenet_v2
 
 from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
+from training.evaluation.feature_networks import LABEL_SIDE, imagenet_inputs
 from training.evaluation.report import Score
-from training.evaluation.translations import changes_by_place, judge_translation
-from training.feature_networks import LABEL_SIDE, MOBILENET_FILE, _prepared
+from training.evaluation.translations import (
+    COLUMNS,
+    changes_by_place,
+    draw_contact_sheet,
+    mean_change,
+    score_translation,
+)
+from training.networks.pretrained import MOBILENET_FILE
 
 Run = Callable[[Tensor], Tensor]
 
@@ -31,31 +38,31 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def judge(root: Path, weights: Path, tmp_path: Path) -> Callable[..., dict[str, Score]]:
-    """`judge(run, direction, back=None, against=None)`: the scores by name."""
+def score_of(root: Path, weights: Path, tmp_path: Path) -> Callable[..., dict[str, Score]]:
+    """`score_of(run, direction, back=None, against=None)`: the scores by name."""
 
     def scores(run: Run, direction: str, back: Run | None = None, against: Run | None = None) -> dict[str, Score]:
         made, returned, other = (
-            r and Candidate(direction, direction, None, False, False, r, "ab" * 32) for r in (run, back, against)
+            r and Candidate(direction, direction, None, False, r, "ab" * 32) for r in (run, back, against)
         )
         assert made
-        judged = judge_translation(made, returned, other, root, weights, tmp_path / "cache")
-        assert torch.equal(judged.made, run(judged.sources))
-        return {s.metric: s for s in judged.scores}
+        scored = score_translation(made, returned, other, root, weights, tmp_path / "cache")
+        assert torch.equal(scored.made, run(scored.sources))
+        return {s.metric: s for s in scored.scores}
 
     return scores
 
 
 @pytest.mark.parametrize(("direction", "n"), [("horse2zebra", 4), ("zebra2horse", 5)])
-def test_a_copy_scores_what_untranslated_pictures_score(
-    judge: Callable[..., dict[str, Score]], direction: str, n: int
+def test_a_copy_scores_what_untranslated_images_score(
+    score_of: Callable[..., dict[str, Score]], direction: str, n: int
 ) -> None:
 
-    def copy(pictures: Tensor) -> Tensor:
-        assert pictures.shape[1:] == (3, 256, 256)
-        return pictures
+    def copy(images: Tensor) -> Tensor:
+        assert images.shape[1:] == (3, 256, 256)
+        return images
 
-    scores = judge(copy, direction, back=copy, against=copy)
+    scores = score_of(copy, direction, back=copy, against=copy)
     found = {name: s.value for name, s in scores.items()}
     assert f"{n} translated" in scores["FID (Inception)"].protocol
     assert found["KID x 100 (Inception)"] == pytest.approx(found["KID x 100 (Inception), untranslated"])
@@ -67,12 +74,12 @@ def test_a_copy_scores_what_untranslated_pictures_score(
     assert found["KID x 100 (Inception), difference"] == 0
 
 
-def swap(pictures: Tensor) -> Tensor:
-    return pictures[:, [1, 0, 2]]
+def swap(images: Tensor) -> Tensor:
+    return images[:, [1, 0, 2]]
 
 
-def test_a_translation_is_nearer_to_the_target_than_its_source(judge: Callable[..., dict[str, Score]]) -> None:
-    found = {name: s.value for name, s in judge(swap, "horse2zebra", back=swap).items()}
+def test_a_translation_is_nearer_to_the_target_than_its_source(score_of: Callable[..., dict[str, Score]]) -> None:
+    found = {name: s.value for name, s in score_of(swap, "horse2zebra", back=swap).items()}
     assert found["mean change"] > 50
     for distance in ("KID x 100 (Inception)", "FID (Inception)"):
         assert found[distance] < found[f"{distance}, untranslated"] / 2
@@ -80,41 +87,41 @@ def test_a_translation_is_nearer_to_the_target_than_its_source(judge: Callable[.
 
 
 @pytest.mark.parametrize(("name", "number"), [("sorrel", 339), ("zebra", 340)])
-def test_labels_are_counted_of_the_pictures_they_are_said_of(
-    judge: Callable[..., dict[str, Score]], root: Path, weights: Path, name: str, number: int
+def test_labels_are_counted_of_the_images_they_are_said_of(
+    score_of: Callable[..., dict[str, Score]], root: Path, weights: Path, name: str, number: int
 ) -> None:
-    """A network whose class of that number is green pictures."""
+    """A network whose class of that number is green images."""
     network = mobilenet_v2()
     network.load_state_dict(torch.load(weights / MOBILENET_FILE))
     network.eval()
     red, green = (load_domain(root, folder, 256).images for folder in ("testA", "testB"))
     with torch.no_grad():
-        means = [network.features(_prepared(pictures, LABEL_SIDE)).mean((0, 2, 3)) for pictures in (red, green)]
+        means = [network.features(imagenet_inputs(images, LABEL_SIDE)).mean((0, 2, 3)) for images in (red, green)]
         weight, bias = network.classifier[1].weight, network.classifier[1].bias
         weight.zero_()
         bias.zero_()
         weight[number] = means[1] - means[0]
         bias[number] = -weight[number] @ (means[0] + means[1]) / 2
     torch.save(network.state_dict(), weights / MOBILENET_FILE)
-    found = {score: s.value for score, s in judge(swap, "horse2zebra").items()}
+    found = {score: s.value for score, s in score_of(swap, "horse2zebra").items()}
     kinds = {"": 1, ", untranslated": 0, ", real target": 1}
     assert {kind: found[f"labelled {name}{kind}"] for kind in kinds} == kinds
     other = {"sorrel": "zebra", "zebra": "sorrel"}[name]
     assert {found[f"labelled {other}{kind}"] for kind in kinds} == {0}
 
 
-def test_drift_and_cycle_are_measured_on_their_own_pictures(judge: Callable[..., dict[str, Score]]) -> None:
-    def brighter(pictures: Tensor) -> Tensor:
-        return (pictures.int() + 5).to(torch.uint8)  # no pixel is brighter than 249
+def test_drift_and_cycle_are_measured_on_their_own_images(score_of: Callable[..., dict[str, Score]]) -> None:
+    def brighter(images: Tensor) -> Tensor:
+        return (images.int() + 5).to(torch.uint8)  # no pixel is brighter than 249
 
-    def darker(pictures: Tensor) -> Tensor:
-        return pictures - 2 * (pictures > 1)
+    def darker(images: Tensor) -> Tensor:
+        return images - 2 * (images > 1)
 
-    scores = judge(brighter, "zebra2horse", back=darker)
+    scores = score_of(brighter, "zebra2horse", back=darker)
     assert scores["mean change"].value == 5
     assert scores["change on the animal"].value == pytest.approx(5)
     assert scores["identity drift"].value == 5
-    assert "the 4 test pictures" in scores["identity drift"].protocol
+    assert "the 4 test images" in scores["identity drift"].protocol
     assert scores["cycle error"].value == pytest.approx(3)
     assert "zebra2horse abababababab" in scores["cycle error"].protocol
 
@@ -131,21 +138,66 @@ def test_changes_are_told_apart_by_place() -> None:
 
 
 def test_close_ups_have_no_background() -> None:
-    pictures = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
-    assert [s.metric for s in changes_by_place(pictures, pictures, torch.ones(2, 1, 4, 4))] == ["change on the animal"]
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    assert [s.metric for s in changes_by_place(images, images, torch.ones(2, 1, 4, 4))] == ["change on the animal"]
 
 
-def test_without_a_way_back_or_another_model_nothing_is_said_of_them(judge: Callable[..., dict[str, Score]]) -> None:
-    assert not {"cycle error", "KID x 100 (Inception), difference"} & set(judge(swap, "horse2zebra"))
+def test_without_a_way_back_or_another_model_nothing_is_said_of_them(score_of: Callable[..., dict[str, Score]]) -> None:
+    assert not {"cycle error", "KID x 100 (Inception), difference"} & set(score_of(swap, "horse2zebra"))
 
 
-def test_the_difference_to_a_worse_model_is_below_zero(judge: Callable[..., dict[str, Score]]) -> None:
-    def dark(pictures: Tensor) -> Tensor:
-        return pictures // 2
+def test_the_difference_to_a_worse_model_is_below_zero(score_of: Callable[..., dict[str, Score]]) -> None:
+    def dark(images: Tensor) -> Tensor:
+        return images // 2
 
-    scores = judge(swap, "horse2zebra", against=dark)
+    scores = score_of(swap, "horse2zebra", against=dark)
     said = scores["KID x 100 (Inception), difference"]
-    theirs = judge(dark, "horse2zebra")["KID x 100 (Inception)"]
+    theirs = score_of(dark, "horse2zebra")["KID x 100 (Inception)"]
     assert said.value == pytest.approx(scores["KID x 100 (Inception)"].value - theirs.value)
     assert said.value < 0
     assert "horse2zebra abababababab" in said.protocol
+
+
+def test_every_image_stands_left_of_its_translation(tmp_path: Path) -> None:
+    n, side = 8, 32
+    sources = torch.arange(n).mul(20).to(torch.uint8).view(n, 1, 1, 1).expand(n, 3, side, side)
+    made = 255 - sources
+    draw_contact_sheet(sources, made, tmp_path / "new" / "horse2zebra.jpg")
+    with Image.open(tmp_path / "new" / "horse2zebra.jpg") as image:
+        assert image.format == "JPEG"
+        pixels = np.asarray(image.convert("L")).astype(int)
+    for i in range(n):
+        top, left = i // COLUMNS * (side + 6) + side // 2, i % COLUMNS * (2 * side + 6) + side // 2
+        assert abs(pixels[top, left] - 20 * i) < 8
+        assert abs(pixels[top, left + side] - (255 - 20 * i)) < 8
+
+
+BLACK = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+
+
+def test_it_counts_grey_levels_either_way() -> None:
+    other = BLACK.clone()
+    other[0] = 200
+    assert mean_change(BLACK, other) == mean_change(other, BLACK) == 100
+
+
+def test_weights_choose_the_pixels_over_all_images_together() -> None:
+    other, weight = BLACK.clone(), torch.zeros(2, 1, 4, 4)
+    other[0, :, 0], other[1] = 60, 10
+    weight[0, :, 0] = 1  # 4 pixels that changed by 60
+    assert mean_change(BLACK, other, weight) == 60
+    weight[1, :, 0] = 0.5  # 4 more, that count half
+    assert mean_change(BLACK, other, weight) == pytest.approx((4 * 60 + 2 * 10) / 6)
+
+
+def test_uniform_weights_change_nothing() -> None:
+    dice = torch.Generator().manual_seed(0)
+    a, b = (torch.randint(256, (3, 3, 8, 8), generator=dice, dtype=torch.uint8) for _ in "ab")
+    assert mean_change(a, b, torch.full((3, 1, 8, 8), 0.3)) == pytest.approx(mean_change(a, b))
+
+
+def test_images_of_other_shapes_and_no_weight_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        mean_change(BLACK, BLACK[:1])
+    with pytest.raises(ValueError, match="no pixel has any weight"):
+        mean_change(BLACK, BLACK, torch.zeros(2, 1, 4, 4))

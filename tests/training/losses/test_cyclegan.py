@@ -12,10 +12,11 @@ from training.losses.cyclegan import (
     discriminator_loss,
     distillation_loss,
     identity_loss,
+    spike_penalty,
 )
 
 LN3 = log(3)  # the logit of likelihood 3/4
-KINDS: tuple[Adversarial, ...] = ("least_squares", "cross_entropy")
+KINDS: tuple[Adversarial, ...] = ("least_squares", "cross_entropy", "hinge")
 
 
 def patches(*values: float) -> Tensor:
@@ -30,6 +31,39 @@ def test_least_squares_adversarial_loss_by_hand() -> None:
 def test_cross_entropy_adversarial_loss_by_hand() -> None:
     # -(ln 3/4 + ln 1/2) / 2 = ln(8/3) / 2
     assert adversarial_loss(patches(LN3, 0), "cross_entropy").item() == pytest.approx(0.4904146265)
+
+
+def test_hinge_adversarial_loss_by_hand() -> None:
+    # -(0.5 - 2) / 2
+    assert adversarial_loss(patches(0.5, -2), "hinge").item() == 0.75
+
+
+def test_hinge_discriminator_loss_by_hand() -> None:
+    # ((0 + 0.5 + 2) / 3 + (0 + 1.25) / 2) / 2: real ones above 1 and fake ones below -1 cost nothing
+    loss = discriminator_loss(patches(3, 0.5, -1), patches(-4, 0.25), "hinge")
+    assert loss.item() == pytest.approx((2.5 / 3 + 1.25 / 2) / 2)
+
+
+def test_hinge_gradients_by_hand() -> None:
+    fake = patches(0.5, -2)
+    gradient = torch.autograd.grad(adversarial_loss(fake, "hinge"), fake)[0]
+    assert gradient.flatten().tolist() == [-1 / 2, -1 / 2]
+    real = patches(3, 0.5)
+    gradients = torch.autograd.grad(discriminator_loss(real, fake, "hinge"), (real, fake))
+    assert [g.flatten().tolist() for g in gradients] == [[0, -1 / 4], [1 / 4, 0]]
+
+
+def test_spike_penalty_by_hand() -> None:
+    # peaks of two layers above 6: 8 by 2, 6.5 by 0.5; the mean is over all five peaks
+    peaks = [torch.tensor([[8.0, 5.0]]), torch.tensor([[6.5, 1.0, 6.0]])]
+    assert spike_penalty(peaks, 6.0).item() == pytest.approx((4 + 0.25) / 5)
+    assert spike_penalty(peaks, 8.0).item() == 0
+
+
+def test_spike_gradient_is_twice_the_excess() -> None:
+    peaks = torch.tensor([[8.0, 5.0], [7.0, 6.0]], requires_grad=True)
+    gradient = torch.autograd.grad(spike_penalty([peaks], 6.0), peaks)[0]
+    assert gradient.tolist() == [[2 * 2 / 4, 0], [2 * 1 / 4, 0]]
 
 
 def test_least_squares_discriminator_loss_by_hand() -> None:
@@ -64,14 +98,14 @@ def test_distance_between_images_is_two_at_most_and_zero_at_equality(loss) -> No
 
 
 def test_least_squares_adversarial_gradient_is_twice_the_error() -> None:
-    judged = patches(0, 3)
-    gradient = torch.autograd.grad(adversarial_loss(judged, "least_squares"), judged)[0]
+    logits = patches(0, 3)
+    gradient = torch.autograd.grad(adversarial_loss(logits, "least_squares"), logits)[0]
     assert gradient.flatten().tolist() == [2 * (0 - 1) / 2, 2 * (3 - 1) / 2]
 
 
 def test_cross_entropy_adversarial_gradient_is_minus_what_the_likelihood_lacks() -> None:
-    judged = patches(LN3, 0)
-    gradient = torch.autograd.grad(adversarial_loss(judged, "cross_entropy"), judged)[0]
+    logits = patches(LN3, 0)
+    gradient = torch.autograd.grad(adversarial_loss(logits, "cross_entropy"), logits)[0]
     assert gradient.flatten().tolist() == pytest.approx([-0.25 / 2, -0.5 / 2])
 
 
@@ -96,7 +130,9 @@ def test_cycle_gradient_is_the_sign_of_the_error() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_agree_with_finite_differences(kind: Adversarial) -> None:
     assert gradcheck(lambda fake: adversarial_loss(fake, kind), patches(-6, -0.5, 0, 2))
-    assert gradcheck(lambda real, fake: discriminator_loss(real, fake, kind), (patches(-6, 0, 2), patches(-1, 0.5, 7)))
+    assert gradcheck(
+        lambda real, fake: discriminator_loss(real, fake, kind), (patches(-6, 0, 2), patches(-1.5, 0.5, 7))
+    )
 
 
 @pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
@@ -107,7 +143,7 @@ def test_distance_gradients_agree_with_finite_differences(loss) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 def test_losses_and_gradients_are_finite_at_extreme_logits(kind: Adversarial, logit: float) -> None:
-    judged = torch.full((1, 1, 2, 2), logit, requires_grad=True)
-    for loss in (adversarial_loss(judged, kind), discriminator_loss(judged, judged, kind)):
+    logits = torch.full((1, 1, 2, 2), logit, requires_grad=True)
+    for loss in (adversarial_loss(logits, kind), discriminator_loss(logits, logits, kind)):
         assert torch.isfinite(loss)
-        assert torch.isfinite(torch.autograd.grad(loss, judged)[0]).all()
+        assert torch.isfinite(torch.autograd.grad(loss, logits)[0]).all()

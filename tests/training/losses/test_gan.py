@@ -70,11 +70,11 @@ def test_discriminator_gradient_agrees_with_finite_differences() -> None:
 @pytest.mark.parametrize("name", GENERATOR_LOSSES)
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 def test_generator_loss_and_gradient_are_finite_where_the_likelihood_rounds_to_0_or_1(name: str, logit: float) -> None:
-    judged = torch.tensor([logit], requires_grad=True)
-    assert torch.sigmoid(judged).item() in (0, 1)
-    loss = GENERATOR_LOSSES[name](judged)
+    extreme = torch.tensor([logit], requires_grad=True)
+    assert torch.sigmoid(extreme).item() in (0, 1)
+    loss = GENERATOR_LOSSES[name](extreme)
     assert torch.isfinite(loss)
-    assert torch.isfinite(torch.autograd.grad(loss, judged)[0]).all()
+    assert torch.isfinite(torch.autograd.grad(loss, extreme)[0]).all()
 
 
 def test_discriminator_loss_of_a_sure_and_wrong_discriminator_is_finite() -> None:
@@ -94,9 +94,9 @@ def test_non_saturating_gradient_dwarfs_minimax_while_the_discriminator_wins() -
 
 
 def test_both_generator_losses_push_the_logits_up() -> None:
-    judged = logits(-10, -1, 0, 1, 10)
-    assert (gradient(non_saturating_loss, judged) < 0).all()
-    assert (gradient(minimax_loss, judged) < 0).all()
+    extreme = logits(-10, -1, 0, 1, 10)
+    assert (gradient(non_saturating_loss, extreme) < 0).all()
+    assert (gradient(minimax_loss, extreme) < 0).all()
 
 
 @pytest.mark.parametrize("name", GENERATOR_LOSSES)

@@ -1,4 +1,4 @@
-"""Our distances beside those of a library that computes them by another way, on features that are the pictures."""
+"""Our distances beside those of a library that computes them by another way, on features that are the images."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from training.metrics.frechet import frechet_distance
-from training.metrics.kernel import kernel_distance
+from training.metrics.fid import frechet_distance
+from training.metrics.kid import kernel_distance
 
 WIDTH = 12
 

@@ -65,12 +65,6 @@ def test_the_last_layer_is_free_of_the_spectral_norm() -> None:
     assert torch.allclose(network.logits(x), 10 * logit)
 
 
-def test_pictures_of_three_channels_are_made_and_judged() -> None:
-    pictures = Generator(4, 2, channels=3)(torch.randn(2, 4))
-    assert pictures.shape == (2, 3, 28, 28)
-    assert Discriminator(2, channels=3).logits(pictures).shape == (2,)
-
-
 def test_a_label_changes_the_digit_and_the_verdict() -> None:
     generator, z = Generator(4, 2, classes=10).eval(), torch.randn(1, 4).expand(10, 4)
     digits = generator(z, torch.arange(10))
@@ -80,7 +74,7 @@ def test_a_label_changes_the_digit_and_the_verdict() -> None:
     assert len(set(logits.tolist())) == 10
 
 
-def test_a_label_is_judged_by_its_projection() -> None:
+def test_a_label_enters_by_its_projection() -> None:
     network, x = Discriminator(2, classes=3), torch.rand(1, 1, 28, 28) * 2 - 1
     without, features = network.logits(x), network.features(x)
     for label in range(3):
@@ -97,7 +91,7 @@ def test_evaluation_leaves_the_spectral_norm_alone() -> None:
 
 def test_noise_chooses_clusters_as_often_as_they_were_shared_out() -> None:
     generator = Generator(4, 2, clusters=3)
-    generator.share_out(torch.tensor([0.2, 0.5, 0.3]))
+    generator.set_shares(torch.tensor([0.2, 0.5, 0.3]))
     chosen = generator.cluster(torch.randn(100_000, 4, generator=torch.Generator().manual_seed(0)))
     assert (torch.bincount(chosen) / 100_000).tolist() == pytest.approx([0.2, 0.5, 0.3], abs=0.01)
 
@@ -118,6 +112,6 @@ def test_the_first_number_of_z_does_no_more_than_choose_the_cluster() -> None:
 
 def test_the_shares_are_kept_with_the_weights() -> None:
     one, other = Generator(4, 2, clusters=3), Generator(4, 2, clusters=3)
-    one.share_out(torch.tensor([0.1, 0.1, 0.8]))
+    one.set_shares(torch.tensor([0.1, 0.1, 0.8]))
     other.load_state_dict(one.state_dict())
     assert torch.equal(one.thresholds, other.thresholds)

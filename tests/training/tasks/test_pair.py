@@ -1,0 +1,151 @@
+"""Projected discriminators, the spike penalty and the warm-up, in tasks with a random feature network."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.losses.cyclegan import spike_penalty
+from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.projected import ProjectedDiscriminator
+from training.tasks.base import Task
+from training.tasks.cyclegan import SPIKE_THRESHOLD, CycleGanTask
+from training.tasks.distil import DistilTask
+
+PROJECTED: dict[str, Any] = {"discriminator": "projected"}
+BuildCycleGan = Callable[..., CycleGanTask]
+
+
+@pytest.fixture
+def projected_distil_task(
+    cyclegan_task: BuildCycleGan, distil_task: Callable[..., DistilTask], teacher: dict[str, Any]
+) -> DistilTask:
+    taught_by = cyclegan_task(**PROJECTED)
+    settings = taught_by.config.model_dump(mode="json")
+    return distil_task(teacher={**teacher, "config": settings, **taught_by.state()}, **PROJECTED)
+
+
+def copies(network: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+def assert_learning_moved(task: Task, before: dict[str, dict[str, Tensor]]) -> None:
+    """Every weight of the generators and heads has moved, and nothing else.
+
+    The heads' last biases may stay: in the hinge loss real and fake images cancel there until a logit exceeds 1.
+    """
+    for name, network in task.networks.items():
+        fixed = {key for key in before[name] if key.startswith("mixing.")}
+        assert (len(fixed) > 0) == name.startswith("D")
+        moved = {key for key, p in network.named_parameters() if not torch.equal(p, before[name][key])}
+        last_biases = {key for key in before[name] if key.startswith("heads.") and key.endswith(".4.bias")}
+        assert moved | last_biases == set(before[name]) - fixed, name
+
+
+@pytest.mark.parametrize("kind", ["cyclegan", "distil"])
+def test_a_step_moves_generators_and_heads_and_nothing_frozen(
+    cyclegan_task: BuildCycleGan, projected_distil_task: DistilTask, features: EfficientNetLite0, kind: str
+) -> None:
+    task = cyclegan_task(**PROJECTED, warmup_images=0) if kind == "cyclegan" else projected_distil_task
+    before, frozen = {name: copies(network) for name, network in task.networks.items()}, copies(features)
+    parts = task.step(0)
+    assert_learning_moved(task, before)
+    assert all(torch.equal(p, frozen[name]) for name, p in features.named_parameters())
+    assert all(value.shape == () and value.isfinite() and not value.requires_grad for value in parts.values())
+
+
+def test_the_adversarial_parts_are_means_over_the_scales(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(**PROJECTED, augment=False)
+    images, (g, f) = task.images(0), (task.networks[name] for name in "GF")
+    for optimiser in task.optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0
+    parts = task.step(0)
+    d_x, d_y = (task.networks[name].eval() for name in ("D_X", "D_Y"))  # as steps of power iterations change little
+    assert isinstance(d_x, ProjectedDiscriminator)
+    assert isinstance(d_y, ProjectedDiscriminator)
+    with torch.no_grad():
+        fakes = {"Y": g(images["X"]), "X": f(images["Y"])}
+        for discriminator, domain, generator in ((d_y, "Y", "G"), (d_x, "X", "F")):
+            real, fake = discriminator.logits(images[domain]), discriminator.logits(fakes[domain])
+            adversarial = -sum(scale.mean() for scale in fake) / 4
+            halves = sum((1 - r).relu().mean() + (1 + s).relu().mean() for r, s in zip(real, fake, strict=True)) / 2
+            assert parts[f"adversarial_{generator}"].item() == pytest.approx(float(adversarial), abs=0.1)
+            assert parts[f"discriminator_{domain}"].item() == pytest.approx(float(halves) / 4, abs=0.1)
+
+
+@pytest.mark.parametrize(("settings", "betas"), [({}, (0.5, 0.999)), (PROJECTED, (0.0, 0.99))])
+def test_adams_betas_are_those_of_the_discriminators_kind(
+    cyclegan_task: BuildCycleGan, settings: dict[str, Any], betas: tuple[float, float]
+) -> None:
+    task = cyclegan_task(**settings)
+    assert {group["betas"] for o in task.optimisers.values() for group in o.param_groups} == {betas}
+
+
+def test_a_pupil_of_projected_discriminators_has_their_betas(projected_distil_task: DistilTask) -> None:
+    optimisers = projected_distil_task.optimisers.values()
+    assert {group["betas"] for o in optimisers for group in o.param_groups} == {(0.0, 0.99)}
+
+
+def test_the_generators_rate_alone_rises_over_the_warm_up(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(warmup_images=8, rate=1e-3, discriminator_rate=2e-3, decay_from=1)
+    rates = []
+    for images in (0, 2, 6, 7, 8, 100):
+        task.set_rate(0.1, images)
+        rates.append([task.optimisers[name].param_groups[0]["lr"] for name in ("generators", "discriminators")])
+    assert rates == [pytest.approx([1e-3 * share, 2e-3]) for share in (1 / 8, 3 / 8, 7 / 8, 1, 1, 1)]
+
+
+def test_the_warm_up_and_the_decay_multiply(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(warmup_images=8, rate=1e-3, discriminator_rate=2e-3, decay_from=0)
+    task.set_rate(0.25, 3)
+    assert [task.optimisers[name].param_groups[0]["lr"] for name in ("generators", "discriminators")] == (
+        pytest.approx([1e-3 * 0.75 / 2, 2e-3 * 0.75])
+    )
+
+
+def test_projected_discriminators_need_the_feature_network(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(**PROJECTED)
+    with pytest.raises(ValueError, match="need the feature network"):
+        CycleGanTask(task.config, tuple(task.domains), task.shown, task.world, torch.float32)
+
+
+def test_both_discriminators_share_one_feature_network_and_differ_in_their_mixing(
+    cyclegan_task: BuildCycleGan,
+) -> None:
+    task = cyclegan_task(**PROJECTED)
+    one, other = (task.state()["networks"][name] for name in ("D_X", "D_Y"))
+    mixing = [name for name in one if name.startswith("mixing.")]
+    assert len(mixing) == 7
+    assert not any(torch.equal(one[name], other[name]) for name in mixing)
+    assert sum(weights.numel() for weights in one.values()) < 1e6  # without the feature network
+
+
+def test_the_spike_penalty_is_of_the_generators_maps(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(spike_weight=2.0, identity_weight=0)
+    spikes = {}
+    with torch.no_grad():
+        for name, source in (("G", "X"), ("F", "Y")):
+            network = task.networks[name]
+            network.layers[1].weight[:, :, 1, 1] *= 300  # one pixel's ink in every map
+            images = task.images(0)[source]
+            with network.watch_peaks() as peaks:  # type: ignore[operator]  # a generator
+                network(images)
+            spikes[name] = spike_penalty(peaks, SPIKE_THRESHOLD)
+    parts = task.step(0)
+    for name, expected in spikes.items():
+        assert parts[f"spikes_{name}"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_spike_penalty_adds_its_gradient(cyclegan_task: BuildCycleGan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.tasks.cyclegan.SPIKE_THRESHOLD", 1.0)
+    gradients = []
+    for weight in (0.0, 1.0, 2.0):
+        task = cyclegan_task(spike_weight=weight, identity_weight=0)
+        assert ("spikes_G" in task.step(0)) == (weight > 0)
+        gradients.append(task.networks["G"].layers[1].weight.grad.clone())
+    once, twice = gradients[1] - gradients[0], gradients[2] - gradients[0]
+    assert once.norm() > 0
+    assert (twice - 2 * once).norm() < 1e-3 * twice.norm()

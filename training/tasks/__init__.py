@@ -1,0 +1,1 @@
+"""What each fit does in a step: networks, optimisers and losses put together."""
