@@ -51,7 +51,7 @@ class Stopwatch:
                 route.endpoint = self._marking(route.endpoint)
         Query.of = classmethod(self._timing(vars(Query)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
         for route_module in (mnist, translate):
-            route_module.deadline_of = self._timing(route_module.deadline_of)
+            vars(route_module)["deadline_of"] = self._timing(vars(route_module)["deadline_of"])
 
     def _marking(self, route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def marked(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through
