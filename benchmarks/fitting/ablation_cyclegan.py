@@ -1,4 +1,4 @@
-"""Fits short CycleGANs that differ in one or two options, and writes docs/ablation-translations.md.
+"""Fits short CycleGANs that differ in one or two options, and writes docs/lab/ablation-cyclegan.md.
 
     .venv/bin/python -m benchmarks.fitting.ablation_cyclegan --data data --weights weights
 
@@ -25,7 +25,7 @@ from training.generators import directions, finished_generators
 from training.images import to_signed, to_uint8
 
 FOUND = RESULTS / "ablation-cyclegan.json"
-PAGE = ROOT / "docs" / "ablation-translations.md"
+PAGE = ROOT / "docs" / "lab" / "ablation-cyclegan.md"
 PICTURE = "ablation-translations.webp"
 PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
 IMAGES = 1_000
@@ -115,7 +115,7 @@ def draw(runs: list[Path], path: Path) -> None:
 
 
 def page(found: list[Cell], machine: str) -> str:
-    """docs/ablation-translations.md."""
+    """docs/lab/ablation-cyclegan.md."""
     head = ["flags", *(f"{key}, {way}" for way in WAYS for key in ("KID x 100", "labelled zebra"))]
     head += ["change", "of the background", "cycle error"]
     return "\n".join(
@@ -126,16 +126,16 @@ def page(found: list[Cell], machine: str) -> str:
             f"{IMAGES:,} pairs each: minutes, not one pass over the photographs, where the paper makes 200. What these",
             "cells say is what helps a fit on a small budget.",
             f"Fits with `gan-train cyclegan {COMMON}` and the flags named; scores as in",
-            "[scores.md](scores.md), of the moving average, at 256 px. Untranslated images have a KID x 100 of 20.2;",
+            "[scores.md](../scores.md), of the moving average, at 256 px. Untranslated images have a KID x 100 of 20.2;",
             "0% of horses and 96% of zebras are labelled zebra. The last three columns are means of both directions,",
             "in grey levels of 255.",
             "",
             *table(head, [_row(cell) for cell in found]),
             "",
             *_missing(found),
-            "The photograph ([its source](images/README.md)) and its translation by each row's generator, in order:",
+            "The photograph ([its source](../images/README.md)) and its translation by each row's generator, in order:",
             "",
-            f"![a photograph of horses, and its translations by the fits of the table](images/{PICTURE})",
+            f"![a photograph of horses, and its translations by the fits of the table](../images/{PICTURE})",
             "",
         ]
     )

@@ -1,4 +1,4 @@
-"""Fits the digits' GAN with every loss and regulariser, and for several lengths, and writes docs/ablation.md.
+"""Fits the digits' GAN with every loss and regulariser, and for several lengths, and writes docs/lab/ablation-gan.md.
 
     .venv/bin/python -m benchmarks.fitting.ablation_gan --data data
 
@@ -32,6 +32,7 @@ from training.metrics.modes import histogram, kl_divergence
 from training.networks.classifier import DigitClassifier
 
 FOUND = RESULTS / "ablation-gan.json"
+PAGE = ROOT / "docs" / "lab" / "ablation-gan.md"
 PLOT = "ablation.png"
 COMMON = "--clusters 64 --threads 1 --tick-images 60000"
 CELL_IMAGES = 300_000
@@ -108,7 +109,7 @@ def draw(curve: list[Cell], path: Path) -> None:
 
 
 def page(found: list[Cell], real_fd: float, machine: str) -> str:
-    """docs/ablation.md."""
+    """docs/lab/ablation-gan.md."""
     curve = sorted((cell for cell in found if cell.flags == DEFAULT), key=lambda cell: cell.images)
     grid = [cell for cell in found if cell.images == CELL_IMAGES]
     return "\n".join(
@@ -132,7 +133,7 @@ def page(found: list[Cell], real_fd: float, machine: str) -> str:
             "",
             "Fits of their own, since the learning rate falls to zero over the second half of each.",
             "",
-            f"![FD against the length of the fit](images/{PLOT})",
+            f"![FD against the length of the fit](../images/{PLOT})",
             "",
             *table(
                 ["digits", "FD, average", "KL, average", "FD, last weights", "KL, last weights"], _rows(curve, "images")
@@ -160,8 +161,8 @@ def main() -> None:
     curve = sorted((cell for cell in found if cell.flags == DEFAULT), key=lambda cell: cell.images)
     draw(curve, ROOT / "docs" / "images" / PLOT)
     FOUND.write_text(json.dumps([asdict(cell) for cell in found], indent=1) + "\n")
-    (ROOT / "docs" / "ablation.md").write_text(page(found, judge.floor(), processor()))
-    print(f"written: docs/ablation.md, its plot and {FOUND.relative_to(ROOT)}")
+    PAGE.write_text(page(found, judge.floor(), processor()))
+    print(f"written: {PAGE.relative_to(ROOT)}, its plot and {FOUND.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
