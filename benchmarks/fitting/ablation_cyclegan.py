@@ -120,20 +120,25 @@ def page(found: list[Cell], machine: str) -> str:
     head += ["change", "of the background", "cycle error"]
     return "\n".join(
         [
-            "# What each part of the translations' recipe is worth",
+            "# CycleGAN: what each part of the recipe is worth",
             "",
-            f"Written by `benchmarks/fitting/ablation_cyclegan.py` on one core ({machine}); one seed a cell,",
-            f"{IMAGES:,} pairs each: minutes, not one pass over the photographs, where the paper makes 200. What these",
-            "cells say is what helps a fit on a small budget.",
-            f"Fits with `gan-train cyclegan {COMMON}` and the flags named; scores as in",
-            "[scores.md](../scores.md), of the moving average, at 256 px. Untranslated images have a KID x 100 of 20.2;",
-            "0% of horses and 96% of zebras are labelled zebra. The last three columns are means of both directions,",
-            "in grey levels of 255.",
+            f"`benchmarks/fitting/ablation_cyclegan.py` writes this page. It ran on one core ({machine}), with one seed",
+            f"a cell. Every cell is a fit of {IMAGES:,} pairs, which takes minutes and is less than one epoch, where the",
+            "paper has 200 epochs. The cells therefore say what helps a fit on a small budget.",
+            "",
+            "All fits ran this command with the flags of their row:",
+            "",
+            f"    gan-train cyclegan {COMMON}",
+            "",
+            "The scores are those of [scores.md](../scores.md), of the averaged weights, at",
+            "256 px. Untranslated images have a KID x 100 of 20.2; MobileNetV2 labels 0% of the horses and 96% of the",
+            "zebras as zebras. The last three columns are means of both directions, in grey levels of 255.",
             "",
             *table(head, [_row(cell) for cell in found]),
             "",
             *_missing(found),
-            "The photograph ([its source](../images/README.md)) and its translation by each row's generator, in order:",
+            *_retired(found),
+            "The photograph ([its source](../images/README.md)), followed by its translation by each row's generator:",
             "",
             f"![a photograph of horses, and its translations by the fits of the table](../images/{PICTURE})",
             "",
@@ -145,6 +150,13 @@ def _missing(found: list[Cell]) -> list[str]:
     """Names the planned cells that are missing."""
     lacking = [f"`{flags}`" for flags in PLAN if flags not in {cell.flags for cell in found}]
     return [f"Planned and not fitted yet: {', '.join(lacking)}.", ""] if lacking else []
+
+
+def _retired(found: list[Cell]) -> list[str]:
+    """Names the cells of earlier plans, whose options may be gone."""
+    retired = [f"`{cell.flags}`" for cell in found if cell.flags not in (*PLAN, LAST)]
+    where = "[horse2zebra.md](horse2zebra.md#retired-options) says what they did"
+    return [f"These options have been retired since; {where}: {', '.join(retired)}.", ""] if retired else []
 
 
 def _row(cell: Cell) -> list[str]:
