@@ -122,9 +122,9 @@ def page(found: list[Cell], machine: str) -> str:
         [
             "# CycleGAN: what each part of the recipe is worth",
             "",
-            f"`benchmarks/fitting/ablation_cyclegan.py` writes this page. It ran on one core ({machine}), with one seed",
-            f"a cell. Every cell is a fit of {IMAGES:,} pairs, which takes minutes and is less than one epoch, where the",
-            "paper has 200 epochs. The cells therefore say what helps a fit on a small budget.",
+            f"`benchmarks/fitting/ablation_cyclegan.py` writes this page. It ran on one core ({machine}), with one",
+            f"seed a cell. Every cell is a fit of {IMAGES:,} pairs, which takes minutes and is less than one epoch, where",
+            "the paper has 200 epochs. The cells therefore say what helps a fit on a small budget.",
             "",
             "All fits ran this command with the flags of their row:",
             "",
