@@ -20,12 +20,17 @@ SECTIONS = {
     "digits": "1,024 digits a request, {concurrency} connections",
 }
 SETTINGS = """\
-Every peer runs the same two ONNX files with the same codecs in two threads, ONNX Runtime with a thread a core that does
-not spin, batches of up to 64 digits and 16 images, and one worker process a model. LitServe: ZeroMQ queue, one HTTP
-process, batch window 1 ms. BentoML: batchable services behind an ASGI front service, adaptive window. MLServer: custom
-handlers in front of its adaptive batcher, no parallel workers, window 1 ms, no gzip. Triton: KServe v2 with the
-encoded bytes in a BYTES tensor, dynamic batcher without delay, Python backend (its ONNX Runtime backend is not in the
-package). `benchmarks/serving/peers/` holds each one's requirements and code."""
+Every peer runs the same two ONNX files with the same codecs in two threads. ONNX Runtime has a thread a core that does
+not spin. Batches have up to 64 digits or 16 images, and each model has one worker process. The peers differ in the
+rest:
+
+- LitServe: ZeroMQ queue, one HTTP process, batch window 1 ms.
+- BentoML: batchable services behind an ASGI front service, adaptive window.
+- MLServer: custom handlers in front of its adaptive batcher, no parallel workers, window 1 ms, no gzip.
+- Triton: KServe v2 with the encoded bytes in a BYTES tensor, dynamic batcher without delay, Python backend (its ONNX
+  Runtime backend is not in the package).
+
+`benchmarks/serving/peers/` holds the requirements and the code of each."""
 
 
 def page(results: Results) -> str:
@@ -35,10 +40,14 @@ def page(results: Results) -> str:
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `benchmarks/serving/page.py` from one run of `make bench` on {machine['cores']} cores of an "
-        f"{machine['model']}, shared,",
-        f"at commit {machine['commit']}, {machine['date']}. The load generator shares the cores: its share is beside "
-        "each figure.",
+        f"`benchmarks/serving/page.py` writes this page. The figures are from one run of `make bench` on "
+        f"{machine['cores']} shared cores of an",
+        f"{machine['model']}, at commit {machine['commit']}, {machine['date']}. The load generator runs on the same "
+        "cores; its share is beside each figure.",
+        "",
+        "Times are in milliseconds. The figures of a contender are medians over its repeats. `server cores` and",
+        "`generator cores` are the CPU seconds a second of the server and of the load generator. `not 200` counts other",
+        "responses by status.",
         "",
     ]
     if quick:
