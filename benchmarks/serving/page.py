@@ -46,8 +46,8 @@ def page(results: Results) -> str:
         "cores; its share is beside each figure.",
         "",
         "Times are in milliseconds. The figures of a contender are medians over its repeats. `server cores` and",
-        "`generator cores` are the CPU seconds a second of the server and of the load generator. `not 200` counts other",
-        "responses by status.",
+        "`generator cores` are the CPU seconds a second of the server and of the load generator. `not 200` counts",
+        "other responses by status.",
         "",
     ]
     if quick:
