@@ -27,8 +27,8 @@ def settings_page() -> str:
         [
             "# Settings of the service",
             "",
-            "Written by `tools/render_docs.py` from `service/settings.py`; a test keeps it so.",
-            "Each is an environment variable or a flag of `gan-serve`; the flag wins.",
+            "Written by `tools/render_docs.py` from `service/settings.py`; a test checks that it is current.",
+            "Each setting is an environment variable and a flag of `gan-serve`; the flag wins.",
             "",
             "| variable | flag | default | meaning |",
             "|---|---|---|---|",
@@ -84,10 +84,10 @@ def metrics_page() -> str:
         [
             "# Metrics of the service",
             "",
-            "Written by `tools/render_docs.py` from `service/telemetry/metrics.py`; a test keeps it so.",
+            "Written by `tools/render_docs.py` from `service/telemetry/metrics.py`; a test checks that it is current.",
             "`GET /metrics` returns them, on `GAN_MANAGEMENT_PORT` if that is set. Times are in seconds.",
             "Probes and scrapes are not counted. GPU metrics are absent where the driver does not respond.",
-            "The usual `process_*` and `python_info` are there as well.",
+            "The standard `process_*` and `python_info` metrics are there as well.",
             "",
             "| metric | type | labels | meaning |",
             "|---|---|---|---|",
@@ -108,7 +108,7 @@ def models_page(models: Path = BUNDLED_MODELS) -> str:
     lines = [
         "# The bundled models",
         "",
-        "Written by `tools/render_docs.py` from the cards in `models/`; a test keeps it so.",
+        "Written by `tools/render_docs.py` from the cards in `models/`; a test checks that it is current.",
     ]
     for folder in sorted(card.parent for card in models.glob(f"*/*/{CARD_FILE}")):
         card = read_card(folder)
@@ -140,9 +140,9 @@ def _model_lines(card: ModelCard, size_bytes: int) -> list[str]:
 def _half_line(parity: HalfParity, size_bytes: int) -> str:
     return (
         f"`{HALF_FILE}`, {size_bytes / 1e6:.1f} MB, is the same in half precision, for CUDA: it differs from PyTorch "
-        f"by {parity.mean_difference:.2f} grey levels on average and {parity.max_difference} at most (published are "
+        f"by {parity.mean_difference:.2f} grey levels on average and {parity.max_difference} at most (the limits are "
         f"{parity.mean_tolerance:g} and {parity.max_tolerance}), computed on the CPU with a GPU's roundings. "
-        "The scores are those of the other file."
+        "The scores are those of `model.onnx`."
     )
 
 
@@ -153,7 +153,7 @@ def _seen(training: Training) -> str:
 
 def _moved_on(config: dict[str, Any]) -> str:
     factor = config.get("extrapolate")
-    return f" (from {factor:g} times as far as runs before it had come from a published file)" if factor else ""
+    return f" (started at {factor:g} times the distance of earlier runs from a published file)" if factor else ""
 
 
 def _interval(score: Score) -> str:

@@ -26,18 +26,18 @@ def test_a_half_precision_file_is_told_with_its_error(tmp_path: Path) -> None:
     (folder / CARD_FILE).write_text(json.dumps({**card, "half": half}))
     page = models_page(tmp_path)
     assert "`model.fp16.onnx`, 2.0 MB" in page
-    assert "0.13 grey levels on average and 2 at most (published are 0.5 and 8)" in page
+    assert "0.13 grey levels on average and 2 at most (the limits are 0.5 and 8)" in page
 
 
-def test_a_run_that_began_further_on_is_told_so(tmp_path: Path) -> None:
+def test_a_run_that_began_further_on_is_marked(tmp_path: Path) -> None:
     bundled = next((BUNDLED_MODELS / "horse2zebra").iterdir())
     folder = shutil.copytree(bundled, tmp_path / "horse2zebra" / bundled.name)
-    assert "times as far" not in models_page(tmp_path)
+    assert "times the distance" not in models_page(tmp_path)
     card = json.loads((folder / CARD_FILE).read_text())
     card["training"]["config"]["extrapolate"] = 2.0
     (folder / CARD_FILE).write_text(json.dumps(card))
     images = card["training"]["images"]
-    further = " (from 2 times as far as runs before it had come from a published file)"
+    further = " (started at 2 times the distance of earlier runs from a published file)"
     assert f"and then {images:,}{further} pairs" in models_page(tmp_path)
     card["training"]["history"].append({"images": 12, "config": card["training"]["config"]})
     (folder / CARD_FILE).write_text(json.dumps(card))
