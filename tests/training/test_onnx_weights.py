@@ -10,12 +10,11 @@ import torch
 from onnx import numpy_helper
 
 from training import onnx_weights
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.evaluation.candidate import open_candidates
 from training.images import to_signed, to_uint8
 from training.loop import fit
 from training.networks.cyclegan import generator_of
-from training.resume import ResumeError
 from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
