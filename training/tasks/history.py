@@ -21,7 +21,7 @@ def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, o
         new: list[dict[str, Any]] = []  # without a match so far, to be inserted before the next match
         for run in _runs(state):
             through = taken & set(run.get("networks", taken))
-            match = next((other for other in earlier if same_run(other, run)), None)
+            match = next((other for other in earlier if _same_run(other, run)), None)
             if match:
                 match["networks"] |= through
                 earlier = [other for other in earlier if other is not match]
@@ -55,7 +55,7 @@ def networks_of(states: Sequence[Mapping[str, Any]], number: int) -> set[str]:
     return set(states[number]["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
 
 
-def same_run(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _same_run(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether both are one run; settings that only one of them lists are ignored, since cards leave paths out."""
     common = run["config"].keys() & other["config"].keys()
     return run["images"] == other["images"] and all(run["config"][k] == other["config"][k] for k in common)
