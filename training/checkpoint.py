@@ -17,6 +17,10 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message names it, the reason and the cure."""
 
 
+class ResumeError(Exception):
+    """A checkpoint of another task or of incompatible settings."""
+
+
 def write(folder: Path, state: dict[str, Any]) -> Path:
     """Writes `state` (tensors, numbers, strings, containers; it has "images") and deletes all but the newest two.
 

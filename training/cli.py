@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, SettingsError, get_subcommand
 
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.config.cyclegan import CycleGanConfig
 from training.config.distil import DistilConfig
 from training.config.gan import GanConfig
@@ -15,7 +15,6 @@ from training.data.errors import DataError
 from training.distributed import BatchError
 from training.evaluation.evaluate import EvaluateConfig, evaluate
 from training.loop import DivergedError, StoppedError
-from training.resume import ResumeError
 from training.run import DeviceError, run_cyclegan, run_distil, run_gan
 
 STOPPED = 75

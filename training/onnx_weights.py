@@ -15,7 +15,7 @@ PREFIX = "generator."
 """Prefix of the weights' names in exported graphs."""
 
 
-def other_way(path: Path, direction: str) -> Path:
+def opposite(path: Path, direction: str) -> Path:
     """The path at which the opposite translation of the same variant and version would be published."""
     version = path.resolve().parent
     variant = version.parent.name.replace(direction, directions(direction)[1], 1)

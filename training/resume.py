@@ -5,21 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from training import checkpoint, onnx_weights
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.config.base import FitConfig
 from training.tasks.base import Task
-from training.tasks.pair import DIRECTIONS
-
-LEARNT_WITH = {d.generator: [d.generator, f"D_{d.target}"] for d in DIRECTIONS}
-"""The networks that a fit of one generator alone changes."""
-
-
-class ResumeError(Exception):
-    """A checkpoint of another task or of incompatible settings."""
+from training.tasks.history import merged_history, networks_of
 
 
 def differences(config: FitConfig, state: Mapping[str, Any]) -> str:
-    """Compares the settings that may not change within a run with a checkpoint's; '' if they agree.
+    """The settings that may not change within a run and differ from a checkpoint's; '' if there are none.
 
     Retired settings count unless the checkpoint has the value that means what this version does.
     """
@@ -76,7 +69,7 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     for source, state in zip(sources, states, strict=True):
         check_task(task, state, source)
     for number, source in enumerate(sources):
-        if not _taken(states, number):
+        if not networks_of(states, number):
             raise ResumeError(
                 f"of {source} nothing is left, since later sources of --init replace all its networks: leave it "
                 "out, or give the .onnx files that are to replace others after them"
@@ -96,55 +89,3 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
             "way, so give --init both, with a comma between them"
         )
     task.history = merged_history(states, task.networks)
-
-
-def merged_history(states: Sequence[Mapping[str, Any]], networks: Mapping[str, object]) -> list[dict[str, Any]]:
-    """The runs that the weights of a run started from `states` went through, the oldest of each network first.
-
-    A run that not all of `networks` went through lists under "networks" those that did.
-    """
-    runs: list[dict[str, Any]] = []
-    for number, state in enumerate(states):
-        taken = _taken(states, number)
-        earlier = runs[:]  # each matches once: equal runs of one source are consecutive fits with the same settings
-        new: list[dict[str, Any]] = []  # without a match so far, to be inserted before the next match
-        for run in _runs(state):
-            through = taken & set(run.get("networks", taken))
-            match = next((other for other in earlier if same_run(other, run)), None)
-            if match:
-                match["networks"] |= through
-                earlier = [other for other in earlier if other is not match]
-                place = next(i for i, other in enumerate(runs) if other is match)
-                runs[place:place], new = new, []
-            elif through:
-                new.append({"images": run["images"], "config": run["config"], "networks": through})
-        runs += new
-    for run in runs:
-        through = run.pop("networks")
-        if through != set(networks):
-            run["networks"] = sorted(through)
-    return runs
-
-
-def learnt(state: Mapping[str, Any]) -> set[str]:
-    """The networks of a checkpoint that learnt in its run or in an earlier one; the others keep their first weights."""
-    return set().union(*(run.get("networks", state["networks"]) for run in _runs(state)))
-
-
-def _runs(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A checkpoint's earlier runs, then its own."""
-    own = {"images": state["images"], "config": state["config"]}
-    if only := state["config"].get("only"):
-        own["networks"] = LEARNT_WITH[only]
-    return [*state["history"], own]
-
-
-def _taken(states: Sequence[Mapping[str, Any]], number: int) -> set[str]:
-    """The networks of source `number` that no later source replaces."""
-    return set(states[number]["networks"]).difference(*(later["networks"] for later in states[number + 1 :]))
-
-
-def same_run(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are one run; settings that only one of them lists are ignored, since cards leave paths out."""
-    common = run["config"].keys() & other["config"].keys()
-    return run["images"] == other["images"] and all(run["config"][k] == other["config"][k] for k in common)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service.cuda_session import provider_options
+from service.runtime.cuda import provider_options
 
 from service.settings import Settings
 

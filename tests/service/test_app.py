@@ -89,7 +89,7 @@ async def test_shutdown_finishes_what_was_accepted(make_app: MakeApp, gate: Any)
 
 
 def test_no_models_means_no_application(make_app: MakeApp, tmp_path: Path) -> None:
-    with pytest.raises(CardError, match="no models"):
+    with pytest.raises(CardError, match="no model in"):
         make_app(models=tmp_path)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pydantic_settings import CliApp, get_subcommand
 
 from training import cli
+from training.config.cyclegan import CycleGanConfig
 
 Run = Callable[..., tuple[object, str, str]]
 
@@ -45,6 +47,11 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
         (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: the published models are named after it"),
         (("cyclegan", "--pair", "summer2winter_yosemite"), "rename the folder (got 'summer2winter_yosemite')"),
         (("gan", "--bogus", "1"), "bogus"),
+        (("cyclegan", "--extrapolate", "2"), "extrapolate"),
+        (
+            ("cyclegan", "--discriminator", "projected", "--weights", "nowhere", "--device", "cpu"),
+            "docs/scores.md says",
+        ),
         (("evaluate", "no.onnx"), "no.onnx does not exist"),
     ],
 )
@@ -53,6 +60,14 @@ def test_a_mistake_is_a_message_and_status_2(run: Run, arguments: tuple[str, ...
     assert status == 2
     assert said in error
     assert "Traceback" not in error
+
+
+def test_an_option_that_is_given_overrides_a_default_of_projected_discriminators() -> None:
+    arguments = ["cyclegan", "--discriminator", "projected", "--rate", "2e-4", "--no-augment"]
+    command = get_subcommand(CliApp.run(cli.Train, cli_args=arguments))
+    assert isinstance(command, CycleGanConfig)
+    assert (command.rate, command.augment) == (2e-4, False)
+    assert (command.discriminator_rate, command.adversarial, command.pool) == (4e-4, "hinge", 0)
 
 
 def test_a_folder_that_cannot_be_written_is_a_message(run: Run, tmp_path: Path) -> None:

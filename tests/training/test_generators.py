@@ -67,6 +67,12 @@ def test_the_sizes_of_a_translation_are_read_from_its_settings(cyclegan_task: Ca
         assert torch.equal(one.network(x), task.averages[key](x))
 
 
+def test_projected_discriminators_do_not_change_the_generators(cyclegan_task: Callable[..., Task]) -> None:
+    task, x = cyclegan_task(discriminator="projected"), torch.randn(1, 3, 32, 32)
+    for one, key in zip(finished_generators(state_of(task)), "GF", strict=True):
+        assert torch.equal(one.network(x), task.averages[key](x))
+
+
 def test_a_checkpoint_older_than_the_sizes_has_the_presets(cyclegan_state: State) -> None:
     newer = {"filters", "blocks"}
     config = {k: v for k, v in cyclegan_state["config"].items() if k not in newer}

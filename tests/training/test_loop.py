@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from training import checkpoint
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.config.gan import GanConfig
 from training.distributed import World
 from training.loop import DivergedError, Progress, StoppedError, fit
-from training.resume import ResumeError, warm_start
+from training.resume import warm_start
 from training.stats import read_stats
 from training.tasks.base import Task
 from training.tasks.collapse_watch import CollapseWatch

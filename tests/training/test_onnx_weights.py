@@ -10,12 +10,11 @@ import torch
 from onnx import numpy_helper
 
 from training import onnx_weights
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.evaluation.candidate import open_candidates
 from training.images import to_signed, to_uint8
 from training.loop import fit
 from training.networks.cyclegan import generator_of
-from training.resume import ResumeError
 from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -127,7 +126,7 @@ def test_half_precision_is_refused(pair: tuple[Path, ...]) -> None:
         onnx_weights.read(pair[0])
 
 
-def test_a_fit_of_the_other_way_round_is_refused(
+def test_a_fit_of_the_opposite_round_is_refused(
     pair: tuple[Path, ...], cyclegan_task: Callable[..., CycleGanTask]
 ) -> None:
     with pytest.raises(ResumeError, match=r"pair: horse2zebra there, zebra2horse asked for"):
@@ -143,6 +142,6 @@ def test_a_distilled_pair_goes_on_being_distilled(
         fit(cyclegan_task(init=list(pair)))
 
 
-def test_the_other_way_has_the_same_variant_and_version() -> None:
+def test_the_opposite_has_the_same_variant_and_version() -> None:
     path = Path("/models/horse2zebra-reference/3/model.onnx")
-    assert onnx_weights.other_way(path, "horse2zebra") == Path("/models/zebra2horse-reference/3/model.onnx")
+    assert onnx_weights.opposite(path, "horse2zebra") == Path("/models/zebra2horse-reference/3/model.onnx")

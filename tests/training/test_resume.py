@@ -7,25 +7,16 @@ import torch
 
 from service.card import ModelCard
 from training import checkpoint, onnx_weights
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.generators import CONFIGS
 from training.loop import fit
-from training.resume import ResumeError, learnt, merged_history, warm_start
+from training.resume import warm_start
 from training.tasks.cyclegan import CycleGanTask
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
 CARDS = sorted(MODELS.glob("*/*/card.json"))
-NETWORKS = dict.fromkeys(("G", "F", "D_X", "D_Y"))
 BuildCycleGan = Callable[..., CycleGanTask]
-
-
-def run(images: int, **config: object) -> dict[str, Any]:
-    return {"images": images, "config": config}
-
-
-def source(names: str, *history: dict[str, Any], images: int = 9) -> dict[str, Any]:
-    return {"networks": dict.fromkeys(names.split()), "history": list(history), **run(images)}
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: "/".join(path.parts[-3:-1]))
@@ -72,7 +63,8 @@ def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: B
             expected = (published_f if name == "F" else first)[part][name]
             assert all(torch.equal(weights, expected[key]) for key, weights in network.state_dict().items()), name
     assert [r["networks"] for r in task.history[:-1]] == [["D_X", "D_Y", "G"], *[["F"]] * (len(task.history) - 2)]
-    assert task.history[-1] == {**run(published_f["images"]), "config": published_f["config"], "networks": ["F"]}
+    last = {"images": published_f["images"], "config": published_f["config"], "networks": ["F"]}
+    assert task.history[-1] == last
 
 
 def test_a_source_of_which_nothing_would_be_left_is_refused(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
@@ -86,13 +78,6 @@ def test_a_checkpoint_that_is_of_no_fit_is_refused(cyclegan_task: BuildCycleGan,
     checkpoint.write(tmp_path / "classifier", {"images": 4, "network": {}})
     with pytest.raises(ResumeError, match="classifier is of no fit, not cyclegan: choose another --out or --init"):
         warm_start(cyclegan_task(), [tmp_path / "classifier"])
-
-
-def test_what_learnt_is_what_any_of_the_runs_changed() -> None:
-    alone = {**source("G F D_X D_Y"), "config": {"only": "F"}}
-    assert learnt(alone) == {"F", "D_X"}
-    assert learnt({**alone, "history": [{**run(3, only="G"), "networks": ["G", "D_Y"]}]}) == set(NETWORKS)
-    assert learnt({**alone, "history": [run(3)]}) == set(NETWORKS)
 
 
 def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
@@ -126,59 +111,3 @@ def test_one_direction_alone_is_refused(cyclegan_task: BuildCycleGan, given: int
 def test_the_same_direction_twice_is_refused(cyclegan_task: BuildCycleGan) -> None:
     with pytest.raises(ResumeError, match=r"horse2zebra.* nothing is left"):
         warm_start(cyclegan_task(filters=16, blocks=6), [PAIR[0], PAIR[0]])
-
-
-def test_the_history_of_one_checkpoint_is_its_own_and_itself() -> None:
-    assert merged_history([source("G F D_X D_Y", run(1), run(2))], NETWORKS) == [run(1), run(2), run(9)]
-
-
-def test_two_runs_alike_one_after_the_other_are_two() -> None:
-    assert merged_history([source("G F D_X D_Y", run(9))], NETWORKS) == [run(9), run(9)]
-    both = [source("G F D_X D_Y", run(9)), source("F", run(9))]
-    assert merged_history(both, NETWORKS) == [run(9), run(9)]
-
-
-def test_runs_that_both_files_came_through_are_told_once() -> None:
-    merged = merged_history([source("G", run(1), run(2), images=3), source("F", run(1), run(4), images=5)], NETWORKS)
-    both, g, f = ["F", "G"], ["G"], ["F"]
-    assert [(r["images"], r["networks"]) for r in merged] == [(1, both), (2, g), (3, g), (4, f), (5, f)]
-
-
-def test_a_run_stands_before_those_that_it_came_before() -> None:
-    merged = merged_history([source("G", run(2), images=3), source("F", run(1), images=3)], NETWORKS)
-    assert [(r["images"], r["networks"]) for r in merged] == [(2, ["G"]), (1, ["F"]), (3, ["F", "G"])]
-
-
-def test_runs_with_other_settings_are_other_runs() -> None:
-    merged = merged_history([source("G", run(1, rate=1)), source("F", run(1, rate=2), images=8)], NETWORKS)
-    assert [(r["config"].get("rate"), r["networks"]) for r in merged] == [
-        (1, ["G"]),
-        (None, ["G"]),
-        (2, ["F"]),
-        (None, ["F"]),
-    ]
-
-
-def test_a_card_that_leaves_paths_out_tells_of_the_same_run() -> None:
-    merged = merged_history(
-        [source("G F D_X D_Y", run(1, rate=1, out="runs/a")), source("F", run(1, rate=1))], NETWORKS
-    )
-    assert [(r["images"], r.get("networks")) for r in merged] == [(1, None), (9, None)]
-
-
-def test_what_a_source_says_of_its_networks_is_kept() -> None:
-    earlier = {**run(1), "networks": ["F"]}
-    assert merged_history([source("G F D_X D_Y", earlier)], NETWORKS) == [earlier, run(9)]
-    replaced = merged_history([source("G F D_X D_Y", earlier), source("F", images=7)], NETWORKS)
-    assert [(r["images"], r["networks"]) for r in replaced] == [(9, ["D_X", "D_Y", "G"]), (7, ["F"])]
-
-
-def test_only_what_learnt_in_a_run_has_come_through_it() -> None:
-    alone = {**source("G F D_X D_Y", run(1)), "config": {"only": "F"}}
-    merged = merged_history([alone], NETWORKS)
-    assert merged == [run(1), {**run(9, only="F"), "networks": ["D_X", "F"]}]
-    assert merged_history([alone, source("F", run(1), images=7)], NETWORKS) == [
-        run(1),
-        {**run(9, only="F"), "networks": ["D_X"]},
-        {**run(7), "networks": ["F"]},
-    ]

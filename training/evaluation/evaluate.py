@@ -15,7 +15,7 @@ from training.evaluation.report import Report, Score, write_report
 from training.evaluation.translations import EQUINE_PAIR, draw_contact_sheet, score_translation
 from training.generators import directions
 from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE, check_weights
-from training.onnx_weights import other_way
+from training.onnx_weights import opposite
 
 
 class EvaluateConfig(BaseModel):
@@ -52,13 +52,13 @@ def evaluate(config: EvaluateConfig) -> list[Report]:
         raise DataError(f"{config.model} does not exist: give a published .onnx file, a checkpoint or a run's folder")
     found = list(open_candidates(config.model))
     candidates = [c for c in found if c.learnt]
-    ways = {c.direction for c in candidates if c.direction}
+    translations = {c.direction for c in candidates if c.direction}
     if config.weights is not None:
-        labelled = ways & {*directions(EQUINE_PAIR)}
+        labelled = translations & {*directions(EQUINE_PAIR)}
         check_weights(config.weights, INCEPTION_FILE, *([MOBILENET_FILE] if labelled else []))
-    against = _open("against", config.against, ways)
-    back = _open("back", config.back, {directions(way)[1] for way in ways})
-    back = back or [*found, *_beside(config.model, ways)]
+    against = _open("against", config.against, translations)
+    back = _open("back", config.back, {directions(name)[1] for name in translations})
+    back = back or [*found, *_beside(config.model, translations)]
     reports = []
     for candidate in candidates:
         if candidate.direction:
@@ -80,15 +80,15 @@ def _score_digits(candidate: Candidate, config: EvaluateConfig) -> list[Score]:
 
 
 def _score_translation(
-    candidate: Candidate, way: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
+    candidate: Candidate, direction: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
 ) -> list[Score]:
     if config.weights is None:
         raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
     scored = score_translation(
         candidate,
-        _of_direction(directions(way)[1], back),
-        _of_direction(way, against),
-        _pair_folder(config.data, way),
+        _of_direction(directions(direction)[1], back),
+        _of_direction(direction, against),
+        _pair_folder(config.data, direction),
         config.weights,
         config.cache,
     )
@@ -104,17 +104,17 @@ def _open(option: str, path: Path | None, wanted: set[str]) -> list[Candidate]:
     return found
 
 
-def _beside(model: Path, ways: set[str]) -> Iterator[Candidate]:
+def _beside(model: Path, translations: set[str]) -> Iterator[Candidate]:
     """The published file of the other direction with the same variant and version, if it exists."""
-    for way in ways:
-        path = other_way(model, way)
+    for direction in translations:
+        path = opposite(model, direction)
         if model.suffix == ".onnx" and path.is_file():  # a checkpoint holds both
             yield from open_candidates(path)
 
 
-def _pair_folder(data: Path, way: str) -> Path:
+def _pair_folder(data: Path, direction: str) -> Path:
     """The folder of a translation's pair. Raises DataError if it does not exist."""
-    names = directions(way)
+    names = directions(direction)
     for name in names:
         if (data / name).is_dir():
             return data / name

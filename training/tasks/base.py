@@ -33,7 +33,7 @@ class Task(ABC):
         self.pools: dict[str, ImagePool] = {}
         self.dataset: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
-        """Images and settings of the earlier runs that the first weights came from (`resume.merged_history`)."""
+        """Images and settings of the earlier runs that the first weights came from (`history.merged_history`)."""
 
     @abstractmethod
     def step(self, first: int) -> dict[str, Tensor]:

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.config.distil import DistilConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.generators import finished_generators
 from training.losses import cyclegan as losses
 from training.networks.efficientnet_lite import EfficientNetLite0
-from training.resume import ResumeError, learnt
+from training.tasks.history import learnt
 from training.tasks.pair import PairTask
 
 

@@ -42,7 +42,7 @@ class Prometheus:
     def ready(self) -> bool:
         try:
             return bool(self.values("rate(gan_requests_total[30s]) > 0"))
-        except httpx.TransportError:
+        except (httpx.TransportError, ValueError):  # it does not listen yet, or says "Service Unavailable"
             return False
 
 

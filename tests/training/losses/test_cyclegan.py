@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 from training.losses.cyclegan import (
     Adversarial,
     adversarial_loss,
+    change_loss,
     cycle_loss,
     discriminator_loss,
     distillation_loss,
@@ -84,13 +85,13 @@ def test_least_squares_discriminator_loss_vanishes_at_its_targets() -> None:
     assert discriminator_loss(patches(1, 1), patches(0, 0), "least_squares").item() == 0
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
 def test_distance_between_images_by_hand(loss) -> None:
     x, y = torch.tensor([[[[-1.0, 0.5], [0.0, 1.0]]]]), torch.tensor([[[[1.0, 0.25], [0.0, 0.25]]]])
     assert loss(x, y).item() == 0.75  # (2 + 1/4 + 0 + 3/4) / 4
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
 def test_distance_between_images_is_two_at_most_and_zero_at_equality(loss) -> None:
     white = torch.ones(2, 3, 4, 4)
     assert loss(white, -white).item() == 2
@@ -135,7 +136,7 @@ def test_gradients_agree_with_finite_differences(kind: Adversarial) -> None:
     )
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
 def test_distance_gradients_agree_with_finite_differences(loss) -> None:
     assert gradcheck(loss, (patches(0.5, -1, 0.25), patches(-0.5, 1, 0.75)))
 

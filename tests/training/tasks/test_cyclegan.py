@@ -219,6 +219,20 @@ def test_alone_a_generator_takes_at_most_half_the_arithmetic(cyclegan_task: Buil
     assert flops(cycle_weight=0) < 0.8 * flops()
 
 
+def test_the_change_loss_by_hand_and_its_weight(cyclegan_task: Build) -> None:
+    task = cyclegan_task(change_weight=3, cycle_weight=0, identity_weight=0)
+    g, x = task.networks["G"], task.domains[0].batch(0, 2, 32, 0, task.world)
+    freeze(task, "generators")
+    freeze(task, "discriminators")
+    parts = task.step(0)
+    made = g(x)
+    assert parts["change_G"].item() == pytest.approx((made - x).abs().mean().item(), rel=1e-4)
+    assert {"change_G", "change_F"} <= set(parts)
+    adversarial = (task.networks["D_Y"].logits(made) - 1).square().mean()
+    total = adversarial + 3 * (made - x).abs().mean()
+    assert_close(gradients(task, "G"), list(torch.autograd.grad(total, list(g.parameters()))))
+
+
 def test_a_loss_without_weight_is_left_out(cyclegan_task: Build) -> None:
     parts = cyclegan_task(cycle_weight=0, identity_weight=0).step(0)
     assert set(parts) == {"adversarial_G", "adversarial_F", "discriminator_X", "discriminator_Y"}

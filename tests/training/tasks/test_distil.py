@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from training import checkpoint
-from training.checkpoint import CheckpointError
+from training.checkpoint import CheckpointError, ResumeError
 from training.generators import finished_generators
 from training.loop import StoppedError, fit
 from training.networks.cyclegan import PRESETS
-from training.resume import ResumeError
 from training.tasks.distil import DistilTask
 
 Build = Callable[..., DistilTask]

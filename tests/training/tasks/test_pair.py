@@ -1,4 +1,4 @@
-"""Projected discriminators, the spike penalty and the warm-up, in tasks with a random feature network."""
+"""Projected discriminators, generators without norms, the spike penalty and the warm-up, in whole tasks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from training.images import to_signed
 from training.losses.cyclegan import spike_penalty
+from training.networks.cyclegan import Generator, fold_norms
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.projected import ProjectedDiscriminator
 from training.tasks.base import Task
@@ -149,3 +151,36 @@ def test_the_spike_penalty_adds_its_gradient(cyclegan_task: BuildCycleGan, monke
     once, twice = gradients[1] - gradients[0], gradients[2] - gradients[0]
     assert once.norm() > 0
     assert (twice - 2 * once).norm() < 1e-3 * twice.norm()
+
+
+def saved(task: Task) -> dict[str, Any]:
+    return {"config": task.config.model_dump(mode="json"), **task.state()}
+
+
+def test_generators_with_norms_start_generators_without(cyclegan_task: BuildCycleGan) -> None:
+    normed, free = cyclegan_task(seed=3), cyclegan_task(generator_norm="none")
+    free.take(saved(normed))
+    for name, domain in zip("GF", free.domains, strict=True):
+        images = to_signed(domain.images)  # all of them: they are fewer than those whose statistics are folded
+        source = normed.averages[name]
+        assert isinstance(source, Generator)
+        expected = fold_norms(source, [images])
+        for weights in (free.networks[name].state_dict(), free.averages[name].state_dict()):
+            assert weights.keys() == expected.keys()
+            for key, weight in weights.items():
+                assert torch.allclose(weight, expected[key], atol=1e-5)
+    assert all(value.isfinite() for value in free.step(0).values())
+
+
+def test_generators_without_norms_start_none_with_them(cyclegan_task: BuildCycleGan) -> None:
+    with pytest.raises(ValueError, match="have no norms"):
+        cyclegan_task().take(saved(cyclegan_task(generator_norm="none")))
+
+
+def test_generators_without_norms_resume(cyclegan_task: BuildCycleGan) -> None:
+    task = cyclegan_task(generator_norm="none")
+    task.step(0)
+    resumed = cyclegan_task(generator_norm="none", seed=9)
+    resumed.restore(saved(task))
+    for name, network in task.networks.items():
+        assert all(torch.equal(w, resumed.networks[name].state_dict()[key]) for key, w in network.state_dict().items())
