@@ -55,6 +55,8 @@ def test_the_packages_and_their_data_are_those_of_the_wheel(installed: Path, tmp
     here = {path.relative_to(BUNDLED_MODELS) for path in BUNDLED_MODELS.rglob("*.*")}
     models = files[0].parent / "models"
     assert {path.relative_to(models) for path in models.rglob("*.*")} == here
+    (licence,) = files[0].parents[1].glob("gan_serving-*.dist-info/licenses/LICENSE")
+    assert licence.read_text() == (ROOT / "LICENSE").read_text()
 
 
 def test_every_command_explains_itself(installed: Path, tmp_path: Path) -> None:

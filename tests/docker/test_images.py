@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service.runtime.cuda import provider_options
 
+from service.runtime.cuda import provider_options
 from service.settings import Settings
 
 from .engine import GPU, PROJECT, ROOT, build, docker, inspect, metrics_of, start
