@@ -120,8 +120,8 @@ def merge(kids: dict[Size, dict[str, float]], kept: list[dict[str, Any]]) -> dic
 
 
 def row_size(row: dict[str, Any]) -> Size:
-    """The size that a row of the file belongs to."""
-    return Size(**{field: row[field] for field in Size._fields})
+    """The size that a row of the file belongs to; a field that is younger than the row has its default."""
+    return Size(**{field: row[field] for field in Size._fields if field in row})
 
 
 def table(rows: list[dict[str, Any]], kids: dict[Size, dict[str, float]]) -> str:
