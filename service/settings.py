@@ -34,8 +34,7 @@ class Settings(BaseSettings):
     management_port: int | None = Field(None, ge=0, le=65535)
     """Port of its own for /metrics and /healthz/*; when unset, the main port serves them."""
     models: Path = BUNDLED_MODELS
-    """Folder of published models: <name>/<version>/model.onnx with its card.json. By default the bundled ones: in
-    service/models of an installed wheel, in models/ of a checkout."""
+    """Folder of published models, <name>/<version>/model.onnx with its card.json; by default the bundled ones."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where models run: 'cuda' requires a working GPU; 'auto' falls back to the CPU, with a warning."""
     threads: int = Field(0, ge=0)
