@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/$(RUNTIME).installed ## install the service alone and serve the bundled models on HOST:PORT (127.0.0.1:8000)
-	@$(BIN)/gan-serve --host $(HOST) --port $(PORT)
+	@$(if $(filter cpu,$(RUNTIME)),GAN_DEVICE=$${GAN_DEVICE:-cpu}) $(BIN)/gan-serve --host $(HOST) --port $(PORT)
 
 test: lint ## check style and types, then run all tests and print their coverage
 	@$(BIN)/python -m pytest --cov

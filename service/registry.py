@@ -114,7 +114,7 @@ class Registry:
             return Problem(404, "no-labels", "no loaded model has labels: leave out digit")
         if not existing:
             return Problem(
-                404, "unknown-task", "there is no such task; the task is: translate", available=["translate"]
+                404, "unknown-task", "no digit model is loaded; the task is: translate", available=["translate"]
             )
         detail = f"there is no model {wanted!r} for this request; the models are: {', '.join(existing)}"
         return Problem(404, "unknown-model", detail, available=existing)

@@ -9,7 +9,7 @@ def start(program: str, module: str) -> None:
     try:
         main = import_module(module).main
     except ModuleNotFoundError as error:
-        cure = "'make fit' installs what fitting and exporting need"
+        cure = "'make fit', or the extra 'train' of gan-serving, installs what fitting and exporting need"
         print(f"{program}: {error.name} is not installed: {cure}", file=sys.stderr)
         sys.exit(2)
     main()

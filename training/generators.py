@@ -29,13 +29,13 @@ class FinishedGenerator:
     learnt: bool = True
     """Whether the checkpoint's run fitted it; one that was fixed has the card of its own run."""
     direction: str | None = None
-    """Of a translation: its name, such as horse2zebra."""
+    """Direction of a translation, such as horse2zebra; None for digits."""
     preset: str | None = None
-    """Of a translation: the preset of its network."""
+    """Preset of a translation's network; None for digits."""
     latent: int | None = None
-    """Of a digit generator: length of z."""
+    """Length of z of a digit generator; None for a translation."""
     conditional: bool = False
-    """Of a digit generator: whether the digit is its second input."""
+    """Whether a digit generator takes the wanted digit as its second input."""
 
 
 def finished_generators(state: dict[str, Any]) -> list[FinishedGenerator]:

@@ -48,4 +48,4 @@ def read(path: Path) -> dict[str, Any]:
         task = "distil" if "teacher_weight" in training["config"] else "cyclegan"
         return {"task": task, **training, "networks": {network: weights}, "averages": {network: weights}}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(f"{path} or its card lacks {error}: publish it again") from error
+        raise CheckpointError(f"{path} or its card has no {error}: publish it again") from error

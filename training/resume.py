@@ -16,7 +16,7 @@ def differences(config: FitConfig, state: Mapping[str, Any]) -> str:
 
     Retired settings count unless the checkpoint has the value that means what this version does.
     """
-    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **state["config"]}
+    ours, theirs = config.model_dump(mode="json"), {**config.defaults(), **config.translated(state["config"])}
     found = [
         f"{name}: {theirs[name]} there, {value} asked for"
         for name, value in ours.items()
@@ -71,8 +71,7 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
     for number, source in enumerate(sources):
         if not networks_of(states, number):
             raise ResumeError(
-                f"of {source} nothing is left, since later sources of --init replace all its networks: leave it "
-                "out, or give the .onnx files that are to replace others after them"
+                f"every network of {source} is replaced by a later source of --init: remove it, or name it after them"
             )
     for source, state in zip(sources, states, strict=True):
         try:
@@ -80,8 +79,9 @@ def warm_start(task: Task, sources: Sequence[Path]) -> None:
         except (KeyError, RuntimeError, ValueError) as error:  # names, shapes or meanings that do not fit
             reason = differences(task.config, state) or error
             raise ResumeError(
-                f"the networks of {source} are not those of these settings ({reason}): "
-                "leave it out of --init, or give the settings that shape the networks as they are there"
+                f"the networks of {source} are not those of these settings ({reason}): give the settings that shape "
+                "the networks as they are there; or export its generators with gan-export publish and give --init "
+                "both .onnx files, which leaves the discriminators new"
             ) from error
     if lacking := task.averages.keys() - set().union(*(state["networks"] for state in states)):
         raise CheckpointError(

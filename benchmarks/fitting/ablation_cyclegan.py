@@ -26,7 +26,7 @@ from training.images import to_signed, to_uint8
 
 FOUND = RESULTS / "ablation-cyclegan.json"
 PAGE = ROOT / "docs" / "lab" / "ablation-cyclegan.md"
-PICTURE = "ablation-translations.webp"
+IMAGE = "ablation-translations.webp"
 PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
 IMAGES = 1_000
 COMMON = (
@@ -140,7 +140,7 @@ def page(found: list[Cell], machine: str) -> str:
             *_retired(found),
             "The photograph ([its source](../images/README.md)), followed by its translation by each row's generator:",
             "",
-            f"![a photograph of horses, and its translations by the fits of the table](../images/{PICTURE})",
+            f"![a photograph of horses, and its translations by the fits of the table](../images/{IMAGE})",
             "",
         ]
     )
@@ -177,7 +177,7 @@ def main() -> None:
         print(cell, flush=True)
         found.append(cell)
     FOUND.write_text(json.dumps([asdict(cell) for cell in found], indent=1) + "\n")
-    draw([fits.out / name_of(cell.flags) for cell in found], ROOT / "docs" / "images" / PICTURE)
+    draw([fits.out / name_of(cell.flags) for cell in found], ROOT / "docs" / "images" / IMAGE)
     PAGE.write_text(page(found, processor()))
     print(f"written: {PAGE.relative_to(ROOT)}, its image and {FOUND.relative_to(ROOT)}")
 

@@ -10,13 +10,13 @@ from PIL import Image
 app = FastAPI()
 _buffer = io.BytesIO()
 Image.new("L", (28, 28)).save(_buffer, "PNG")
-PICTURE = _buffer.getvalue()
+IMAGE = _buffer.getvalue()
 
 
 @app.get("/mnist/sample")
 async def constant() -> Response:
     """The same bytes for every request."""
-    return Response(PICTURE, media_type="image/png")
+    return Response(IMAGE, media_type="image/png")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ LABELS = {
     "triton": "Triton 2.51, Python backend",
 }
 SIDE = 256
-PICTURES = 8
+IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write_bodies(folder: Path) -> Bodies:
         path.write_bytes(body)
         return path
 
-    square = payloads.crops(((SIDE, SIDE),), PICTURES)
+    square = payloads.crops(((SIDE, SIDE),), IMAGES)
     mixed = payloads.crops(payloads.SIZES, 2 * len(payloads.SIZES))
     # keeps the most common length of the JSON part, which has the size of the tensor as its only number
     tensors = [payloads.tensor(body, "jpeg") for body in square]

@@ -96,8 +96,8 @@ def translate(session: ort.InferenceSession, batch: int, bodies: list[bytes]) ->
         turn += 1
         images = parts.timed("decode", lambda: [Image.open(io.BytesIO(body)).convert("RGB") for body in chosen])
         rows = parts.timed("decode", lambda: np.stack([np.asarray(_scaled(p, _inner(p.size))) for p in images]))
-        (answers,) = parts.timed("run", lambda: session.run(None, {name: rows}))
-        pairs = list(zip(answers, images, strict=True))
+        (outputs,) = parts.timed("run", lambda: session.run(None, {name: rows}))
+        pairs = list(zip(outputs, images, strict=True))
         parts.timed("encode", lambda: [_jpeg(pixels, p.size) for pixels, p in pairs])
         return batch
 

@@ -28,10 +28,10 @@ export const options = {
 };
 
 export default function () {
-  const answer = http.post(__ENV.URL, body, {
+  const response = http.post(__ENV.URL, body, {
     headers: { "Content-Type": "image/jpeg", "X-Request-Timeout": __ENV.DEADLINE },
     timeout: `${2 * Number(__ENV.DEADLINE)}s`,
   });
-  statuses.add(1, { code: String(answer.status) });
-  if (answer.status === 200) accepted.add(answer.timings.duration);
+  statuses.add(1, { code: String(response.status) });
+  if (response.status === 200) accepted.add(response.timings.duration);
 }

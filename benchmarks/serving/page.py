@@ -124,7 +124,7 @@ def overload(found: dict[str, Any]) -> list[str]:
         f"k6 offers {found['rate']:.0f} translations a second for {found['seconds']:.0f} s, ten times the peak of "
         f"{found['peak']['rate']:.1f} (closed loop, before and after), each with X-Request-Timeout: "
         f"{found['deadline']:g}. 'not sent' counts requests for which k6 had no free connection. "
-        f"Afterwards the service {'responds' if found['answers_afterwards'] else 'DOES NOT RESPOND'}."
+        f"Afterwards the service {'responds' if found['responds_afterwards'] else 'DOES NOT RESPOND'}."
     )
     load, rounds = found["load"], found["peak"]["rounds"]
     peak_cores = sum(one["server_cpu"] for one in rounds) / len(rounds)

@@ -152,7 +152,7 @@ def main() -> None:
             write(path)
             sizes[name], sessions[name] = path.stat().st_size, open_session(path)
     times = [{name: milliseconds(session, test[0]) for name, session in sessions.items()} for _ in range(RUNS + 1)][1:]
-    answers = {
+    outputs = {
         name: np.concatenate([session.run(None, {card.input.name: image})[0] for image in test]).astype(int)
         for name, session in sessions.items()
     }
@@ -165,7 +165,7 @@ def main() -> None:
     print("| form | time over fp32 | MB | mean error, grey levels | largest |\n|---|---|---|---|---|")
     for name in sessions:
         ratio = statistics.median(turn[name] / turn["fp32"] for turn in times)
-        error = np.abs(answers[name] - answers["fp32"])
+        error = np.abs(outputs[name] - outputs["fp32"])
         print(f"| {name} | {ratio:.2f} | {sizes[name] / 1e6:.1f} | {error.mean():.2f} | {error.max()} |")
 
 

@@ -91,10 +91,10 @@ def overload(bench: Bench) -> dict[str, Any]:
     time.sleep(2)
     peaks.append(bench.load("service", work, SATURATED, bench.seconds(10)))
     peak = {"rate": sum(one["rate"] for one in peaks) / 2, "rounds": peaks}
-    answers = server.answers(work)
+    responds = server.responds(work)
     return {
         "peak": peak, "rate": rate, "seconds": seconds, "deadline": DEADLINE_SECONDS,
-        "load": dataclasses.asdict(load), "answers_afterwards": answers,
+        "load": dataclasses.asdict(load), "responds_afterwards": responds,
     }  # fmt: skip
 
 

@@ -46,13 +46,13 @@ class Server:
                 start_new_session=True,
             )
         until = time.monotonic() + START_SECONDS
-        while not all(self.answers(probe) for probe in probes):
+        while not all(self.responds(probe) for probe in probes):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
                 raise ServerError(f"{self.name} does not respond, see {self._log}")
             time.sleep(0.3)
 
-    def answers(self, work: Work) -> bool:
+    def responds(self, work: Work) -> bool:
         """Whether one request gets status 200."""
         body = work.files[0].read_bytes() if work.files else None
         headers = {"Content-Type": work.content_type} if work.content_type else {}
@@ -61,9 +61,9 @@ class Server:
         connection = http.client.HTTPConnection(str(urlsplit(self.url).netloc), timeout=30)
         try:
             connection.request(work.method, work.path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status == 200
+            response = connection.getresponse()
+            response.read()
+            return response.status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:

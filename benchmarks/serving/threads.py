@@ -5,6 +5,7 @@ all threads (which sleep or spin between operators), and one run a core side by 
 contenders take turns; each figure is the median of five.
 """
 
+import argparse
 import statistics
 import threading
 import time
@@ -59,6 +60,7 @@ def newest(name: str) -> Path:
 
 def main() -> None:
     """Measures and prints a Markdown table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     cores, dice = usable_cores(), np.random.default_rng(0)
     rows: dict[tuple[str, str], NDArray[Any]] = {
         ("mnist", "1 digit"): np.arange(1, dtype=np.uint64)[:, None],

@@ -35,7 +35,10 @@ _CURE = {
 def missing_part() -> str | None:
     """Returns None when CUDA can be tried, else a sentence that says what is missing. Prints nothing."""
     if PROVIDER not in ort.get_available_providers():
-        return "this onnxruntime was built without CUDA; for a GPU, install requirements/cuda.txt in a new environment"
+        return (
+            "this onnxruntime was built without CUDA; for a GPU, install the repository's requirements/cuda.txt in a "
+            "new environment, then gan-serving with pip install --no-deps"
+        )
     driver, *libraries = _LIBRARIES[sys.platform]
     if not _loads(driver):
         return f"{driver} cannot be loaded, so there is no NVIDIA driver on this machine"

@@ -31,6 +31,10 @@ UVICORN_ATTRIBUTES = (
 )
 UVICORN_CYCLE_ATTRIBUTES = ("more_body", "response_complete")
 UVICORN_FLOW_METHODS = ("pause_reading",)
+UVICORN_SERVER_METHODS = ("capture_signals", "handle_exit", "serve", "shutdown")
+"""Names that `service.server.runner` relies on, which runs uvicorn's server."""
+UVICORN_SERVER_ATTRIBUTES = ("config", "lifespan", "server_state", "servers", "should_exit")
+UVICORN_CONFIG_NAMES = ("get_loop_factory", "http_protocol_class")
 
 MAX_HEAD_BYTES = 65_536
 """Longest head, not counting the packet in which it begins; a longer one gets 431. Also limits a body's trailers."""

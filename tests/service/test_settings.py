@@ -87,4 +87,4 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert field.description
-        assert field.description.split(";")[0].split(",")[0] in text
+        assert " ".join(field.description.split()).split(";")[0].split(",")[0] in text

@@ -412,7 +412,7 @@ def test_retired_settings_that_were_off_do_not_keep_a_run_from_resuming(
     fit(cyclegan_task(images=4))
     state = checkpoint.read(tmp_path / "cyclegan")
     off = {"antialias": "none", "discriminator_filters": None, "discriminator_norm": "instance", "r1_weight": 0.0}
-    older = {**off, "r1_every": 16, "extrapolate": None, "extrapolate_from": None, "return_weight": 0.0}
+    older = {**off, "augment": [], "r1_every": 16, "extrapolate": None, "extrapolate_from": None, "return_weight": 0.0}
     checkpoint.write(tmp_path / "cyclegan", {**state, "config": {**state["config"], **older}})
     assert fit(cyclegan_task()) == 12
 
@@ -430,6 +430,21 @@ def test_a_run_with_a_retired_setting_is_not_resumed_and_can_start_another(
     with pytest.raises(ResumeError, match=rf"{name}: {value} there, which this version does not have"):
         fit(cyclegan_task())
     assert fit(cyclegan_task(out=tmp_path / "second", init=[tmp_path / "cyclegan"], images=4)) == 4
+
+
+def test_discriminators_of_a_retired_kind_are_refused_with_the_way_to_keep_the_generators(
+    cyclegan_task: BuildCycleGan, tmp_path: Path
+) -> None:
+    fit(cyclegan_task(images=4))
+    state = checkpoint.read(tmp_path / "cyclegan")
+    for name in ("D_X", "D_Y"):  # as spectral normalisation named its weights
+        weights = state["networks"][name]
+        state["networks"][name] = {
+            key.replace(".weight", ".parametrizations.weight.original"): w for key, w in weights.items()
+        }
+    checkpoint.write(tmp_path / "cyclegan", {**state, "config": {**state["config"], "discriminator_norm": "spectral"}})
+    with pytest.raises(ResumeError, match=r"discriminator_norm: spectral there.*gan-export publish.*both \.onnx files"):
+        fit(cyclegan_task(out=tmp_path / "second", init=[tmp_path / "cyclegan"], images=4))
 
 
 def test_resuming_a_truncated_checkpoint_is_refused(gan_task: BuildGan, tmp_path: Path) -> None:

@@ -96,13 +96,13 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lacking", ["images", "config"])
 def test_a_card_that_lacks_something_is_refused(pair: tuple[Path, ...], lacking: str) -> None:
     alter(pair[0], lambda card: card["training"].pop(lacking))
-    with pytest.raises(CheckpointError, match=rf"model\.onnx or its card lacks '{lacking}': publish it again"):
+    with pytest.raises(CheckpointError, match=rf"model\.onnx or its card has no '{lacking}': publish it again"):
         onnx_weights.read(pair[0])
 
 
 def test_a_card_without_a_pair_is_refused(pair: tuple[Path, ...]) -> None:
     alter(pair[0], lambda card: card["training"]["config"].pop("pair"))
-    with pytest.raises(CheckpointError, match="lacks 'pair'"):
+    with pytest.raises(CheckpointError, match="has no 'pair'"):
         onnx_weights.read(pair[0])
 
 
@@ -113,7 +113,7 @@ def test_a_card_from_before_histories_has_none(pair: tuple[Path, ...]) -> None:
 
 def test_a_card_of_another_pair_is_refused(pair: tuple[Path, ...]) -> None:
     alter(pair[0], lambda card: card["training"]["config"].update(pair="apple2orange"))
-    with pytest.raises(CheckpointError, match="lacks 'horse2zebra'"):
+    with pytest.raises(CheckpointError, match="has no 'horse2zebra'"):
         onnx_weights.read(pair[0])
 
 

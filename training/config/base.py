@@ -86,6 +86,11 @@ class FitConfig(BaseModel):
         return ", ".join(name for name, same in shapes if name in settings and settings[name] not in same)
 
     @classmethod
+    def translated(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """An older checkpoint's settings, with values that have changed their form as this version writes them."""
+        return dict(settings)
+
+    @classmethod
     def defaults(cls) -> dict[str, Any]:
         """The default of every optional setting, as checkpoints store it.
 

@@ -35,7 +35,9 @@ class CycleGanConfig(PairConfig):
         return self.identity_every if self.identity_weight else 1
 
     @model_validator(mode="after")
-    def _frozen_generator_is_given(self) -> Self:
+    def _options_agree(self) -> Self:
         if self.only and not self.init:
-            raise ValueError(f"--only {self.only} takes the other generator from --init: name it, resuming as well")
+            raise ValueError(f"--only {self.only} needs --init for the other generator, also when the run resumes")
+        if self.spike_weight and self.generator_norm == "none":
+            raise ValueError("--spike-weight concerns normalised maps: leave it out with --generator-norm none")
         return self

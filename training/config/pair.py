@@ -90,6 +90,11 @@ class PairConfig(FitConfig):
     augment: bool = False
     """Show the discriminators every image, real or generated, through a small random change (Zhao et al. 2020)."""
 
+    @classmethod
+    def translated(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Older checkpoints list policies of augmentation: an empty list means none."""
+        return {**settings, "augment": False} if settings.get("augment") == [] else dict(settings)
+
     @field_validator("pair")
     @classmethod
     def _can_be_published(cls, pair: str) -> str:
@@ -111,7 +116,7 @@ class PairConfig(FitConfig):
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
         if self.crop > self.resize:
-            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}: make it smaller")
+            raise ValueError(f"--crop {self.crop} is larger than --resize {self.resize}: make it smaller")
         if self.discriminator == "projected" and self.crop % 32:
             raise ValueError(f"--discriminator projected needs a crop that is a multiple of 32, got {self.crop}")
         return self

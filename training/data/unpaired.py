@@ -63,8 +63,8 @@ def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = froze
     if not files:
         raise DataError(
             f"no images in {folder}: a pair needs trainA, trainB, testA and testB with "
-            f"{', '.join(sorted(SUFFIXES))} files; "
-            f"'gan-train download --which horse2zebra --data {root.parent}' downloads one"
+            f"{', '.join(sorted(SUFFIXES))} files. Put yours there; for horse2zebra, "
+            f"'gan-train download --which horse2zebra --data {root.parent}' downloads them"
         )
     shrink = v2.Resize((resize, resize), antialias=True)
     digest = hashlib.sha256()

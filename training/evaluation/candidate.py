@@ -27,15 +27,15 @@ class Candidate:
     name: str
     """Name of the model, such as mnist."""
     direction: str | None
-    """Of a translation: its name, such as horse2zebra."""
+    """Direction of a translation, such as horse2zebra; None for digits."""
     latent: int | None
-    """Of a digit generator: length of z."""
+    """Length of z of a digit generator; None for a translation."""
     conditional: bool
     """Whether labels int64 (n,) are its second input."""
     run: Callable[..., Tensor]
     """One batch: z float32 (n, latent) -> digits uint8 (n, 1, 28, 28), or images uint8 (n, 3, h, w) -> the same."""
     graph_sha256: str | None
-    """Of a published file: hash of its graph and weights, which does not depend on the scores in its metadata."""
+    """Hash of a published file's graph and weights, which does not depend on the scores in its metadata."""
     learnt: bool = True
     """Whether its checkpoint's run fitted it; if not, it was fixed and closed the cycle."""
 

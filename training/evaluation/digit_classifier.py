@@ -40,11 +40,6 @@ def classify(network: DigitClassifier, digits: Tensor) -> Tensor:
     return torch.cat([network(to_signed(part)).argmax(1) for part in digits.split(1000)])
 
 
-def accuracy(network: DigitClassifier, digits: Digits) -> float:
-    """Share of digits labelled right."""
-    return float((classify(network, digits.images) == digits.labels).double().mean())
-
-
 def cached_classifier(folder: Path, digits: Digits) -> DigitClassifier:
     """The classifier cached in `folder`; fitted now if it is missing, damaged or was fitted on other digits."""
     cached = _cached(folder, digits)

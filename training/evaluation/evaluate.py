@@ -33,10 +33,10 @@ class EvaluateConfig(BaseModel):
     weights: Path | None = None
     """Folder with the Inception and MobileNetV2 weights; without it only our own classifier scores digits."""
     back: Path | None = None
-    """Of a translation: the other direction's .onnx file, for the cycle error; by default the checkpoint's own, or the
+    """The other direction's .onnx file, for a translation's cycle error; by default the checkpoint's own, or the
     published file of the same version."""
     against: Path | None = None
-    """Of a translation: another .onnx file or checkpoint of the same direction, to score the difference."""
+    """Another .onnx file or checkpoint of the same direction: the difference from it is scored as well."""
     cache: Path = Path("runs/cache")
     """Folder that keeps the digit classifier, the features of images, and Inception as ONNX."""
     samples: int = Field(10_000, ge=100)

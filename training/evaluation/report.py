@@ -26,9 +26,9 @@ class Report(BaseModel):
     """The scores of one generator."""
 
     model: str
-    """Its name."""
+    """Name of the model."""
     graph_sha256: str | None
-    """Of a published file: hash of its graph and weights; absent for a checkpoint."""
+    """Hash of a published file's graph and weights; absent for a checkpoint."""
     scores: list[Score]
     """In the order of importance."""
 

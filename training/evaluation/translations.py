@@ -28,7 +28,7 @@ GREY = "grey levels of 255 a pixel"
 SIDE = 256
 BATCH = 4
 COLUMNS = 6
-"""Of the contact sheet."""
+"""Columns of the contact sheet."""
 SPACE = "Inception"
 EQUINE_PAIR = "horse2zebra"
 """The pair whose animals are classes of MobileNetV2."""

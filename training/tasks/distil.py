@@ -44,11 +44,14 @@ class DistilTask(PairTask):
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
+        kind = theirs.get("discriminator", "patch")
+        if kind != config.discriminator:
+            raise CheckpointError(f"--teacher has {kind} discriminators, which learn on: give --discriminator {kind}")
         for name in ("D_X", "D_Y"):
             if name not in learnt(teacher):
                 raise CheckpointError(
-                    f"--teacher's {name} never learnt, since --only left it as drawn: give a run whose both directions "
-                    "learnt, one after the other or together"
+                    f"--teacher's {name} was never trained, since its run used --only: give a run in which both "
+                    "directions were trained, together or one after the other"
                 )
         super().__init__(config, domains, shown, world, precision, theirs, features)
         for name in ("D_X", "D_Y"):

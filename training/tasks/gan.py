@@ -116,7 +116,7 @@ class GanTask(Task):
         return self.watch.look(self.generate(z), images)
 
     def state(self) -> dict[str, Any]:
-        """What every task saves, and how many bad ticks the watch has counted."""
+        """The state that every task saves, and the number of bad ticks in the collapse watch."""
         return {**super().state(), "bad_ticks": self.watch.bad_ticks if self.watch else 0}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -95,7 +95,7 @@ class PairTask(Task):
         A fixed generator takes the averaged weights, which are the ones that would be served.
         """
         if self.config.pair == directions(state["config"]["pair"])[1]:
-            raise ValueError("its G is F here")
+            raise ValueError("it translates in the opposite direction")
         if state["config"].get("generator_norm", "instance") != self.config.generator_norm:
             state = self._without_norms(state)
         super().take(state)

@@ -44,8 +44,8 @@ def test_a_server_is_paused_resumed_and_ended_with_its_children(tmp_path: Path) 
     server.pause()
     assert becomes(child, "T")
     server.resume()
-    assert server.answers(Work("/child"))
-    assert not server.answers(Work("/nothing"))
+    assert server.responds(Work("/child"))
+    assert not server.responds(Work("/nothing"))
     assert server.cpu_seconds() > 0
     with pytest.raises(ServerError, match="taken"):
         Server("y", [sys.executable, "-c", "1/0"], port, {}, tmp_path, tmp_path / "other").start([Work("/child")])

@@ -6,7 +6,7 @@ from training.config.cyclegan import CycleGanConfig
 
 def test_a_generator_that_learns_alone_needs_the_other_one():
     with pytest.raises(
-        ValidationError, match="--only G takes the other generator from --init: name it, resuming as well"
+        ValidationError, match="--only G needs --init for the other generator, also when the run resumes"
     ):
         CycleGanConfig(only="G")
 
@@ -17,3 +17,8 @@ def test_a_generator_that_learns_alone_needs_the_other_one():
 )
 def test_steps_repeat_with_the_identity_losses(settings, period):
     assert CycleGanConfig(**settings).period_steps == period
+
+
+def test_spikes_are_of_normalised_maps() -> None:
+    with pytest.raises(ValidationError, match="leave it out with --generator-norm none"):
+        CycleGanConfig(generator_norm="none", spike_weight=0.1)

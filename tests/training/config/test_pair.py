@@ -7,7 +7,7 @@ from training.config.pair import PROJECTED_DEFAULTS
 
 
 def test_a_crop_larger_than_the_image_is_refused():
-    with pytest.raises(ValidationError, match="crop 256 is larger than resize 143"):
+    with pytest.raises(ValidationError, match="--crop 256 is larger than --resize 143"):
         CycleGanConfig(resize=143)
 
 

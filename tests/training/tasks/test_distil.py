@@ -99,7 +99,7 @@ def test_a_teacher_whose_discriminator_never_learnt_is_refused(
     cyclegan_task: Callable[..., Any], distil_task: Build
 ) -> None:
     teacher = {**checkpoint_of(cyclegan_task(only="F", init=["elsewhere"])), "images": 2}
-    with pytest.raises(CheckpointError, match="--teacher's D_Y never learnt, since --only left it as drawn"):
+    with pytest.raises(CheckpointError, match="--teacher's D_Y was never trained, since its run used --only"):
         distil_task(teacher={**teacher, "history": []})
     both = [{"images": 2, "config": {}}]
     assert distil_task(teacher={**teacher, "history": both}).step(0)
@@ -156,3 +156,8 @@ def test_only_a_cyclegan_teaches(distil_task: Build, teacher: dict[str, Any]) ->
 def test_a_teacher_of_another_pair_is_refused(distil_task: Build) -> None:
     with pytest.raises(CheckpointError, match="--teacher translates horse2zebra, --pair is apple2orange"):
         distil_task(pair="apple2orange")
+
+
+def test_the_discriminators_are_of_the_teachers_kind(distil_task: Build) -> None:
+    with pytest.raises(CheckpointError, match="has patch discriminators, which learn on: give --discriminator patch"):
+        distil_task(discriminator="projected")
