@@ -110,7 +110,7 @@ def attach_scores(folder: Path, report: Path) -> ModelCard:
     card = read_card(folder)
     model = onnx.load(str(folder / MODEL_FILE))
     if found.graph_sha256 != graph_sha256(model):
-        raise PublishError(f"{report} does not belong to this file: evaluate {folder / MODEL_FILE}")
+        raise PublishError(f"{report} was made of a checkpoint or of another file: evaluate {folder / MODEL_FILE}")
     half = onnx.load(str(folder / HALF_FILE)) if card.half else None
     _write(_Export(card.model_copy(update={"scores": found.scores}), model, half), folder)
     return read_card(folder)
