@@ -127,12 +127,12 @@ def fold_norms(generator: Generator, images: Iterable[Tensor]) -> dict[str, Tens
     sums: dict[str, Tensor] = {}
     counted = 0
 
-    def note(name: str, inputs: tuple[Tensor, ...]) -> None:
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         variances, means = torch.var_mean(inputs[0], dim=(2, 3), correction=0)
         sums[name] = sums.get(name, 0) + torch.stack([means.sum(0), variances.sum(0)])
 
     norms = {name: module for name, module in generator.named_modules() if isinstance(module, nn.InstanceNorm2d)}
-    hooks = [m.register_forward_pre_hook(partial(lambda n, _, i: note(n, i), name)) for name, m in norms.items()]
+    hooks = [norm.register_forward_pre_hook(partial(note, name)) for name, norm in norms.items()]
     for batch in images:
         generator(batch)
         counted += len(batch)
@@ -157,7 +157,7 @@ class Size(NamedTuple):
     norm: GeneratorNorm = "instance"
 
     def __str__(self) -> str:
-        return f"{self.filters} x {self.blocks}"
+        return f"{self.filters} x {self.blocks}" + ("" if self.norm == "instance" else ", without norms")
 
 
 def size_of(config: Mapping[str, Any]) -> Size:
