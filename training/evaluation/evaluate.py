@@ -12,14 +12,14 @@ from training.evaluation.candidate import Candidate, open_candidates
 from training.evaluation.digit_classifier import cached_classifier
 from training.evaluation.digits import draw_scored_digits, score_digits
 from training.evaluation.report import Report, Score, write_report
-from training.evaluation.translations import EQUINE_PAIR, draw_contact_sheet, score_translation
+from training.evaluation.translations import EQUINE_PAIR, Split, draw_contact_sheet, score_translation
 from training.generators import directions
 from training.networks.pretrained import INCEPTION_FILE, MOBILENET_FILE, check_weights
 from training.onnx_weights import opposite
 
 
 class EvaluateConfig(BaseModel):
-    """Score a published .onnx file or a checkpoint on the test set."""
+    """Score a published .onnx file or a checkpoint."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
@@ -41,6 +41,9 @@ class EvaluateConfig(BaseModel):
     """Folder that keeps the digit classifier, the features of images, and Inception as ONNX."""
     samples: int = Field(10_000, ge=100)
     """Number of digits to generate."""
+    split: Split = "test"
+    """Images that are translated: those of the test folders, or 160 of the training images, to choose among checkpoints
+    without a look at the test images."""
 
 
 def evaluate(config: EvaluateConfig) -> list[Report]:
@@ -91,6 +94,7 @@ def _score_translation(
         _pair_folder(config.data, direction),
         config.weights,
         config.cache,
+        config.split,
     )
     draw_contact_sheet(scored.sources, scored.made, config.out / f"{candidate.name}.jpg")
     return scored.scores

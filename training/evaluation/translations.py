@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -27,6 +28,9 @@ from training.networks.pretrained import INCEPTION_FILE
 GREY = "grey levels of 255 a pixel"
 SIDE = 256
 BATCH = 4
+Split = Literal["test", "train"]
+CHOOSING = 160
+"""Training images, evenly spaced, that are translated to choose among checkpoints."""
 COLUMNS = 6
 """Columns of the contact sheet."""
 SPACE = "Inception"
@@ -38,7 +42,7 @@ ON_ANIMAL, OFF_ANIMAL = 0.5, 0.1
 
 @dataclass(frozen=True)
 class ScoredTranslation:
-    """All test images of the source domain with their translations, uint8 (n, 3, 256, 256), and the scores."""
+    """Images of the source domain with their translations, uint8 (n, 3, 256, 256), and the scores."""
 
     sources: Tensor
     made: Tensor
@@ -52,17 +56,21 @@ def score_translation(
     root: Path,
     weights: Path,
     cache: Path,
+    split: Split = "test",
 ) -> ScoredTranslation:
-    """Scores all test images of the source domain, translated at 256 px, against the target's.
+    """Scores images of the source domain, translated at 256 px, against all images of the target's same split.
 
     `root`: the pair's folder. `back`: the other direction, for the cycle error. `against`: another model of the same
-    direction, to compare with. MobileNetV2's labels are scored only for horses and zebras. Raises DataError for a
-    folder of fewer than two images.
+    direction, to compare with. `split`: all test images, or 160 of the training images, which have no real floor.
+    MobileNetV2's labels are scored only for horses and zebras. Raises DataError for a folder of fewer than two images.
     """
     source, target = ("A", "B") if candidate.direction == root.name else ("B", "A")
-    sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
     trained = load_training_domain(root, f"train{target}", SIDE).images
-    for name, images in ((f"test{source}", sources), (f"test{target}", targets), (f"train{target}", trained)):
+    if split == "test":
+        sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
+    else:
+        sources, targets = _spaced(load_training_domain(root, f"train{source}", SIDE).images), trained
+    for name, images in ((f"{split}{source}", sources), (f"{split}{target}", targets), (f"train{target}", trained)):
         if len(images) < 2:
             raise DataError(f"{root / name} holds one image: distances between sets need two or more in each folder")
     made = candidate.generate(sources, batch=BATCH)
@@ -70,36 +78,44 @@ def score_translation(
     look = partial(inception_features, weights=weights, cache=cache)
     features = partial(cached_features, cache, weights / INCEPTION_FILE, compute=look)
     fakes, real, untouched, others = map(features, (made, targets, sources, trained))
-    against_real = f"{len(made)} translated against {len(targets)} test images of the target, {SIDE} px"
+    kind = "test" if split == "test" else "training"
+    against_real = f"{len(made)} translated against {len(targets):,} {kind} images of the target, {SIDE} px"
     instead = f"mean of ten draws of {len(made)} of {len(trained):,} training images of the target, interval of one"
     fid, kid = distances(SPACE, fakes, real, against_real)
-    floor_fid, floor_kid = real_floor(SPACE, others, real, len(made), instead)
     ceiling_fid, ceiling_kid = yardstick(SPACE, "untranslated", untouched, real, "the sources themselves")
-    scores = [kid, floor_kid, ceiling_kid, fid, floor_fid, ceiling_fid]
+    scores = [kid, ceiling_kid, fid, ceiling_fid]
+    if split == "test":
+        floor_fid, floor_kid = real_floor(SPACE, others, real, len(made), instead)
+        scores = [kid, floor_kid, ceiling_kid, fid, floor_fid, ceiling_fid]
     if against is not None:
         theirs = features(against.generate(sources, batch=BATCH))
         protocol = f"this less that of {against.called}, interval paired: the same sources drawn for both"
         scores.insert(1, difference(SPACE, fakes, theirs, real, protocol))
-    equine = root.name == EQUINE_PAIR
+    equine, few = root.name == EQUINE_PAIR, targets if split == "test" else _spaced(targets)
     if equine:
-        scores += _labels(made, sources, targets, weights)
+        scores += _labels(made, sources, few, weights, kind)
     maps = equine_maps(sources, weights) if equine else None
-    scores += _changes(candidate, back, made, sources, targets, maps)
+    scores += _changes(candidate, back, made, sources, few, maps, kind)
     return ScoredTranslation(sources, made, scores)
 
 
-def _labels(made: Tensor, sources: Tensor, targets: Tensor, weights: Path) -> list[Score]:
+def _spaced(images: Tensor) -> Tensor:
+    """At most 160 images (n, c, h, w), evenly spaced."""
+    return images[torch.linspace(0, len(images) - 1, min(CHOOSING, len(images))).long()]
+
+
+def _labels(made: Tensor, sources: Tensor, targets: Tensor, weights: Path, kind: str) -> list[Score]:
     """Shares of the images that MobileNetV2 labels zebra or sorrel, its only class of horses."""
     sets = (
         ("", made, f"{len(made)} translations, MobileNetV2 at 224 px"),
         (", untranslated", sources, "the sources themselves"),
-        (", real target", targets, "the test images of the target"),
+        (", real target", targets, f"{len(targets)} {kind} images of the target"),
     )
     labels = [imagenet_labels(images, weights) for _, images, _ in sets]
     return [
-        score(f"labelled {name}{kind}", float((found == label).double().mean()), protocol)
+        score(f"labelled {name}{which}", float((found == label).double().mean()), protocol)
         for name, label in (("zebra", ZEBRA), ("sorrel", SORREL))
-        for (kind, _, protocol), found in zip(sets, labels, strict=True)
+        for (which, _, protocol), found in zip(sets, labels, strict=True)
     ]
 
 
@@ -110,12 +126,13 @@ def _changes(
     sources: Tensor,
     targets: Tensor,
     maps: Tensor | None,
+    kind: str,
 ) -> list[Score]:
     drift = mean_change(candidate.generate(targets, batch=BATCH), targets)
     scores = [
         score("mean change", mean_change(made, sources), GREY),
         *(changes_by_place(made, sources, maps) if maps is not None else []),
-        score("identity drift", drift, f"{GREY}, of the {len(targets)} test images of the target"),
+        score("identity drift", drift, f"{GREY}, of {len(targets)} {kind} images of the target"),
     ]
     if back is not None:
         returned = mean_change(back.generate(made, batch=BATCH), sources)

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def test_drift_and_cycle_are_measured_on_their_own_images(score_of: Callable[...
     assert scores["mean change"].value == 5
     assert scores["change on the animal"].value == pytest.approx(5)
     assert scores["identity drift"].value == 5
-    assert "the 4 test images" in scores["identity drift"].protocol
+    assert "of 4 test images" in scores["identity drift"].protocol
     assert scores["cycle error"].value == pytest.approx(3)
     assert "zebra2horse abababababab" in scores["cycle error"].protocol
 
@@ -140,6 +141,17 @@ def test_changes_are_told_apart_by_place() -> None:
 def test_close_ups_have_no_background() -> None:
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     assert [s.metric for s in changes_by_place(images, images, torch.ones(2, 1, 4, 4))] == ["change on the animal"]
+
+
+def test_the_training_split_never_opens_the_test_images(root: Path, weights: Path, tmp_path: Path) -> None:
+    for name in ("testA", "testB"):
+        shutil.rmtree(root / name)
+    model = Candidate("horse2zebra", "horse2zebra", None, False, swap, "ab" * 32)
+    scored = score_translation(model, None, None, root, weights, tmp_path / "cache", split="train")
+    assert torch.equal(scored.sources, load_domain(root, "trainA", 256).images)
+    protocols = {s.metric: s.protocol for s in scored.scores}
+    assert protocols["FID (Inception)"] == "6 translated against 6 training images of the target, 256 px"
+    assert not [name for name in protocols if "floor" in name]
 
 
 def test_without_a_way_back_or_another_model_nothing_is_said_of_them(score_of: Callable[..., dict[str, Score]]) -> None:
