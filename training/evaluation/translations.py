@@ -23,6 +23,7 @@ from training.evaluation.feature_networks import (
 )
 from training.evaluation.report import Score, score
 from training.images import tile
+from training.metrics.blots import has_blot
 from training.networks.pretrained import INCEPTION_FILE
 
 GREY = "grey levels of 255 a pixel"
@@ -129,7 +130,10 @@ def _changes(
     kind: str,
 ) -> list[Score]:
     drift = mean_change(candidate.generate(targets, batch=BATCH), targets)
+    spots = "black spots with a blue and an orange rim that the sources have not"
     scores = [
+        score("images with a blot", float(has_blot(made, sources).double().mean()), f"share of {len(made)}: {spots}"),
+        score("images with a blot, real target", float(has_blot(targets).double().mean()), "false alarms"),
         score("mean change", mean_change(made, sources), GREY),
         *(changes_by_place(made, sources, maps) if maps is not None else []),
         score("identity drift", drift, f"{GREY}, of {len(targets)} {kind} images of the target"),
