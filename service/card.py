@@ -17,7 +17,7 @@ METADATA_KEY = "model_card"
 
 Task = Literal["sample", "translate"]
 Precision = Literal["fp32", "fp16"]
-NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
 
 
 class CardError(Exception):

@@ -18,6 +18,8 @@ PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
 """Names of the default samplers, without and with labels."""
 REFERENCE = "-reference"
 """Suffix of translators of the paper's size, which are the default where CUDA runs them."""
+NO_MODELS = frozenset({"lost+found", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that file systems and archives create beside models."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,8 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Returns the subfolders, except hidden ones and a volume's lost+found, which cannot be read."""
-    return sorted(p for p in folder.iterdir() if p.name[0] != "." and p.name != "lost+found" and p.is_dir())
+    """Returns the subfolders, except hidden ones and those that archives and volumes leave behind."""
+    return sorted(p for p in folder.iterdir() if p.name[0] != "." and p.name not in NO_MODELS and p.is_dir())
 
 
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:

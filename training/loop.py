@@ -40,10 +40,13 @@ def fit(task: Task) -> int:
     images, seconds = restore_newest(task)
     progress = Progress(config, world, seconds, time.monotonic)
     done = progress.done(images)
+    if done >= 1:
+        if world.is_main:
+            cure = "more --images" if config.minutes is None else "more --minutes"
+            print(f"{config.out} is finished at image {images:,}: to go on, ask for {cure}", flush=True)
+        return images
     if world.is_main and images:
         print(f"resuming {config.out} at image {images:,}", flush=True)
-    if done >= 1:
-        return images
 
     # Prepare the record
     record = Record(config.out, images) if world.is_main else None

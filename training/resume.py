@@ -54,6 +54,11 @@ def restore_newest(task: Task) -> tuple[int, float]:
         raise ResumeError(
             f"{config.out} holds a run with other settings ({changes}): choose another --out, or the same settings"
         )
+    if state["dataset"]["sha256"] != task.dataset["sha256"]:
+        raise ResumeError(
+            f"the data set is not the one that {config.out} was fitted on: an image was added, removed or changed. "
+            f"Restore it, or start a new run with --init {config.out} and another --out"
+        )
     task.restore(state)
     return int(state["images"]), float(state.get("seconds", 0.0))
 

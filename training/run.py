@@ -1,5 +1,7 @@
 """From settings to a running fit: device, data and task."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,9 @@ from training.config.cyclegan import CycleGanConfig
 from training.config.distil import DistilConfig
 from training.config.gan import GanConfig
 from training.config.pair import PairConfig
+from training.data.folders import list_side
 from training.data.mnist import load_mnist
-from training.data.unpaired import Domain, load_domain, load_training_domain
+from training.data.unpaired import Domain, load_domain
 from training.distributed import World, join_world, leave_world
 from training.evaluation.digit_classifier import cached_classifier, classify
 from training.loop import fit
@@ -73,7 +76,7 @@ def run_cyclegan(config: CycleGanConfig) -> int:
     world, precision = _prepare(config)
     try:
         features = load_efficientnet(config.weights) if config.discriminator == "projected" else None
-        return fit(CycleGanTask(config, *_load_images(config), world, precision, features))
+        return fit(CycleGanTask(config, *_load_images(config, world), world, precision, features))
     finally:
         leave_world(world)
 
@@ -86,18 +89,20 @@ def run_distil(config: DistilConfig) -> int:
         teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
         projected = teacher.get("config", {}).get("discriminator") == "projected"
         features = load_efficientnet(config.weights) if projected else None
-        return fit(DistilTask(config, *_load_images(config), world, precision, teacher, sha256, features))
+        return fit(DistilTask(config, *_load_images(config, world), world, precision, teacher, sha256, features))
     finally:
         leave_world(world)
 
 
-def _load_images(config: PairConfig) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
+def _load_images(config: PairConfig, world: World) -> tuple[tuple[Domain, Domain], tuple[Tensor, Tensor]]:
     """Both training sets, and the first whole test images of each domain at the scale that crops are cut from."""
-    root = config.data / config.pair
-    x, y = (load_training_domain(root, name, config.resize) for name in ("trainA", "trainB"))
+    a, b = (list_side(config.data / config.pair, side) for side in "AB")
+    if world.is_main:
+        print(f"X: {a}\nY: {b}", flush=True)
     side = config.resize // MULTIPLE * MULTIPLE
-    a, b = (load_domain(root, name, side).images[:SHOWN_PAIRS] for name in ("testA", "testB"))
-    return (x, y), (a, b)
+    shown = (replace(s.test, files=s.test.files[:SHOWN_PAIRS]) for s in (a, b))
+    x, y = (load_domain(files, side).images for files in shown)
+    return (load_domain(a.train, config.resize), load_domain(b.train, config.resize)), (x, y)
 
 
 def _prepare(config: FitConfig) -> tuple[World, torch.dtype]:

@@ -31,6 +31,7 @@ def test_the_default_is_the_highest_version(tmp_path: Path, publish: Publish, lo
 def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: Publish, load: Load) -> None:
     publish(tmp_path, "mnist")
     (tmp_path / "lost+found").mkdir(mode=0)
+    (tmp_path / "__MACOSX" / "mnist").mkdir(parents=True)
     (tmp_path / "mnist" / ".new").mkdir()
     (tmp_path / "notes.txt").write_text("ours")
     assert [model.id for model in load().models] == ["mnist/1"]

@@ -183,14 +183,18 @@ def test_a_second_interrupt_leaves_at_once(gan_task: BuildGan, tmp_path: Path) -
     assert checkpoint.read(tmp_path / "gan")["images"] == 8
 
 
-def test_a_finished_run_does_nothing_when_run_again(build: Callable[..., Task]) -> None:
+def test_a_finished_run_does_nothing_when_run_again(
+    build: Callable[..., Task], capsys: pytest.CaptureFixture[str]
+) -> None:
     first = build()
     total, out = fit(first), first.config.out
     files = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in out.rglob("*")}
     again = build()
     before_step(again, 0, fail)
     before_step(again, total, fail)
+    capsys.readouterr()
     assert fit(again) == total
+    assert capsys.readouterr().out == f"{out} is finished at image {total}: to go on, ask for more --images\n"
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in out.rglob("*")} == files
 
 
@@ -342,6 +346,15 @@ def test_resuming_names_every_setting_that_differs(gan_task: BuildGan) -> None:
     fit(gan_task(images=8))
     with pytest.raises(ResumeError, match=r"batch: 4 there, 8 asked for.*decay_from: 0\.5 there, 1\.0 asked for"):
         fit(gan_task(batch=8, decay_from=1.0))
+
+
+def test_resuming_on_changed_images_is_refused(gan_task: BuildGan, cyclegan_task: BuildCycleGan) -> None:
+    for build in (gan_task, cyclegan_task):
+        fit(build(images=8))
+        task = build(images=12)
+        task.dataset["sha256"] = "another"
+        with pytest.raises(ResumeError, match=r"an image was added, removed or changed.*new run with --init"):
+            fit(task)
 
 
 def test_where_and_how_fast_may_change_on_resuming(gan_task: BuildGan, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from training import run
 from training.config.cyclegan import CycleGanConfig
-from training.data.unpaired import CROSSES_INTO_TEST
+from training.data.folders import CROSSES_INTO_TEST
 from training.run import DeviceError, choose_device, choose_precision
 from training.tasks.cyclegan import CycleGanTask
 

@@ -23,8 +23,8 @@ class CycleGanConfig(PairConfig):
     identity_every: PositiveInt = 1
     """Steps from one identity loss to the next; the loss is multiplied by this number, so that its mean stays."""
     change_weight: float = Field(0.0, ge=0)
-    """Weight of the mean distance between an image and its translation, which keeps what the discriminators do not ask
-    to change; 0 leaves it out."""
+    """Weight of the loss on what a translation changes, which keeps what the discriminators do not ask to change, such
+    as the background; 0 leaves it out."""
     spike_weight: float = Field(0.0, ge=0)
     """Weight of the penalty on values above 6 standard deviations in the generators' normalised maps, which show as
     blots; 0 leaves it out."""

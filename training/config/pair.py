@@ -47,7 +47,8 @@ class PairConfig(FitConfig):
     }
 
     pair: str = "horse2zebra"
-    """Folder under the data folder with trainA, trainB, testA and testB; its two words name the domains."""
+    """Folder under the data folder with trainA and trainB; its two words name the domains. Without testA or testB every
+    tenth training image is held out for tests."""
     preset: Preset = "compact"
     """'reference' is the paper's network, 'compact' one that a CPU can serve."""
     filters: PositiveInt | None = None
@@ -99,10 +100,10 @@ class PairConfig(FitConfig):
     @classmethod
     def _can_be_published(cls, pair: str) -> str:
         """Refuses a pair whose models could not be published, before they are fitted."""
-        if not re.fullmatch(r"[a-z013-9][a-z013-9-]*2[a-z013-9][a-z013-9-]*", pair):
+        if not re.fullmatch(r"[a-z013-9][a-z013-9_-]*2[a-z013-9][a-z013-9_-]*", pair):
             raise ValueError(
-                "the published models are named after it: expected two words of small letters, digits other than 2 "
-                "and -, with a 2 between them, as in horse2zebra; rename the folder"
+                "the published models are named after it: expected two words of small letters, digits other than 2, "
+                "- and _, with a 2 between them, as in horse2zebra; rename the folder"
             )
         return pair
 

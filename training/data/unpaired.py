@@ -1,8 +1,7 @@
-"""Two unpaired image folders (trainA, trainB, testA, testB) decoded once into memory."""
+"""The images of two unpaired folders, decoded once into memory."""
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -11,12 +10,12 @@ from torchvision.transforms import v2
 
 from training import rng
 from training.data.errors import DataError
+from training.data.folders import ImageFiles
 from training.distributed import World
 from training.images import to_signed
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-#: Training images of each pair that are identical to test images; fits and floors leave them out.
-CROSSES_INTO_TEST = {"horse2zebra": frozenset({"n02381460_3811.jpg"})}
+NAMED = 8
+"""Most files that an error names."""
 
 
 @dataclass(frozen=True)
@@ -48,34 +47,22 @@ class Domain:
         return to_signed(levels).clamp(-1, 1)
 
 
-def load_training_domain(root: Path, name: str, resize: int) -> Domain:
-    """`load_domain` without the images that the pair's test sets contain too; `root` is named like the pair."""
-    return load_domain(root, name, resize, CROSSES_INTO_TEST.get(root.name, frozenset()))
-
-
-def load_domain(root: Path, name: str, resize: int, skip: frozenset[str] = frozenset()) -> Domain:
-    """Decodes every image of `root`/`name`, except the file names in `skip`, to resize x resize.
-
-    Raises DataError when the folder is missing or empty, or names the first file that does not decode.
-    """
-    folder = root / name
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES and p.name not in skip)
-    if not files:
-        raise DataError(
-            f"no images in {folder}: a pair needs trainA, trainB, testA and testB with "
-            f"{', '.join(sorted(SUFFIXES))} files. Put yours there; for horse2zebra, "
-            f"'gan-train download --which horse2zebra --data {root.parent}' downloads them"
-        )
+def load_domain(files: ImageFiles, resize: int) -> Domain:
+    """Decodes every image to resize x resize. Raises DataError with the names of all files that do not decode."""
     shrink = v2.Resize((resize, resize), antialias=True)
     digest = hashlib.sha256()
-    images = torch.empty((len(files), 3, resize, resize), dtype=torch.uint8)
-    for row, file in enumerate(files):
+    images = torch.empty((len(files.files), 3, resize, resize), dtype=torch.uint8)
+    broken = []
+    for row, file in enumerate(files.files):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
         try:
             with Image.open(file) as image:
                 images[row] = v2.functional.pil_to_tensor(shrink(image.convert("RGB")))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"{file} is not a readable image ({error}): delete it, or download the data again"
-            ) from error
-    return Domain(name, images, digest.hexdigest())
+            broken.append(f"{file.name} ({error})")
+    if broken:
+        named = ", ".join(broken[:NAMED]) + (f" and {len(broken) - NAMED} more" if len(broken) > NAMED else "")
+        raise DataError(
+            f"{len(broken)} of {files} cannot be decoded: {named}. Delete or convert them, or download the data again"
+        )
+    return Domain(files.folder.name, images, digest.hexdigest())

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from training.data.errors import DataError
-from training.data.unpaired import load_domain, load_training_domain
+from training.data.folders import list_side
+from training.data.unpaired import load_domain
 from training.evaluation.candidate import Candidate
 from training.evaluation.distances import difference, distances, real_floor, yardstick
 from training.evaluation.feature_networks import (
@@ -66,14 +67,16 @@ def score_translation(
     MobileNetV2's labels are scored only for horses and zebras. Raises DataError for a folder of fewer than two images.
     """
     source, target = ("A", "B") if candidate.direction == root.name else ("B", "A")
-    trained = load_training_domain(root, f"train{target}", SIDE).images
-    if split == "test":
-        sources, targets = (load_domain(root, f"test{side}", SIDE).images for side in (source, target))
-    else:
-        sources, targets = _spaced(load_training_domain(root, f"train{source}", SIDE).images), trained
-    for name, images in ((f"{split}{source}", sources), (f"{split}{target}", targets), (f"train{target}", trained)):
-        if len(images) < 2:
-            raise DataError(f"{root / name} holds one image: distances between sets need two or more in each folder")
+    here, there = list_side(root, source), list_side(root, target)
+    print(f"from {here}; to {there}", flush=True)
+    used = (here.test, there.test) if split == "test" else (here.train, there.train)
+    for files in (*used, there.train):
+        if len(files.files) < 2:
+            raise DataError(f"{files}: distances between sets need two or more in each")
+    trained = load_domain(there.train, SIDE).images
+    sources = load_domain(used[0], SIDE).images
+    targets = load_domain(there.test, SIDE).images if split == "test" else trained
+    sources = sources if split == "test" else _spaced(sources)
     made = candidate.generate(sources, batch=BATCH)
 
     look = partial(inception_features, weights=weights, cache=cache)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
@@ -192,11 +193,14 @@ class PairTask(Task):
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:
-        """A row for every shown pair: x, G(x), F(G(x)), then y, F(y), G(F(y))."""
+        """A row for every shown pair: x, G(x), F(G(x)), then y, F(y), G(F(y)); black for what one domain lacks."""
         g, f = self.averages["G"], self.averages["F"]
-        rows = []
-        for x, y in zip(*(to_signed(s).to(self.world.device) for s in self.shown), strict=True):
-            x, y = x[None], y[None]
-            fake_y, fake_x = g(x), f(y)
-            rows += [x, fake_y, f(fake_y), y, fake_x, g(fake_x)]
+        rows: list[Tensor] = []
+        for pair in zip_longest(*(to_signed(s).to(self.world.device) for s in self.shown)):
+            for image, forth, back in zip(pair, (g, f), (f, g), strict=True):
+                if image is None:
+                    rows += [torch.full_like(rows[0], -1)] * 3
+                else:
+                    made = forth(image[None])
+                    rows += [image[None], made, back(made)]
         return tile(to_uint8(torch.cat(rows)).cpu(), columns=6)

@@ -166,7 +166,7 @@ def test_a_pair_that_mobilenet_does_not_know_needs_none(
 
 def test_a_single_image_is_no_set(run: Callable[..., list[Report]], tmp_path: Path) -> None:
     (tmp_path / "data" / "horse2zebra" / "testA" / "1.png").unlink()
-    with pytest.raises(DataError, match="testA holds one image"):
+    with pytest.raises(DataError, match="1 image in testA: distances between sets need two"):
         run(publish(tmp_path / "models", "horse2zebra"))
 
 

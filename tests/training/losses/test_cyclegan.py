@@ -85,17 +85,33 @@ def test_least_squares_discriminator_loss_vanishes_at_its_targets() -> None:
     assert discriminator_loss(patches(1, 1), patches(0, 0), "least_squares").item() == 0
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_between_images_by_hand(loss) -> None:
     x, y = torch.tensor([[[[-1.0, 0.5], [0.0, 1.0]]]]), torch.tensor([[[[1.0, 0.25], [0.0, 0.25]]]])
     assert loss(x, y).item() == 0.75  # (2 + 1/4 + 0 + 3/4) / 4
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_between_images_is_two_at_most_and_zero_at_equality(loss) -> None:
     white = torch.ones(2, 3, 4, 4)
     assert loss(white, -white).item() == 2
     assert loss(white, white).item() == 0
+
+
+def test_the_change_of_a_cell_counts_by_its_logarithm() -> None:
+    x = torch.zeros(1, 3, 16, 8)
+    made = x.clone()
+    made[..., :8, :] = 0.3  # one cell of two
+    assert change_loss(x, made).item() == pytest.approx(0.1 * log(1 + 0.3 / 0.1) / 2)
+    assert change_loss(x, x).item() == 0
+
+
+def test_a_little_change_everywhere_costs_more_than_the_same_change_in_one_place() -> None:
+    x = torch.zeros(1, 3, 32, 32)
+    everywhere, somewhere = torch.full_like(x, 0.1), x.clone()
+    somewhere[..., :16, :16] = 0.4
+    assert everywhere.mean() == somewhere.mean()
+    assert change_loss(x, everywhere) > 1.5 * change_loss(x, somewhere)
 
 
 def test_least_squares_adversarial_gradient_is_twice_the_error() -> None:
@@ -136,7 +152,7 @@ def test_gradients_agree_with_finite_differences(kind: Adversarial) -> None:
     )
 
 
-@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, change_loss, distillation_loss])
+@pytest.mark.parametrize("loss", [cycle_loss, identity_loss, distillation_loss])
 def test_distance_gradients_agree_with_finite_differences(loss) -> None:
     assert gradcheck(loss, (patches(0.5, -1, 0.25), patches(-0.5, 1, 0.75)))
 
