@@ -23,6 +23,7 @@ SLOW = (
     "test_architecture.py",
     "test_bundled_models.py",
     "test_end_to_end.py",
+    "test_privacy.py",
     "training/evaluation",
     "training/tasks",
     "training/test_cli.py",

@@ -15,8 +15,9 @@ from training.config.base import FitConfig
 from training.distributed import World
 from training.flops import CountedSteps, peak_flops, utilisation
 from training.images import save_png
+from training.plots import plot_curves
 from training.resume import restore_newest
-from training.stats import Averages, Record, all_finite, plot_curves, status_line
+from training.stats import Averages, Record, all_finite, status_line
 from training.tasks.base import Task
 
 

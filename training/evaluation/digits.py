@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from training.metrics.modes import count_modes, histogram, kl_divergence
 from training.metrics.precision_recall import NEIGHBOURS, near_copy_share, nearest, precision_recall
 from training.networks.classifier import DigitClassifier
 from training.networks.pretrained import INCEPTION_FILE
+from training.plots import plt
 
 BATCH = 100
 CLASSIFIER = "digit classifier"
