@@ -25,7 +25,7 @@ LONG = 60.0
 
 @pytest.fixture
 def codecs() -> Iterator[CodecPool]:
-    codecs = CodecPool(1, Metrics())
+    codecs = CodecPool(1, Metrics(), 10**6)
     yield codecs
     codecs.close()
 
