@@ -90,8 +90,8 @@ class Decoded:
 def decode(body: bytes, max_pixels: int, enough: Callable[[int, int], tuple[int, int]] | None = None) -> Decoded:
     """Decodes a JPEG, PNG or WebP file, applies its EXIF orientation and composites transparency over white.
 
-    `enough`: maps the upright width and height to those to which the image will be resized. A JPEG that has more than
-    twice as many pixels a side is then decoded at a half, a quarter or an eighth, which is faster.
+    `enough`: maps the upright width and height to those to which the image will be resized. A JPEG with more than
+    twice such sides is decoded at a half, a quarter or an eighth, which is faster.
 
     Raises Problem: 415 for another format, 422 for a damaged or animated image, 413 above `max_pixels`.
     """
@@ -109,7 +109,7 @@ def decode(body: bytes, max_pixels: int, enough: Callable[[int, int], tuple[int,
             size = image.size
             if enough is not None and image.format in ("JPEG", "MPO"):
                 needed = _turned(image, enough(*_turned(image, size)))
-                image.draft(None, (DRAFT * needed[0], DRAFT * needed[1]))
+                image.draft(None, _draft_size(*size, *needed))
             image.load()
             kind: Format = "jpeg" if image.format in ("JPEG", "MPO") else "png" if image.format == "PNG" else "webp"
             return Decoded(_to_rgb(_upright(image)), kind, _turned(image, size))
@@ -203,6 +203,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # Pillow raises many kinds for damaged EXIF data, which is no reason to refuse the image
         return 1
     return orientation if isinstance(orientation, int) and orientation in _TRANSPOSITIONS else 1
+
+
+def _draft_size(width: int, height: int, needed_width: int, needed_height: int) -> tuple[int, int]:
+    """Returns the smallest size at which a JPEG may be decoded. A side that is not divisible would be stretched."""
+    for scale in (8, 4, 2):
+        divisible = width % scale == 0 == height % scale
+        if divisible and width >= DRAFT * scale * needed_width and height >= DRAFT * scale * needed_height:
+            return width // scale, height // scale
+    return width, height
 
 
 def _turned(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:

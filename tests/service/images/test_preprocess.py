@@ -80,20 +80,26 @@ def test_the_default_size_respects_the_models_pixels(gpu: bool) -> None:
 def test_a_photograph_is_decoded_no_larger_than_it_needs_and_looks_the_same(
     encoded: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, orientation: int
 ) -> None:
-    shapes = Image.effect_noise((40, 30), 100).resize((2000, 1501)).convert("RGB")
+    shapes = Image.effect_noise((40, 30), 100).resize((2000, 1504)).convert("RGB")
     notes = Image.Exif()
     notes[0x0112] = orientation
     body, spec = encoded(shapes, "JPEG", quality=95, exif=notes), InputSpec(None, RULE, PLENTY, PLENTY, gpu=False)
-    upright = (2000, 1501) if orientation == 1 else (1501, 2000)
+    upright = (2000, 1504) if orientation == 1 else (1504, 2000)
     small = codecs.decode(body, PLENTY, spec.model_size)
     assert small.size == upright
-    assert small.image.size == (((upright[0] + 1) // 2), (upright[1] + 1) // 2)  # a quarter would be too small
+    assert small.image.size == (upright[0] // 2, upright[1] // 2)  # a quarter would be too small
     drafted = prepare(body, spec)
     monkeypatch.setattr(codecs, "DRAFT", 100)
     whole = prepare(body, spec)
     assert drafted.size == whole.size == upright
     assert drafted.model_size == whole.model_size
-    assert np.abs(drafted.inputs.astype(int) - whole.inputs).mean() < 1.5  # of 255, where half a pixel is ten
+    assert np.abs(drafted.inputs.astype(int) - whole.inputs).mean() < 0.5
+
+
+def test_a_photograph_is_not_stretched(encoded: Callable[..., bytes]) -> None:
+    spec = InputSpec(64, RULE, PLENTY, PLENTY, gpu=False)
+    for size, expected in (((1600, 1200), (200, 150)), ((1604, 1200), (401, 300)), ((1601, 1200), (1601, 1200))):
+        assert codecs.decode(encoded(Image.new("L", size), "JPEG"), PLENTY, spec.model_size).image.size == expected
 
 
 def test_too_many_pixels_are_refused_with_the_size_in_words() -> None:
