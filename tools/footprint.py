@@ -48,8 +48,11 @@ LOADS = (
     Load("256x256 translated, one client", "/translate/horse2zebra", (256, 256), 1),
     Load("256x256 translated", "/translate/horse2zebra", (256, 256), 64),
     Load("256x256 translated back", "/translate/zebra2horse", (256, 256), 64),
-    Load("12-megapixel photographs translated at 256 px", "/translate/horse2zebra", (4000, 3000), 64),
-    Load("20-megapixel transparent PNGs translated at 256 px", "/translate/horse2zebra", (5000, 4000), 8, "image/png"),
+    Load("12-megapixel photographs translated", "/translate/horse2zebra", (4000, 3000), 64),
+    Load("12-megapixel photographs translated, detail=off", "/translate/horse2zebra?detail=off", (4000, 3000), 64),
+    Load("24-megapixel photographs translated", "/translate/horse2zebra", (6000, 4000), 8),
+    Load("48-megapixel photographs translated", "/translate/horse2zebra", (8064, 6048), 8),
+    Load("64-megapixel transparent PNGs translated", "/translate/horse2zebra", (9200, 6900), 8, "image/png"),
     Load("1600x1200 translated at size=native", "/translate/horse2zebra?size=native", (1600, 1200), 8),
     Load("1600x1200 translated back at size=native", "/translate/zebra2horse?size=native", (1600, 1200), 8),
 )
@@ -98,11 +101,11 @@ def drawing(size: tuple[int, int]) -> bytes:
 
 
 @contextlib.contextmanager
-def service(port: int) -> Iterator[tuple[int, float]]:
-    """Runs the service with its bundled models; yields its process id and the seconds until it was ready."""
+def service(port: int, *options: str) -> Iterator[tuple[int, float]]:
+    """Runs the service, by default with its bundled models; yields its process id and the seconds until it was ready."""
     start = time.monotonic()
     command = [sys.executable, "-m", "service", "--port", str(port), "--device", "cpu", "--log-level", "warning"]
-    process = subprocess.Popen([*command, "--timeout-seconds", str(TIMEOUT_S)])
+    process = subprocess.Popen([*command, "--timeout-seconds", str(TIMEOUT_S), *options])
     try:
         while True:
             if process.poll() is not None:

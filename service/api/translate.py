@@ -1,18 +1,20 @@
 """POST /translate/{direction}: an image of one domain into the other."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterable
-from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Literal, cast
 
+import numpy as np
 from fastapi import APIRouter, Path, Request, Response
+from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api import openapi
-from service.api.context import context_of
+from service.api.context import AppContext, context_of
 from service.api.negotiation import choose_format
 from service.api.params import Query, deadline_of, header
 from service.card import SizeRule
@@ -21,6 +23,8 @@ from service.errors import Problem
 from service.images import codecs, detail
 from service.images.codec_pool import Upload
 from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
+from service.images.tiles import Tiling
+from service.registry import Model
 from service.runtime.cpu import PROVIDER as CPU
 
 router = APIRouter(tags=["translate"])
@@ -64,23 +68,42 @@ async def translate(
     spec = InputSpec(size, rule, settings.image_pixels, settings.model_pixels, gpu)
     context.check_room(model, deadline)  # a refusal comes before the body is read
     chunks = await _read_in_time(request, deadline)
-    with context.reserve(model, deadline):
-        upload = await context.codecs.decode(chunks, spec, deadline)
-    del chunks
-    image, kept = upload.image, _kept(upload, query)
-    del upload  # frees the file, unless it is kept
-    kind = choose_format(query.format, header(request.scope, b"accept"), codecs.MEDIA_TYPES, image.format)
-    codecs.check_side(image.size, kind)
-    (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
-    encode = partial(context.codecs.encode, deadline, kind)
-    if kept is None:
-        weight = codecs.Weight.of_size(image.size)
-        body = await encode(codecs.from_model, pixels, image.size, kind, weight=weight)
-    else:
-        (before,), limit = image.inputs, settings.image_pixels
-        body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
+    async with contextlib.AsyncExitStack() as turn:
+        if spec.tiled:
+            one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)
+            chunks = [await turn.enter_async_context(one_at_a_time)]
+        with context.reserve(model, deadline):
+            upload = await context.codecs.decode(chunks, spec, deadline)
+        del chunks
+        image, kept = upload.image, _kept(upload, query)
+        del upload  # frees the file, unless it is kept
+        kind = choose_format(query.format, header(request.scope, b"accept"), codecs.MEDIA_TYPES, image.format)
+        codecs.check_side(image.size, kind)
+        if spec.tiled:
+            pixels = await _infer_in_tiles(context, model, image.inputs, deadline)
+        else:
+            (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
+        encode = partial(context.codecs.encode, deadline, kind)
+        if kept is None:
+            weight = codecs.Weight.of_size(image.size)
+            body = await encode(codecs.from_model, pixels, image.size, kind, weight=weight)
+        else:
+            (before,), limit = image.inputs, settings.image_pixels
+            body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
     headers = {"X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
     return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers=headers)
+
+
+async def _infer_in_tiles(
+    context: AppContext, model: Model, image: NDArray[np.uint8], deadline: Deadline
+) -> NDArray[np.uint8]:
+    """Returns what the model makes of an image (1, height, width, 3), row by row of tiles, as (height, width, 3)."""
+    tiling = Tiling(image, cast(SizeRule, model.card.size))
+    for row in tiling.rows:
+        tiles = await context.codecs.run(tiling.cut, row)  # copying takes milliseconds
+        outputs = await context.infer(model, tiles, deadline, reserved=True)
+        await context.codecs.run(tiling.put, row, outputs)
+    return tiling.output
 
 
 def _kept(upload: Upload, query: TranslateQuery) -> Upload | None:
@@ -139,7 +162,7 @@ class _InMemory(MultiPartParser):
 
 async def _read_form(request: Request) -> Iterable[bytes]:
     try:
-        async with aclosing(request.stream()) as stream:
+        async with contextlib.aclosing(request.stream()) as stream:
             form = await _InMemory(request.headers, stream, max_files=1, max_fields=8).parse()
     except (MultiPartException, ValueError) as error:  # malformed form; unknown charset
         reason = getattr(error, "message", error)

@@ -6,7 +6,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -41,7 +41,7 @@ class CodecPool:
         """`count`: codecs that run at the same time. `pixels`: of all images that they work on in their processes."""
         self._metrics, self._budget = metrics, PixelBudget(pixels)
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="codec")
-        self._free = asyncio.Semaphore(count)
+        self._free, self._large = asyncio.Semaphore(count), asyncio.Lock()
         self._of_this_thread = threading.local()
         self._lock, self._processes, self._closed = threading.Lock(), set[CodecProcess](), False
 
@@ -51,6 +51,27 @@ class CodecPool:
         Raises Problem as `preprocess.prepare` does, 504 past the deadline, 500 when the codec process ends.
         """
         return await self._in_time(deadline, self._decode, chunks, spec, deadline)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, chunks: Iterable[bytes], most_pixels: int, deadline: Deadline) -> AsyncIterator[bytes]:
+        """Gives the joined body of an upload. Uploads of more than `most_pixels` are in such blocks one at a time.
+
+        This bounds the memory of images that are kept at full size. Raises Problem 504 past the deadline.
+        """
+        body = await self._in_time(deadline, b"".join, chunks)
+        weight = await self._in_time(deadline, codecs.Weight.of_file, body)
+        if weight.pixels <= most_pixels:
+            yield body
+            return
+        try:
+            async with asyncio.timeout(deadline.left):
+                await self._large.acquire()
+        except TimeoutError:
+            raise deadline.exceeded() from None
+        try:
+            yield body
+        finally:
+            self._large.release()
 
     async def encode(
         self,

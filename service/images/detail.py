@@ -1,11 +1,12 @@
 """Puts a generator's change of a photograph onto the photograph itself, which keeps its fine detail.
 
 The response is photograph + enlarge(after - before), where `before` is the photograph at model size and `after` the
-generator's image of it. It works in horizontal strips: floats exist only for one strip, and for the change, enlarged in
-width alone. benchmarks/serving/detail.py compares it with a guided filter.
+generator's image of it. It works in horizontal strips: floats exist for one strip only. `python -m
+benchmarks.serving.detail` compares it with a guided filter.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from service.images import codecs
 
 STRIP_PIXELS = 2**16
 """Pixels of a strip: its arrays stay in a core's cache."""
-
-Floats = NDArray[np.float32]
+BAND_COLUMNS = 64
+"""Columns that are resampled at once, each from a few of the small image's."""
 
 
 def render(
@@ -33,35 +34,48 @@ def render(
 
 def transfer(photograph: Image.Image, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> None:
     """Adds the difference of two images (height, width, 3), 0 to 255, to an RGB photograph of any size, in place."""
-    change = after.astype(np.float32) - before.astype(np.float32)
-    height, width, channels = change.shape
-    columns = change.transpose(1, 0, 2).reshape(width, height * channels)
-    wide = np.empty((photograph.width, height, channels), np.float32)
-    for first, strip in resampled(columns, photograph.width, max(1, STRIP_PIXELS // height)):
-        wide[first : first + len(strip)] = strip.reshape(-1, height, channels)
-    rows = np.ascontiguousarray(wide.transpose(1, 0, 2)).reshape(height, photograph.width * channels)
-    del wide
-    for first, strip in resampled(rows, photograph.height, max(1, STRIP_PIXELS // photograph.width)):
-        area = (0, first, photograph.width, first + len(strip))
-        strip += np.asarray(photograph.crop(area)).reshape(strip.shape)
+    height, width, channels = before.shape
+    columns = list(bands(width, photograph.width, BAND_COLUMNS))
+    for band in bands(height, photograph.height, max(1, STRIP_PIXELS // photograph.width)):
+        change = after[band.read].astype(np.float32) - before[band.read]
+        tall = band.weights @ change.reshape(-1, width * channels)
+        across = np.ascontiguousarray(tall.reshape(-1, width, channels).transpose(1, 0, 2)).reshape(width, -1)
+        wide = np.empty((photograph.width, len(tall) * channels), np.float32)
+        for part in columns:
+            np.matmul(part.weights, across[part.read], out=wide[part.written])
+        strip = wide.reshape(-1, len(tall), channels).transpose(1, 0, 2)
+        area = (0, band.written.start, photograph.width, band.written.stop)
+        strip = strip + np.asarray(photograph.crop(area))
         pixels = np.clip(np.rint(strip, out=strip), 0, 255, out=strip).astype(np.uint8)
-        photograph.paste(Image.fromarray(pixels.reshape(len(strip), photograph.width, channels)), area)
+        photograph.paste(Image.fromarray(pixels), area)
 
 
-def resampled(rows: Floats, count: int, at_once: int) -> Iterator[tuple[int, Floats]]:
-    """Resamples float32 (n, k) along its first axis to (count, k): bicubic, as Pillow does it but without rounding.
+@dataclass(frozen=True)
+class Band:
+    """Neighbouring rows (or columns) of an enlarged image, and how they follow from those of the small one."""
 
-    Yields (first, strip) for strips of `at_once` rows. Each row depends on its place alone, not on its strip.
+    written: slice
+    """The rows of the enlarged image."""
+    read: slice
+    """The rows of the small image that they depend on."""
+    weights: NDArray[np.float32]
+    """(written, read); the sums over the latter are 1."""
+
+
+def bands(side: int, enlarged: int, at_once: int) -> Iterator[Band]:
+    """Resamples `side` rows to `enlarged` ones: bicubic, as Pillow does it but without rounding.
+
+    Bands have `at_once` rows, and a row's weights are the same in each.
     """
-    scale = len(rows) / count
+    scale = side / enlarged
     stretch = max(scale, 1.0)  # where the image shrinks, each row is a mean over the rows that it replaces
-    for first in range(0, count, at_once):
-        places = (np.arange(first, min(first + at_once, count)) + 0.5) * scale
-        low = max(0, int(places[0] - 2 * stretch))
-        high = min(len(rows), int(places[-1] + 2 * stretch) + 1)
-        weights = _cubic((np.arange(low, high) + 0.5 - places[:, None]) / stretch)
+    for first in range(0, enlarged, at_once):
+        last = min(first + at_once, enlarged)
+        places = (np.arange(first, last) + 0.5) * scale
+        read = slice(max(0, int(places[0] - 2 * stretch)), min(side, int(places[-1] + 2 * stretch) + 1))
+        weights = _cubic((np.arange(read.start, read.stop) + 0.5 - places[:, None]) / stretch)
         weights /= weights.sum(axis=1, keepdims=True)
-        yield first, weights.astype(np.float32) @ rows[low:high]
+        yield Band(slice(first, last), read, weights.astype(np.float32))
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """From an upload's bytes to a model's inputs. Blocking: runs in a codec thread or process."""
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,10 +41,15 @@ class InputSpec:
     gpu: bool
     """Whether the model runs on a GPU."""
 
+    @property
+    def tiled(self) -> bool:
+        """Whether the model gets the image in tiles, so that its own size is the only limit."""
+        return self.size == "native" and self.rule.receptive_radius is not None
+
     def model_size(self, width: int, height: int) -> tuple[int, int]:
         """The (width, height) inside the model of an image of `width` by `height`. Raises Problem 422."""
         size = default_size(max(width, height), self.model_pixels, self.gpu) if self.size is None else self.size
-        return model_size(width, height, size, self.rule, self.model_pixels)
+        return model_size(width, height, size, self.rule, sys.maxsize if self.tiled else self.model_pixels)
 
 
 @dataclass(frozen=True)

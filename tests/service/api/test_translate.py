@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.formparsers import MultiPartParser
 
+from service.card import SizeRule
 from service.engine.batcher import Batcher
-from service.images import codecs
+from service.images import codecs, tiles
 
 pytestmark = pytest.mark.anyio
 
@@ -262,6 +263,50 @@ async def test_native_beyond_the_models_pixels_is_refused(
     problem = problem_of(await post(client, f"{INVERT}?size=native", body), 422, "too-many-model-pixels")
     assert "200x100" in problem["detail"]
     assert "10,000" in problem["detail"]
+
+
+@pytest.fixture
+def tiling_client(
+    tmp_path: Path, publish: Callable[..., Path], make_app: MakeApp, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Awaitable[httpx.AsyncClient]]:
+    """`await tiling_client()`: of an application whose model, an inversion, takes tiles of 80 pixels."""
+    monkeypatch.setattr(tiles, "TILE_SIDE", 80)
+    publish(tmp_path, "horse2zebra", size=SizeRule(multiple=4, minimum=16, receptive_radius=6))
+    return lambda: serve(make_app(models=tmp_path, model_pixels=10_000, threads=2))
+
+
+async def test_a_model_without_norms_gets_tiles_of_one_shape_whatever_the_images_size(
+    gate: Any, tiling_client: Callable[[], Awaitable[httpx.AsyncClient]], encoded: Encoded, noise: Noise
+) -> None:
+    gate.opened.set()
+    image, client = noise(200, 100), await tiling_client()
+    response = image_of(await post(client, f"{INVERT}?size=native", encoded(image, "PNG")), "PNG")
+    assert (np.asarray(response) == 255 - np.asarray(image)).all()
+    assert gate.shapes == [(3, 80, 80, 3)] * 2  # a row of tiles is a batch
+
+
+async def test_only_native_sizes_are_tiled(
+    tiling_client: Callable[[], Awaitable[httpx.AsyncClient]], encoded: Encoded, noise: Noise, problem_of: ProblemOf
+) -> None:
+    client = await tiling_client()
+    response = await post(client, f"{INVERT}?size=512", encoded(noise(200, 100), "PNG"))
+    problem_of(response, 422, "too-many-model-pixels")
+
+
+async def test_tiles_keep_the_deadline(
+    gate: Any,
+    tiling_client: Callable[[], Awaitable[httpx.AsyncClient]],
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+) -> None:
+    client, body = await tiling_client(), encoded(noise(200, 100), "PNG")
+    headers = {"X-Request-Timeout": "0.5"}  # for the first, which waits at the gate, and for the second's turn
+    responses = await asyncio.gather(*(post(client, f"{INVERT}?size=native", body, **headers) for _ in range(2)))
+    for response in responses:
+        problem_of(response, 504, "deadline-exceeded")
+    gate.opened.set()
+    assert (await post(client, f"{INVERT}?size=native", body)).status_code == 200
 
 
 # what is refused

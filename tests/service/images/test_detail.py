@@ -68,13 +68,13 @@ def test_sums_are_clipped() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
-def test_resampling_keeps_a_constant(at_once: int) -> None:
-    rows = np.full((20, 3), 5, np.float32)
-    strips = dict(detail.resampled(rows, 100, at_once))
-    result = np.concatenate(list(strips.values()))
-    assert list(strips) == list(range(0, 100, at_once))
-    assert result.shape == (100, 3)
-    assert result == pytest.approx(5)
+@pytest.mark.parametrize(("side", "enlarged"), [(20, 100), (100, 20), (5, 5)])
+def test_bands_follow_each_other_and_keep_a_constant(side: int, enlarged: int, at_once: int) -> None:
+    found = list(detail.bands(side, enlarged, at_once))
+    assert [row for band in found for row in range(enlarged)[band.written]] == list(range(enlarged))
+    for band in found:
+        assert band.weights.shape == (band.written.stop - band.written.start, band.read.stop - band.read.start)
+        assert band.weights.sum(axis=1) == pytest.approx(1)
 
 
 def test_render_decodes_again_and_encodes(encoded: Callable[..., bytes]) -> None:
