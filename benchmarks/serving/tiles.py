@@ -32,7 +32,7 @@ def untrained() -> dict[str, object]:
         "config": {"pair": "horse2zebra", "preset": "compact", "generator_norm": "none", "only": "G"},
         "dataset": {},
         "history": [],
-        "provenance": {"git_commit": "", "torch": torch.__version__},
+        "provenance": {"git_commit": "", "torch": str(torch.__version__)},
         "averages": {"G": weights, "F": weights},
     }
 
