@@ -60,9 +60,9 @@ class Settings(BaseSettings):
     body_bytes: int = Field(32 * 2**20, ge=1)
     """Largest request body (413), in bytes."""
     image_pixels: int = Field(64_000_000, ge=1)
-    """Largest uploaded image (413), in pixels."""
+    """Largest uploaded image (413), in pixels; a bound on memory, about 8 bytes a pixel."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
-    """Largest image inside a model (422), in pixels; limits size=native."""
+    """Largest image inside a model (422), in pixels; limits size=native, except of models that take tiles."""
     shutdown_seconds: int = Field(25, ge=0)
     """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -63,7 +63,10 @@ LOADS = (
 
 def family(pid: int) -> list[int]:
     """A process and its descendants."""
-    lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    lists = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread has ended
+            lists.append((task / "children").read_text().split())
     children = [int(child) for found in lists for child in found]
     return [pid, *(relative for child in children for relative in family(child))]
 

@@ -96,6 +96,12 @@ def test_a_photograph_is_decoded_no_larger_than_it_needs_and_looks_the_same(
     assert np.abs(drafted.inputs.astype(int) - whole.inputs).mean() < 0.5
 
 
+def test_a_photograph_with_previews_is_decoded_smaller_too(encoded: Callable[..., bytes]) -> None:
+    body = encoded(Image.new("RGB", (1600, 1200)), "MPO", save_all=True, append_images=[Image.new("RGB", (160, 120))])
+    spec = InputSpec(256, RULE, PLENTY, PLENTY, gpu=False)
+    assert codecs.decode(body, PLENTY, spec.model_size).image.size == (800, 600)
+
+
 def test_a_photograph_is_not_stretched(encoded: Callable[..., bytes]) -> None:
     spec = InputSpec(64, RULE, PLENTY, PLENTY, gpu=False)
     for size, expected in (((1600, 1200), (200, 150)), ((1604, 1200), (401, 300)), ((1601, 1200), (1601, 1200))):
