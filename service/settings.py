@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     """Time limit of a request, for its body (408) and its result (504); X-Request-Timeout can shorten it."""
     body_bytes: int = Field(32 * 2**20, ge=1)
     """Largest request body (413), in bytes."""
-    image_pixels: int = Field(64_000_000, ge=1)
+    image_pixels: int = Field(52_000_000, ge=1)
     """Largest uploaded image (413), in pixels; a bound on memory, about 8 bytes a pixel."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
     """Largest image inside a model (422), in pixels; limits size=native, except of models that take tiles."""
