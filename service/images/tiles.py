@@ -45,9 +45,14 @@ class Span:
         return slice(self.first - self.start, self.last - self.start)
 
 
-def spans(side: int, overlap: int, longest: int = TILE_SIDE) -> list[Span]:
-    """Cuts `side` pixels into spans of one length, at most `longest`, which must exceed twice the `overlap`."""
-    length, found = min(side, longest), list[Span]()
+def spans(side: int, overlap: int, longest: int, multiple: int) -> list[Span]:
+    """Cuts `side` pixels into as few spans as possible, of one length, which is as short as that allows.
+
+    All of them are multiples of `multiple`. `longest`: most pixels of a span, more than twice the `overlap`.
+    """
+    count = max(1, -(-(side - 2 * overlap) // (longest - 2 * overlap)))
+    length = -(-(side + 2 * overlap * (count - 1)) // (count * multiple)) * multiple
+    found = list[Span]()
     while not found or found[-1].last < side:
         first = found[-1].last if found else 0
         start = max(0, min(first - overlap, side - length))
@@ -64,8 +69,8 @@ class Tiling:
         overlap = -(-(rule.receptive_radius or 0) // rule.multiple) * rule.multiple
         longest = max(TILE_SIDE, 4 * overlap) // rule.multiple * rule.multiple
         self._image, self.output = image[0], np.empty_like(image[0])
-        self.rows = spans(image.shape[1], overlap, longest)
-        self._columns = spans(image.shape[2], overlap, longest)
+        self.rows = spans(image.shape[1], overlap, longest, rule.multiple)
+        self._columns = spans(image.shape[2], overlap, longest, rule.multiple)
 
     def cut(self, row: Span) -> Pixels:
         """Returns a row's tiles (n, height, width, 3). All rows have the same shape."""
