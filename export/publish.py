@@ -34,6 +34,7 @@ from training import checkpoint, provenance
 from training.data.mnist import CLASSES
 from training.evaluation.candidate import graph_sha256
 from training.generators import FinishedGenerator
+from training.networks.cyclegan import receptive_radius
 
 log = logging.getLogger("export")
 
@@ -189,7 +190,7 @@ def _describe(source: FinishedGenerator) -> tuple[list[tuple[Tensor, ...]], dict
     ]
     return images, {
         "task": "translate",
-        "size": SIZES,
+        "size": SIZES.model_copy(update={"receptive_radius": receptive_radius(source.network)}),
         "input": TensorSpec(name="image", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255"),
         "output": TensorSpec(name="translation", type="uint8", shape=("N", "H", "W", 3), range="sRGB, 0 to 255"),
     }

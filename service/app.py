@@ -25,6 +25,10 @@ log = logging.getLogger("service")
 
 STOP_SECONDS = 5.0
 """Time that running batches get when the service stops and no request needs them any more."""
+CODEC_PIXELS = 20_000_000
+"""Pixels that each codec thread adds to those that are decoded and encoded at the same time."""
+USUAL_BODY_BYTES = 10 * 2**20
+"""Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -43,7 +47,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log.warning("device=auto: %s runs on the CPU because of: %s", model.id, model.fallback_reason)
         elif model.fallback_reason:
             log.warning("%s runs in fp32 because its half-precision file failed: %s", model.id, model.fallback_reason)
-    codecs = CodecPool(settings.threads or usable_cores(), metrics)
+    threads = settings.threads or usable_cores()
+    codecs = CodecPool(threads, metrics, max(settings.image_pixels, threads * CODEC_PIXELS))
     context = AppContext(settings, metrics, registry, codecs)
 
     @asynccontextmanager
@@ -73,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.management_port is None:
         app.include_router(status.router)
     app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
-    all_bytes = settings.queue_size * settings.body_bytes
+    all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=status.PATHS)

@@ -48,6 +48,9 @@ class SizeRule(_Part):
     """Height and width are multiples of this."""
     minimum: int
     """Height and width are at least this."""
+    receptive_radius: int | None = Field(None, ge=0)
+    """Pixels around a pixel of the output, in each direction, that it depends on; absent when it depends on them all.
+    With it, size=native runs in tiles."""
 
 
 class Score(_Part):

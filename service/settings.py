@@ -57,12 +57,12 @@ class Settings(BaseSettings):
     """Largest number of requests in a model's queue; further requests get 503 with Retry-After."""
     timeout_seconds: float = Field(30.0, gt=0, le=86_400)
     """Time limit of a request, for its body (408) and its result (504); X-Request-Timeout can shorten it."""
-    body_bytes: int = Field(10 * 2**20, ge=1)
+    body_bytes: int = Field(32 * 2**20, ge=1)
     """Largest request body (413), in bytes."""
-    image_pixels: int = Field(20_000_000, ge=1)
-    """Largest uploaded image (413), in pixels."""
+    image_pixels: int = Field(52_000_000, ge=1)
+    """Largest uploaded image (413), in pixels; a bound on memory, about 8 bytes a pixel."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
-    """Largest image inside a model (422), in pixels; limits size=native."""
+    """Largest image inside a model (422), in pixels; limits size=native, except of models that take tiles."""
     shutdown_seconds: int = Field(25, ge=0)
     """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

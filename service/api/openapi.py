@@ -23,7 +23,7 @@ UPLOAD = {
 
 TRANSLATION = {
     "200": {
-        "description": "The translated image; X-Model names the model",
+        "description": "The translated image; X-Model names the model, X-Size is width x height inside it",
         "content": {media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES.values()},
     }
 }

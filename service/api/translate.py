@@ -1,24 +1,31 @@
 """POST /translate/{direction}: an image of one domain into the other."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterable
-from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Literal, cast
 
+import numpy as np
 from fastapi import APIRouter, Path, Request, Response
+from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api import openapi
-from service.api.context import context_of
+from service.api.context import AppContext, context_of
 from service.api.negotiation import choose_format
 from service.api.params import Query, deadline_of, header
 from service.card import SizeRule
 from service.deadline import Deadline
 from service.errors import Problem
-from service.images import codecs
-from service.images.preprocess import DEFAULT_SIZE, MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
+from service.images import codecs, detail
+from service.images.codec_pool import Upload
+from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
+from service.images.tiles import Tiling
+from service.registry import Model
+from service.runtime.cpu import PROVIDER as CPU
 
 router = APIRouter(tags=["translate"])
 
@@ -29,8 +36,12 @@ CHUNK_BYTES = 2**18
 class TranslateQuery(Query):
     """The query of /translate/{direction}."""
 
-    size: str = str(DEFAULT_SIZE)
-    """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload."""
+    size: str | None = None
+    """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload.
+    Default: 256 for images whose sides are at most 256, for others 384 on the CPU and 512 on a GPU."""
+    detail: Literal["on", "off"] = "on"
+    """'on' adds the model's change, enlarged, to the upload, which keeps its fine detail. 'off' enlarges the model's
+    image. Both are the same where the upload has the size inside the model."""
     format: Literal["png", "jpeg", "webp"] | None = None
     """Format of the response; takes precedence over the Accept header. Default: the format of the upload."""
 
@@ -53,21 +64,56 @@ async def translate(
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model = context.registry.find("translate", direction, query.model)
     rule = cast(SizeRule, model.card.size)
-    spec = InputSpec(_parse_size(query.size), rule, settings.image_pixels, settings.model_pixels)
+    size, gpu = _parse_size(query.size), model.provider != CPU
+    spec = InputSpec(size, rule, settings.image_pixels, settings.model_pixels, gpu)
     context.check_room(model, deadline)  # a refusal comes before the body is read
     chunks = await _read_in_time(request, deadline)
-    with context.reserve(model, deadline):
-        image = await context.codecs.decode(chunks, spec, deadline)
-    del chunks  # frees the upload
-    kind = choose_format(query.format, header(request.scope, b"accept"), codecs.MEDIA_TYPES, image.format)
-    codecs.check_side(image.size, kind)
-    (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
-    light = codecs.is_light_size(image.size)
-    body = await context.codecs.encode(deadline, kind, codecs.from_model, pixels, image.size, kind, light=light)
-    return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers={"X-Model": model.id})
+    async with contextlib.AsyncExitStack() as turn:
+        if spec.tiled:
+            one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)
+            chunks = [await turn.enter_async_context(one_at_a_time)]
+        with context.reserve(model, deadline):
+            upload = await context.codecs.decode(chunks, spec, deadline)
+        del chunks
+        image, kept = upload.image, _kept(upload, query)
+        del upload  # frees the file, unless it is kept
+        kind = choose_format(query.format, header(request.scope, b"accept"), codecs.MEDIA_TYPES, image.format)
+        codecs.check_side(image.size, kind)
+        if spec.tiled:
+            pixels = await _infer_in_tiles(context, model, image.inputs, deadline)
+        else:
+            (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
+        encode = partial(context.codecs.encode, deadline, kind)
+        if kept is None:
+            weight = codecs.Weight.of_size(image.size)
+            body = await encode(codecs.from_model, pixels, image.size, kind, weight=weight)
+        else:
+            (before,), limit = image.inputs, settings.image_pixels
+            body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
+    headers = {"X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
+    return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers=headers)
 
 
-def _parse_size(text: str) -> Size:
+async def _infer_in_tiles(
+    context: AppContext, model: Model, image: NDArray[np.uint8], deadline: Deadline
+) -> NDArray[np.uint8]:
+    """Returns what the model makes of an image (1, height, width, 3), row by row of tiles, as (height, width, 3)."""
+    tiling = Tiling(image, cast(SizeRule, model.card.size))
+    for row in tiling.rows:
+        tiles = await context.codecs.run(tiling.cut, row)  # copying takes milliseconds
+        outputs = await context.infer(model, tiles, deadline, reserved=True)
+        await context.codecs.run(tiling.put, row, outputs)
+    return tiling.output
+
+
+def _kept(upload: Upload, query: TranslateQuery) -> Upload | None:
+    """Returns the upload if its detail goes into the response."""
+    return upload if query.detail == "on" and upload.image.size != upload.image.model_size else None
+
+
+def _parse_size(text: str | None) -> Size | None:
+    if text is None:
+        return None
     if text == "native":
         return "native"
     if text.isascii() and text.isdigit() and MINIMUM_SIDE <= int(text[:5]) <= MAXIMUM_SIZE and len(text) < 5:
@@ -116,7 +162,7 @@ class _InMemory(MultiPartParser):
 
 async def _read_form(request: Request) -> Iterable[bytes]:
     try:
-        async with aclosing(request.stream()) as stream:
+        async with contextlib.aclosing(request.stream()) as stream:
             form = await _InMemory(request.headers, stream, max_files=1, max_fields=8).parse()
     except (MultiPartException, ValueError) as error:  # malformed form; unknown charset
         reason = getattr(error, "message", error)

@@ -4,8 +4,9 @@ import functools
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ LONGEST_SIDE: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383
 """Longest side that each encoder accepts, in pixels."""
 LIGHT_BYTES, LIGHT_PIXELS = 256 * 1024, 500_000
 """Largest image that is decoded or encoded in the service's own process, where it holds Python's lock."""
+DRAFT = 2
+"""A JPEG is decoded at no less than this many times the sides that it is resized to, so that resizing decides."""
 _ENCODER_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "png": ({"compress_level": 1},),
     "jpeg": ({"quality": 90},),
@@ -39,23 +42,39 @@ _TRANSPOSITIONS = {
 """Transposition that undoes each EXIF orientation."""
 
 
-def is_light(body: bytes) -> bool:
-    """Returns whether decoding is cheap, whatever the file contains: few bytes, few pixels, one pass.
+@dataclass(frozen=True)
+class Weight:
+    """What work on an image takes."""
 
-    A progressive JPEG may go over its pixels thousands of times.
-    """
-    if len(body) > LIGHT_BYTES:
-        return False
-    try:
-        with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
-            return is_light_size(image.size) and "progressive" not in image.info
-    except Exception:  # Pillow raises many kinds for a damaged header; `decode` reports it
-        return True
+    pixels: int
+    """Pixels of the image, to which its memory is proportional."""
+    light: bool
+    """Whether the work is cheap enough for the service's own process."""
+
+    @classmethod
+    def of_file(cls, body: bytes) -> Self:
+        """The weight of decoding a file: light, whatever it contains, with few bytes, few pixels and one pass.
+
+        A progressive JPEG may go over its pixels thousands of times.
+        """
+        try:
+            with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+                pixels = image.width * image.height
+                return cls(pixels, max(len(body) / LIGHT_BYTES, pixels / LIGHT_PIXELS) <= 1 and not _progressive(image))
+        except Exception:  # Pillow raises many kinds for a damaged header; `decode` reports it
+            return cls(0, len(body) <= LIGHT_BYTES)
+
+    @classmethod
+    def of_size(cls, size: tuple[int, int]) -> Self:
+        """The weight of encoding an image of `size` = (width, height)."""
+        return cls(size[0] * size[1], size[0] * size[1] <= LIGHT_PIXELS)
 
 
-def is_light_size(size: tuple[int, int]) -> bool:
-    """Returns whether an image of `size` = (width, height) is cheap to encode."""
-    return size[0] * size[1] <= LIGHT_PIXELS
+LIGHT: Final = Weight(0, light=True)
+
+
+def _progressive(image: Image.Image) -> bool:
+    return "progressive" in image.info
 
 
 @dataclass(frozen=True)
@@ -64,10 +83,15 @@ class Decoded:
 
     image: Image.Image
     format: Format
+    size: tuple[int, int]
+    """Width and height of the upload, upright; `image` may be smaller when a small one was enough."""
 
 
-def decode(body: bytes, max_pixels: int) -> Decoded:
+def decode(body: bytes, max_pixels: int, enough: Callable[[int, int], tuple[int, int]] | None = None) -> Decoded:
     """Decodes a JPEG, PNG or WebP file, applies its EXIF orientation and composites transparency over white.
+
+    `enough`: maps the upright width and height to those to which the image will be resized. A JPEG with more than
+    twice such sides is decoded at a half, a quarter or an eighth, which is faster.
 
     Raises Problem: 415 for another format, 422 for a damaged or animated image, 413 above `max_pixels`.
     """
@@ -82,9 +106,13 @@ def decode(body: bytes, max_pixels: int) -> Decoded:
                 )
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # an MPO is a photograph with previews
                 raise Problem(422, "animated-image", "the image is animated: send a single frame")
+            size = image.size
+            if enough is not None and image.format in ("JPEG", "MPO"):
+                needed = _turned(image, enough(*_turned(image, size)))
+                image.draft(None, _draft_size(*size, *needed))
             image.load()
             kind: Format = "jpeg" if image.format in ("JPEG", "MPO") else "png" if image.format == "PNG" else "webp"
-            return Decoded(_to_rgb(_upright(image)), kind)
+            return Decoded(_to_rgb(_upright(image)), kind, _turned(image, size))
     except (Problem, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -168,13 +196,32 @@ def tile(digits: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
     return canvas.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, -1)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF orientation. An orientation that cannot be read is ignored."""
+def _orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation; 1, upright, for one that cannot be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds for damaged EXIF data, which is no reason to refuse the image
-        return image
-    transposition = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TRANSPOSITIONS else 1
+
+
+def _draft_size(width: int, height: int, needed_width: int, needed_height: int) -> tuple[int, int]:
+    """Returns the smallest size at which a JPEG may be decoded. A side that is not divisible would be stretched."""
+    for scale in (8, 4, 2):
+        divisible = width % scale == 0 == height % scale
+        if divisible and width >= DRAFT * scale * needed_width and height >= DRAFT * scale * needed_height:
+            return width // scale, height // scale
+    return width, height
+
+
+def _turned(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Exchanges width and height if the EXIF orientation does: stored to upright, or back."""
+    return size if _orientation(image) < 5 else size[::-1]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation."""
+    transposition = _TRANSPOSITIONS.get(_orientation(image))
     return image if transposition is None else image.transpose(transposition)
 
 
@@ -182,7 +229,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":  # convert() would clip 16 bits to 8 instead of scaling
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")  # a copy takes as much memory again
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         return white

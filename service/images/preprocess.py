@@ -1,5 +1,6 @@
 """From an upload's bytes to a model's inputs. Blocking: runs in a codec thread or process."""
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,12 @@ SNAP = 32
 """Sides inside a model are multiples of this: photographs then have about a dozen shapes and can share batches."""
 MINIMUM_SIDE = 64
 """Smallest side inside a model: it is halved twice, and reflection padding needs it to be wider than the padding."""
-DEFAULT_SIZE = 256
+SMALL, ON_CPU, ON_GPU = 256, 384, 512
+"""Default sizes: of images whose sides are at most SMALL, which scores are measured on, and of larger ones.
+
+On a photograph of 1024 pixels stripes are far better at 384 and 512 than at 256. The CPU has the smaller one for its
+time, which grows with the square (docs/lab/detail.md).
+"""
 MAXIMUM_SIZE = 1024
 
 
@@ -25,12 +31,25 @@ MAXIMUM_SIZE = 1024
 class InputSpec:
     """The size that a request asks for, and the sizes that its model and the settings allow."""
 
-    size: Size
+    size: Size | None
+    """None: the default for the image and the device."""
     rule: SizeRule
     image_pixels: int
     """Largest upload."""
     model_pixels: int
     """Largest image inside the model."""
+    gpu: bool
+    """Whether the model runs on a GPU."""
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the model gets the image in tiles, so that its own size is the only limit."""
+        return self.size == "native" and self.rule.receptive_radius is not None
+
+    def model_size(self, width: int, height: int) -> tuple[int, int]:
+        """The (width, height) inside the model of an image of `width` by `height`. Raises Problem 422."""
+        size = default_size(max(width, height), self.model_pixels, self.gpu) if self.size is None else self.size
+        return model_size(width, height, size, self.rule, sys.maxsize if self.tiled else self.model_pixels)
 
 
 @dataclass(frozen=True)
@@ -44,15 +63,29 @@ class Prepared:
     format: codecs.Format
     """Format of the upload."""
 
+    @property
+    def model_size(self) -> tuple[int, int]:
+        """Width and height inside the model."""
+        return self.inputs.shape[2], self.inputs.shape[1]
+
 
 def prepare(body: bytes, spec: InputSpec) -> Prepared:
     """Decodes an upload and resizes it. Raises Problem for an image that cannot be decoded or is too large.
 
     This is one step so that no image of full size is kept.
     """
-    decoded = codecs.decode(body, spec.image_pixels)
-    inner = model_size(*decoded.image.size, spec.size, spec.rule, spec.model_pixels)
-    return Prepared(codecs.to_model(decoded.image, inner), decoded.image.size, decoded.format)
+    decoded = codecs.decode(body, spec.image_pixels, spec.model_size)
+    inner = spec.model_size(*decoded.size)
+    return Prepared(codecs.to_model(decoded.image, inner), decoded.size, decoded.format)
+
+
+def default_size(side: int, max_pixels: int, gpu: bool) -> int:
+    """Returns the default size of an image whose longest side is `side`.
+
+    Below the default `max_pixels`, a size that might exceed them is not chosen.
+    """
+    large = ON_GPU if gpu else ON_CPU
+    return large if side > SMALL and large * large <= max_pixels else SMALL
 
 
 def model_size(width: int, height: int, size: Size, rule: SizeRule, max_pixels: int) -> tuple[int, int]:
@@ -72,6 +105,6 @@ def model_size(width: int, height: int, size: Size, rule: SizeRule, max_pixels: 
             422,
             "too-many-model-pixels",
             f"size={size} sends {sides[0]}x{sides[1]} pixels through the model, but at most {max_pixels:,} are "
-            f"allowed: leave out size, or use size={DEFAULT_SIZE}",
+            f"allowed: leave out size, or use size={SMALL}",
         )
     return sides[0], sides[1]

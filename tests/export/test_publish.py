@@ -26,6 +26,7 @@ from service.card import (
     read_card,
     sha256_of,
 )
+from service.images import tiles
 from service.runtime.cpu import CpuSession
 from service.runtime.latents import latents
 from service.runtime.slots import Slot
@@ -484,3 +485,33 @@ def test_a_sampler_with_labels_takes_them_as_its_second_input(
     expected = exportables(conditional_state)[0].graph(torch.from_numpy(latents(seeds, 4)), labels).numpy()
     assert np.abs(served.astype(int) - expected).max() <= 1
     assert (served[2] != answers(folder, rows[2:3] + np.array([0, 1], np.uint64))[0]).any()
+
+
+# tiles
+
+
+def test_the_card_has_no_receptive_radius_with_norms(published: Path) -> None:
+    size = read_card(published / "horse2zebra" / "1").size
+    assert size is not None
+    assert size.receptive_radius is None
+
+
+def test_a_model_without_norms_makes_the_same_image_of_tiles(
+    tmp_path: Path, cyclegan_state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = cyclegan.Generator(4, 1, "none")
+    config = {**cyclegan_state["config"], "generator_norm": "none", "only": "G"}
+    averages = {"G": network.state_dict(), "F": network.state_dict()}
+    state = {**cyclegan_state, "config": config, "averages": averages}
+    (folder,) = publish(checkpoint.write(tmp_path / "run", state), tmp_path / "models")
+    card = read_card(folder)
+    assert card.size == SizeRule(multiple=4, minimum=16, receptive_radius=cyclegan.receptive_radius(network))
+    monkeypatch.setattr(tiles, "TILE_SIDE", 128)
+    image = np.random.default_rng(0).integers(0, 256, (1, 300, 204, 3), dtype=np.uint8)
+    tiling = tiles.Tiling(image, card.size)
+    for row in tiling.rows:
+        tiling.put(row, answers(folder, tiling.cut(row)))
+    difference = np.abs(tiling.output.astype(int) - answers(folder, image)[0])
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001

@@ -149,6 +149,24 @@ def fold_norms(generator: Generator, images: Iterable[Tensor]) -> dict[str, Tens
     return weights
 
 
+def receptive_radius(generator: nn.Module) -> int | None:
+    """Pixels around a pixel of the output, in each direction, that it depends on; None with norms: on all of them."""
+    layers = list(generator.modules())
+    if any(isinstance(layer, nn.InstanceNorm2d) for layer in layers):
+        return None
+    radius = 0
+    for place in range(4):  # the network halves the sides twice, so that every fourth pixel is alike
+        low = high = place
+        for layer in reversed(layers):
+            if isinstance(layer, nn.Conv2d):
+                reach = layer.kernel_size[0] // 2
+                low, high = layer.stride[0] * low - reach, layer.stride[0] * high + reach
+            elif isinstance(layer, nn.Upsample):
+                low, high = low // 2, high // 2
+        radius = max(radius, place - low, high - place)
+    return radius
+
+
 class Size(NamedTuple):
     """The arguments of `Generator`."""
 

@@ -45,7 +45,9 @@ async def test_a_deadline_holds_while_an_image_waits_for_a_codec_thread(
 
     monkeypatch.setattr(codecs, stage, held)
     headers = {"Content-Type": "image/png", "X-Request-Timeout": "0.5"}
-    responses = await asyncio.gather(*(client.post(TARGET, content=body, headers=headers) for _ in range(4)))
+    responses = await asyncio.gather(
+        *(client.post(f"{TARGET}?size=64", content=body, headers=headers) for _ in range(4))
+    )
     assert [response.status_code for response in responses] == [504] * 4
     opened.set()
     await asyncio.sleep(0.2)

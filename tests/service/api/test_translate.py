@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.formparsers import MultiPartParser
 
+from service.card import SizeRule
 from service.engine.batcher import Batcher
-from service.images import codecs
+from service.images import codecs, tiles
 
 pytestmark = pytest.mark.anyio
 
@@ -175,6 +176,7 @@ async def test_model_chooses_a_variant_of_the_direction(
     [
         ("", (1, 128, 256, 3)),
         ("?size=64", (1, 64, 64, 3)),
+        ("?detail=off", (1, 128, 256, 3)),
         ("?size=512", (1, 256, 512, 3)),
         ("?size=native", (1, 100, 200, 3)),
     ],
@@ -186,7 +188,57 @@ async def test_size_is_the_longest_side_in_the_model(
     client = await serve(make_app())
     response = await post(client, INVERT + query, encoded(noise(200, 100), "PNG"))
     assert gate.shapes == [shape]
+    assert response.headers["x-size"] == f"{shape[2]}x{shape[1]}"
     assert image_of(response, "PNG").size == (200, 100)
+
+
+async def test_larger_images_are_larger_in_the_model(send: Send, encoded: Encoded, noise: Noise) -> None:
+    sizes = [(await send(COPY, encoded(noise(side, side), "PNG"))).headers["x-size"] for side in (256, 257)]
+    assert sizes == ["256x256", "384x384"]
+
+
+# the image's detail
+
+
+async def test_the_images_own_detail_comes_back(send: Send, encoded: Encoded, noise: Noise) -> None:
+    image = noise(600, 400)
+    response = image_of(await send(COPY, encoded(image, "PNG")), "PNG")
+    assert (np.asarray(response) == np.asarray(image)).all()  # this model changes nothing
+
+
+async def test_without_detail_the_models_image_is_enlarged(send: Send, encoded: Encoded, noise: Noise) -> None:
+    image = noise(600, 400)
+    response = image_of(await send(f"{COPY}?detail=off", encoded(image, "PNG")), "PNG")
+    plain = image.resize((384, 256), Image.Resampling.BICUBIC).resize((600, 400), Image.Resampling.BICUBIC)
+    assert (np.asarray(response) == np.asarray(plain)).all()
+
+
+@pytest.mark.parametrize("query", ["", "&detail=on", "&detail=off"])
+async def test_detail_changes_nothing_at_the_models_size(
+    send: Send, encoded: Encoded, noise: Noise, query: str
+) -> None:
+    image = noise(256, 192)
+    response = image_of(await send(f"{INVERT}?format=png{query}", encoded(image, "PNG")), "PNG")
+    assert (np.asarray(response) == 255 - np.asarray(image)).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+async def test_detail_is_that_of_the_decoded_image(
+    send: Send, encoded: Encoded, noise: Noise, mode: str, orientation: int
+) -> None:
+    notes = Image.Exif()
+    notes[0x0112] = orientation
+    body = encoded(noise(300, 200).convert(mode), "PNG", exif=notes)
+    response = image_of(await send(COPY, body), "PNG")
+    assert (np.asarray(response) == np.asarray(codecs.decode(body, 10**6).image)).all()
+
+
+async def test_another_detail_is_refused_before_the_body_is_read(send: Send, problem_of: ProblemOf) -> None:
+    upload = Upload(5)
+    problem = problem_of(await send(f"{INVERT}?detail=more", upload), 422, "invalid-parameter")
+    assert "'on' or 'off'" in problem["detail"]
+    assert upload.taken == 0
 
 
 async def test_native_keeps_every_pixel(send: Send, encoded: Encoded, noise: Noise) -> None:
@@ -211,6 +263,50 @@ async def test_native_beyond_the_models_pixels_is_refused(
     problem = problem_of(await post(client, f"{INVERT}?size=native", body), 422, "too-many-model-pixels")
     assert "200x100" in problem["detail"]
     assert "10,000" in problem["detail"]
+
+
+@pytest.fixture
+def tiling_client(
+    tmp_path: Path, publish: Callable[..., Path], make_app: MakeApp, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Awaitable[httpx.AsyncClient]]:
+    """`await tiling_client()`: of an application whose model, an inversion, takes tiles of 80 pixels."""
+    monkeypatch.setattr(tiles, "TILE_SIDE", 80)
+    publish(tmp_path, "horse2zebra", size=SizeRule(multiple=4, minimum=16, receptive_radius=6))
+    return lambda: serve(make_app(models=tmp_path, model_pixels=10_000, threads=2))
+
+
+async def test_a_model_without_norms_gets_tiles_of_one_shape_whatever_the_images_size(
+    gate: Any, tiling_client: Callable[[], Awaitable[httpx.AsyncClient]], encoded: Encoded, noise: Noise
+) -> None:
+    gate.opened.set()
+    image, client = noise(200, 100), await tiling_client()
+    response = image_of(await post(client, f"{INVERT}?size=native", encoded(image, "PNG")), "PNG")
+    assert (np.asarray(response) == 255 - np.asarray(image)).all()
+    assert gate.shapes == [(3, 60, 80, 3)] * 2  # a row of tiles is a batch
+
+
+async def test_only_native_sizes_are_tiled(
+    tiling_client: Callable[[], Awaitable[httpx.AsyncClient]], encoded: Encoded, noise: Noise, problem_of: ProblemOf
+) -> None:
+    client = await tiling_client()
+    response = await post(client, f"{INVERT}?size=512", encoded(noise(200, 100), "PNG"))
+    problem_of(response, 422, "too-many-model-pixels")
+
+
+async def test_tiles_keep_the_deadline(
+    gate: Any,
+    tiling_client: Callable[[], Awaitable[httpx.AsyncClient]],
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+) -> None:
+    client, body = await tiling_client(), encoded(noise(200, 100), "PNG")
+    headers = {"X-Request-Timeout": "0.5"}  # for the first, which waits at the gate, and for the second's turn
+    responses = await asyncio.gather(*(post(client, f"{INVERT}?size=native", body, **headers) for _ in range(2)))
+    for response in responses:
+        problem_of(response, 504, "deadline-exceeded")
+    gate.opened.set()
+    assert (await post(client, f"{INVERT}?size=native", body)).status_code == 200
 
 
 # what is refused

@@ -9,13 +9,17 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from service.deadline import Deadline
+from service.errors import Problem
 from service.images.codec_pool import CodecPool
-from service.images.codec_process import CodecProcessError
+from service.images.codec_process import CodecProcess, CodecProcessError
+from service.images.codecs import Weight
 from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +29,7 @@ LONG = 60.0
 
 @pytest.fixture
 def codecs() -> Iterator[CodecPool]:
-    codecs = CodecPool(1, Metrics())
+    codecs = CodecPool(1, Metrics(), 10**6)
     yield codecs
     codecs.close()
 
@@ -140,3 +144,44 @@ async def test_failed_work_is_freed_without_the_garbage_collector(codecs: CodecP
         assert there() is None
     finally:
         gc.enable()
+
+
+async def test_large_uploads_take_turns_and_small_ones_pass(
+    codecs: CodecPool, encoded: Callable[..., bytes], noise: Callable[..., Image.Image]
+) -> None:
+    large, small, most = encoded(noise(30, 30), "PNG"), encoded(noise(20, 20), "PNG"), 400
+    async with codecs.turn([large[:9], large[9:]], most, Deadline.after(LONG)) as body:
+        assert body == large
+        async with codecs.turn([small], most, Deadline.after(LONG)) as body:
+            assert body == small
+        with pytest.raises(Problem) as raised:
+            async with codecs.turn([large], most, Deadline.after(0.05)):
+                pass
+        assert raised.value.status == 504
+    async with codecs.turn([large], most, Deadline.after(LONG)):
+        pass
+
+
+async def test_large_images_wait_for_pixels_in_the_budget(
+    encoded: Callable[..., bytes], noise: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first image takes all pixels; the second is not begun before it is done."""
+    pool, body, running, most = CodecPool(2, Metrics(), 600_000), encoded(noise(800, 700), "PNG"), 0, 0
+
+    def work(process: CodecProcess, seconds: float, *_: object) -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return b""
+
+    monkeypatch.setattr(CodecProcess, "run", work)
+    weight = Weight.of_file(body)
+    assert not weight.light
+    try:
+        encodings = [pool.encode(Deadline.after(LONG), "png", bytes, weight=weight) for _ in range(4)]
+        assert await asyncio.gather(*encodings) == [b""] * 4
+    finally:
+        pool.close()
+    assert most == 1

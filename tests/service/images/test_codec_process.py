@@ -44,7 +44,7 @@ def test_bytes_and_arrays_come_and_go(process: CodecProcess) -> None:
     png = process.run(LONG, codecs.from_model, pixels, (200, 300), "png")
     assert isinstance(png, bytes)
     rule = SizeRule(multiple=4, minimum=64)
-    prepared = process.run(LONG, prepare, png, InputSpec("native", rule, 10**6, 10**6))
+    prepared = process.run(LONG, prepare, png, InputSpec("native", rule, 10**6, 10**6, gpu=False))
     assert isinstance(prepared, Prepared)
     assert (prepared.size, prepared.format) == ((200, 300), "png")
     assert (prepared.inputs[0] == pixels).all()
@@ -167,7 +167,11 @@ def job(stage: str, kind: codecs.Format) -> tuple[Any, ...]:
     if stage == "encode":
         return codecs.from_model, pixels, LARGEST, kind
     body = codecs.from_model(pixels, LARGEST, kind) if kind == "jpeg" else transparent(kind)
-    return prepare, body, InputSpec(256, SizeRule(multiple=4, minimum=64), LARGEST[0] * LARGEST[1], 2_000_000)
+    return (
+        prepare,
+        body,
+        InputSpec(256, SizeRule(multiple=4, minimum=64), LARGEST[0] * LARGEST[1], 2_000_000, gpu=False),
+    )
 
 
 @dataclass

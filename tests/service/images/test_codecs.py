@@ -318,11 +318,11 @@ def test_tile_with_more_columns_than_digits_has_them_all_in_one_row() -> None:
 
 def test_slow_files_are_not_light(encoded: Encoded, noise: Noise) -> None:
     small = noise(64, 64)
-    assert all(codecs.is_light(encoded(small, kind)) for kind in ("JPEG", "PNG", "WEBP"))
+    assert all(codecs.Weight.of_file(encoded(small, kind)).light for kind in ("JPEG", "PNG", "WEBP"))
     progressive = io.BytesIO()
     small.save(progressive, "JPEG", progressive=True)
-    assert not codecs.is_light(progressive.getvalue())
-    assert not codecs.is_light(encoded(Image.new("RGB", (1000, 501)), "PNG"))
-    assert codecs.is_light(encoded(Image.new("RGB", (1000, 500)), "PNG"))
-    assert not codecs.is_light(encoded(small, "PNG") + bytes(codecs.LIGHT_BYTES))
-    assert codecs.is_light(b"no image")
+    assert not codecs.Weight.of_file(progressive.getvalue()).light
+    assert not codecs.Weight.of_file(encoded(Image.new("RGB", (1000, 501)), "PNG")).light
+    assert codecs.Weight.of_file(encoded(Image.new("RGB", (1000, 500)), "PNG")).light
+    assert not codecs.Weight.of_file(encoded(small, "PNG") + bytes(codecs.LIGHT_BYTES)).light
+    assert codecs.Weight.of_file(b"no image").light

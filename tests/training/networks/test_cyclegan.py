@@ -10,6 +10,7 @@ from training.networks.cyclegan import (
     Size,
     generator_of,
     patch_discriminator_of,
+    receptive_radius,
     size_of,
 )
 
@@ -180,3 +181,29 @@ def test_sizes_replace_those_of_the_preset() -> None:
         assert count(generator_of({"preset": "compact"})) == count(Generator(16, 6))
         assert count(generator_of({"preset": "compact", "filters": 8})) == count(Generator(8, 6))
         assert count(generator_of({"preset": "reference", "blocks": 3})) == count(Generator(64, 3))
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_the_receptive_radius_is_how_far_a_pixel_reaches(blocks: int) -> None:
+    torch.manual_seed(0)
+    network = Generator(4, blocks, "none").double().eval()
+    radius, side = receptive_radius(network), 160
+    image = torch.rand(1, 3, side, side, dtype=torch.double) - 0.5
+    reached = 0
+    with torch.no_grad():
+        before = network(image)
+        for place in range(side // 2, side // 2 + 4):
+            changed = image.clone()
+            changed[:, :, place] += 1
+            rows = (network(changed) != before).any(dim=3).any(dim=1)[0].nonzero()
+            reached = max(reached, int((rows - place).abs().max()))
+    assert reached == radius
+
+
+def test_with_norms_a_pixel_reaches_everywhere() -> None:
+    assert receptive_radius(Generator(4, 1)) is None
+
+
+def test_the_compact_presets_radius() -> None:
+    filters, blocks, _ = PRESETS["compact"]
+    assert receptive_radius(Generator(filters, blocks, "none")) == 63
