@@ -1,6 +1,7 @@
 """Heads that are too long, too slow or offer another protocol, over real sockets."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -158,7 +159,20 @@ async def test_trailers_without_end_are_neither_kept_nor_read(connect: Connect, 
     for _ in range(12):
         writer.write(b"a: b\r\n" * 2000)
         await asyncio.sleep(0.01)
+    if not answered:
+        status, body = await response(reader)
+        assert (status, json.loads(body)["type"]) == (431, "urn:gan:problem:trailers-too-long")
     assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+async def test_a_chunk_extension_without_end_is_answered(connect: Connect) -> None:
+    reader, writer = await connect(30)
+    writer.write(b"POST /here HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;")
+    for _ in range(12):
+        writer.write(b"a" * 12_000)
+        await asyncio.sleep(0.01)
+    status, body = await response(reader)
+    assert (status, "a chunk's extensions" in json.loads(body)["detail"]) == (431, True)
 
 
 async def test_a_request_that_began_before_the_response_to_another_has_its_time(connect: Connect) -> None:

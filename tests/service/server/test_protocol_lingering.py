@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.server import protocol
+from service.server import transport
 from service.server.protocol import HttpProtocol
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ async def test_a_refused_body_is_read_and_the_response_arrives(connection: Conne
 async def test_a_client_that_sends_for_too_long_is_cut_off(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "LINGER_SECONDS", 0.05)
     reader, writer = connection
     writer.write(HEAD % MUCH)
     assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")  # its side is closed
@@ -82,7 +82,7 @@ async def test_a_request_that_has_arrived_whole_ends_at_once(connection: Connect
     writer.write(HEAD % 2 + b"ok")
     assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 413 ")
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(send_on(writer), protocol.LINGER_SECONDS / 2)
+        await asyncio.wait_for(send_on(writer), transport.LINGER_SECONDS / 2)
 
 
 @pytest.mark.parametrize("path", [b"/", b"/last"])
@@ -114,6 +114,6 @@ async def test_a_body_that_came_after_its_response_leaves_nothing_to_wait_for() 
     await asyncio.sleep(0.05)
     (connected,) = state.connections
     connected.shutdown()
-    await turns_to(state, 0, protocol.LINGER_SECONDS / 2)
+    await turns_to(state, 0, transport.LINGER_SECONDS / 2)
     writer.close()
     server.close()

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from service.server.protocol import MAX_CORKED_BYTES, Transport
+from service.server.transport import MAX_CORKED_BYTES, Transport
 
 pytestmark = pytest.mark.anyio
 

@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -62,6 +64,30 @@ def started(models: Path) -> Iterator[Callable[..., Process]]:
         process.running.wait()
         assert process.running.stderr
         process.running.stderr.close()
+
+
+def test_exhausted_open_files_are_logged_once_with_the_cure(started: Callable[..., Process]) -> None:
+    process = started()
+    assert (
+        resource.prlimit(process.running.pid, resource.RLIMIT_NOFILE)[0]
+        == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    )
+    resource.prlimit(process.running.pid, resource.RLIMIT_NOFILE, (100, 100))
+    host, port = process.public.rpartition("//")[2].split(":")
+    patience = threading.Timer(PATIENCE_S, process.running.kill)  # ends the loop below if there is no such line
+    patience.start()
+    held = [socket.create_connection((host, int(port))) for _ in range(120)]
+    assert process.running.stderr
+    said = (line for line in process.running.stderr if "limit of 100 open files is exhausted; raise it" in line)
+    assert "ERROR" in next(said, "")
+    patience.cancel()
+    time.sleep(2.5)  # longer than the time between two looks
+    for connection in held:
+        connection.close()
+    process.running.terminate()
+    status, rest = process.end()
+    assert status == 0
+    assert "exhausted" not in rest
 
 
 def test_the_management_port_takes_metrics_and_probes_off_the_public_one(started: Callable[..., Process]) -> None:
@@ -135,7 +161,7 @@ def exchange(process: Process, *parts: bytes) -> bytes:
 
 
 def test_a_client_that_sends_all_of_a_refused_body_reads_why(started: Callable[..., Process]) -> None:
-    body = bytes(20 * 2**20)
+    body = bytes(40 * 2**20)
     head = f"POST /translate/horse2zebra HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(body)}"
     response = exchange(started(), f"{head}\r\n\r\n".encode(), body)
     assert response.startswith(b"HTTP/1.1 413 ")
