@@ -36,7 +36,6 @@ PROJECTED = {
     "discriminator": "projected",
     "adversarial": "least_squares",  # the halves of a hinge loss nearly cancel at first: Adam would magnify rounding
     "discriminator_rate": 1e-4,
-    "spike_weight": 1.0,
 }
 
 

@@ -95,7 +95,7 @@ def test_a_run_that_was_cut_and_resumed_equals_an_uncut_one(
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"augment": True}, {"discriminator": "projected", "spike_weight": 0.1}],
+    [{}, {"augment": True}, {"discriminator": "projected"}],
     ids=["plain", "augmented", "projected"],
 )
 def test_a_run_in_bf16_with_a_pool_resumes_bit_for_bit(

@@ -25,9 +25,6 @@ class CycleGanConfig(PairConfig):
     change_weight: float = Field(0.0, ge=0)
     """Weight of the loss on what a translation changes, which keeps what the discriminators do not ask to change, such
     as the background; 0 leaves it out."""
-    spike_weight: float = Field(0.0, ge=0)
-    """Weight of the penalty on values above 6 standard deviations in the generators' normalised maps, which show as
-    blots; 0 leaves it out."""
 
     @property
     def period_steps(self) -> int:
@@ -38,6 +35,4 @@ class CycleGanConfig(PairConfig):
     def _options_agree(self) -> Self:
         if self.only and not self.init:
             raise ValueError(f"--only {self.only} needs --init for the other generator, also when the run resumes")
-        if self.spike_weight and self.generator_norm == "none":
-            raise ValueError("--spike-weight concerns normalised maps: leave it out with --generator-norm none")
         return self

@@ -38,6 +38,7 @@ class PairConfig(FitConfig):
         "r1_weight": 0,
         "residual": False,
         "return_weight": 0,
+        "spike_weight": 0,
     }
     RETIRED_SHAPES: ClassVar[Mapping[str, Container[object]]] = {
         "antialias": ("none", "discriminators"),

@@ -1,6 +1,5 @@
 """The terms of CycleGAN's objective (Zhu et al. 2017, sections 3 and 5.2), without their weights."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -64,12 +63,3 @@ def change_loss(x: Tensor, translation: Tensor) -> Tensor:
 def distillation_loss(taught: Tensor, made: Tensor) -> Tensor:
     """E[|G'(x) - G(x)|] of a student G' and its teacher G. Images of one shape in [-1, 1] -> scalar in [0, 2]."""
     return (made - taught).abs().mean()
-
-
-def spike_penalty(peaks: Sequence[Tensor], threshold: float) -> Tensor:
-    """Mean of max(0, p - threshold)^2 over all peaks p: the largest |z| of each normalised map, in standard deviations.
-
-    A generator can control the statistics of an instance-normalised map with one very large value, which shows as a
-    blot (the droplets of Karras et al. 2020, section 2). Peaks of any shape -> scalar >= 0.
-    """
-    return torch.cat([relu(p - threshold).square().flatten() for p in peaks]).mean()

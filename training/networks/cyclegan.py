@@ -1,7 +1,6 @@
 """Generators and discriminators of CycleGAN (Zhu et al. 2017, section 7.1 and appendix)."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -93,28 +92,6 @@ class Generator(nn.Module):
                 nn.init.zeros_(convolution.bias)
         for block in blocks:
             cast(nn.Conv2d, block.residual[-2]).weight.div_(len(blocks) ** 0.5)
-
-    @contextmanager
-    def watch_peaks(self) -> Iterator[list[Tensor]]:
-        """Collects the largest |z| of every normalised map, a tensor (N, channels) for each layer of each forward pass.
-
-        Gradients flow to the place of the maximum.
-        """
-        peaks: list[Tensor] = []
-
-        def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            place = output.detach().flatten(2).abs().argmax(2)
-            rows, columns = place // output.shape[3], place % output.shape[3]
-            n, c = torch.meshgrid(*(torch.arange(k, device=output.device) for k in output.shape[:2]), indexing="ij")
-            peaks.append(output[n, c, rows, columns].float().abs())  # a copy: the next layer overwrites the map
-
-        norms = [module for module in self.modules() if isinstance(module, nn.InstanceNorm2d)]
-        hooks = [norm.register_forward_hook(note) for norm in norms]
-        try:
-            yield peaks
-        finally:
-            for hook in hooks:
-                hook.remove()
 
 
 @torch.no_grad()

@@ -1,8 +1,5 @@
 """CycleGAN as a task: two generators, each against a discriminator, tied together by cycles (Zhu et al. 2017)."""
 
-from contextlib import ExitStack
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -10,12 +7,8 @@ from training.config.cyclegan import CycleGanConfig
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.losses import cyclegan as losses
-from training.networks.cyclegan import Generator
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.tasks.pair import DIRECTIONS, PairTask
-
-SPIKE_THRESHOLD = 6.0
-"""Standard deviations above which a value of a normalised map is a spike."""
 
 
 class CycleGanTask(PairTask):
@@ -54,13 +47,9 @@ class CycleGanTask(PairTask):
         for direction in self.learning:
             source, target = images[direction.source], images[direction.target]
             generator, back = self.generators[direction.generator], self.generators[direction.back]
-            with self.autocast(), ExitStack() as watching:
-                if config.spike_weight:
-                    network = cast(Generator, self.networks[direction.generator])
-                    peaks = watching.enter_context(network.watch_peaks())
+            with self.autocast():
                 inputs = [source, target] if with_identity else [source]
                 fake, *mapped = generator(torch.cat(inputs)).chunk(len(inputs))
-                watching.close()
                 reconstruction = back(fake) if config.cycle_weight else None
             if reconstruction is not None:
                 cycle = losses.cycle_loss(source, reconstruction.float())
@@ -71,9 +60,6 @@ class CycleGanTask(PairTask):
             if config.change_weight:
                 change = losses.change_loss(source, fake.float())
                 terms[f"change_{direction.generator}"] = config.change_weight, change
-            if config.spike_weight:
-                spikes = losses.spike_penalty(peaks, SPIKE_THRESHOLD)
-                terms[f"spikes_{direction.generator}"] = config.spike_weight, spikes
             fakes[direction.target] = fake
         terms = {name: (1.0, loss) for name, loss in self.adversarial(fakes, first).items()} | terms
         self.descend("generators", torch.stack([weight * loss for weight, loss in terms.values()]).sum())

@@ -17,8 +17,3 @@ def test_a_generator_that_learns_alone_needs_the_other_one():
 )
 def test_steps_repeat_with_the_identity_losses(settings, period):
     assert CycleGanConfig(**settings).period_steps == period
-
-
-def test_spikes_are_of_normalised_maps() -> None:
-    with pytest.raises(ValidationError, match="leave it out with --generator-norm none"):
-        CycleGanConfig(generator_norm="none", spike_weight=0.1)

@@ -13,7 +13,6 @@ from training.losses.cyclegan import (
     discriminator_loss,
     distillation_loss,
     identity_loss,
-    spike_penalty,
 )
 
 LN3 = log(3)  # the logit of likelihood 3/4
@@ -52,19 +51,6 @@ def test_hinge_gradients_by_hand() -> None:
     real = patches(3, 0.5)
     gradients = torch.autograd.grad(discriminator_loss(real, fake, "hinge"), (real, fake))
     assert [g.flatten().tolist() for g in gradients] == [[0, -1 / 4], [1 / 4, 0]]
-
-
-def test_spike_penalty_by_hand() -> None:
-    # peaks of two layers above 6: 8 by 2, 6.5 by 0.5; the mean is over all five peaks
-    peaks = [torch.tensor([[8.0, 5.0]]), torch.tensor([[6.5, 1.0, 6.0]])]
-    assert spike_penalty(peaks, 6.0).item() == pytest.approx((4 + 0.25) / 5)
-    assert spike_penalty(peaks, 8.0).item() == 0
-
-
-def test_spike_gradient_is_twice_the_excess() -> None:
-    peaks = torch.tensor([[8.0, 5.0], [7.0, 6.0]], requires_grad=True)
-    gradient = torch.autograd.grad(spike_penalty([peaks], 6.0), peaks)[0]
-    assert gradient.tolist() == [[2 * 2 / 4, 0], [2 * 1 / 4, 0]]
 
 
 def test_least_squares_discriminator_loss_by_hand() -> None:

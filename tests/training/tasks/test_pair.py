@@ -1,4 +1,4 @@
-"""Projected discriminators, generators without norms, the spike penalty and the warm-up, in whole tasks."""
+"""Projected discriminators, generators without norms and the warm-up, in whole tasks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from training.images import to_signed
-from training.losses.cyclegan import spike_penalty
 from training.networks.cyclegan import Generator, fold_norms
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.projected import ProjectedDiscriminator
 from training.tasks.base import Task
-from training.tasks.cyclegan import SPIKE_THRESHOLD, CycleGanTask
+from training.tasks.cyclegan import CycleGanTask
 from training.tasks.distil import DistilTask
 
 PROJECTED: dict[str, Any] = {"discriminator": "projected"}
@@ -123,34 +122,6 @@ def test_both_discriminators_share_one_feature_network_and_differ_in_their_mixin
     assert len(mixing) == 7
     assert not any(torch.equal(one[name], other[name]) for name in mixing)
     assert sum(weights.numel() for weights in one.values()) < 1e6  # without the feature network
-
-
-def test_the_spike_penalty_is_of_the_generators_maps(cyclegan_task: BuildCycleGan) -> None:
-    task = cyclegan_task(spike_weight=2.0, identity_weight=0)
-    spikes = {}
-    with torch.no_grad():
-        for name, source in (("G", "X"), ("F", "Y")):
-            network = task.networks[name]
-            network.layers[1].weight[:, :, 1, 1] *= 300  # one pixel's ink in every map
-            images = task.images(0)[source]
-            with network.watch_peaks() as peaks:  # type: ignore[operator]  # a generator
-                network(images)
-            spikes[name] = spike_penalty(peaks, SPIKE_THRESHOLD)
-    parts = task.step(0)
-    for name, expected in spikes.items():
-        assert parts[f"spikes_{name}"].item() == pytest.approx(expected.item(), rel=1e-4)
-
-
-def test_the_spike_penalty_adds_its_gradient(cyclegan_task: BuildCycleGan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.tasks.cyclegan.SPIKE_THRESHOLD", 1.0)
-    gradients = []
-    for weight in (0.0, 1.0, 2.0):
-        task = cyclegan_task(spike_weight=weight, identity_weight=0)
-        assert ("spikes_G" in task.step(0)) == (weight > 0)
-        gradients.append(task.networks["G"].layers[1].weight.grad.clone())
-    once, twice = gradients[1] - gradients[0], gradients[2] - gradients[0]
-    assert once.norm() > 0
-    assert (twice - 2 * once).norm() < 1e-3 * twice.norm()
 
 
 def saved(task: Task) -> dict[str, Any]:
