@@ -15,6 +15,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOGRAPH = ROOT / "docs" / "images" / "nokota-horses.webp"
 GAP = 4
+WIDTH = 720
 
 
 def request(url: str, body: bytes | None = None) -> Image.Image:
@@ -51,7 +52,7 @@ def draw_readme(service: str) -> None:
     out = ROOT / "docs" / "images"
     request(f"{service}/mnist/sample?count=64&seed=0&columns=16").save(out / "digits.png", optimize=True)
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
-    photograph = photograph.resize((512, round(512 * photograph.height / photograph.width)))
+    photograph = photograph.resize((WIDTH, round(WIDTH * photograph.height / photograph.width)))
     zebras = translate(service, "horse2zebra", photograph)
     again = translate(service, "zebra2horse", zebras)
     side_by_side([photograph, zebras, again]).save(out / "horses-zebras-horses.webp", quality=85)
