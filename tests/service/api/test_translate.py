@@ -312,14 +312,6 @@ async def test_tiles_keep_the_deadline(
 # what is refused
 
 
-@pytest.mark.parametrize("format", ["PNG", "WEBP"])
-async def test_an_animation_is_refused(
-    send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
-) -> None:
-    body = encoded(noise(9, 9), format, save_all=True, append_images=[Image.new("RGB", (9, 9), "red")])
-    problem_of(await send(INVERT, body), 422, "animated-image")
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 async def test_a_truncated_image_is_refused(
     send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
@@ -332,9 +324,21 @@ async def test_what_is_no_image_is_refused(send: Send, problem_of: ProblemOf) ->
     problem_of(await send(INVERT, b"a horse"), 415, "not-an-image")
 
 
-async def test_a_gif_is_refused(send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf) -> None:
-    detail = problem_of(await send(INVERT, encoded(noise(9, 9), "GIF"), "image/gif"), 415, "not-an-image")["detail"]
-    assert "JPEG, PNG or WebP" in detail
+async def test_a_heic_photograph_is_refused_with_what_to_do(send: Send, problem_of: ProblemOf) -> None:
+    detail = problem_of(await send(INVERT, b"\0\0\0\x18ftypheic" + bytes(50), "image/heic"), 415, "not-an-image")[
+        "detail"
+    ]
+    assert "HEIC file" in detail
+    assert "convert it to JPEG" in detail
+
+
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "AVIF", "WEBP", "PNG"])
+async def test_the_first_image_of_a_rarer_format_is_translated(send: Send, encoded: Encoded, format: str) -> None:
+    several = {} if format == "BMP" else {"save_all": True, "append_images": [Image.new("RGB", (64, 64), "red")]}
+    response = await send(INVERT, encoded(Image.new("RGB", (64, 64), "black"), format, **several), f"image/{format}")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == ("image/webp" if format == "WEBP" else "image/png")
+    assert np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB")).min() > 250
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", ""])

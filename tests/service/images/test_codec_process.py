@@ -23,7 +23,7 @@ from PIL import Image
 from service.card import SizeRule
 from service.errors import Problem
 from service.images import codec_process, codecs
-from service.images.codec_process import CodecProcess, CodecProcessError
+from service.images.codec_process import CodecCostError, CodecProcess, CodecProcessError, within
 from service.images.preprocess import InputSpec, Prepared, prepare
 
 LONG = 60.0
@@ -97,6 +97,15 @@ def test_one_that_takes_too_long_is_ended(process: CodecProcess, monkeypatch: py
     child = process.run(LONG, os.getpid)
     with pytest.raises(CodecProcessError, match=r"took over 0\.1 s"):
         process.run(0.1, time.sleep, LONG)
+    assert gone(child)
+
+
+def test_one_that_takes_too_much_processor_time_is_ended(process: CodecProcess) -> None:
+    child = process.run(LONG, os.getpid)
+    for _ in range(3):  # each has its own time
+        assert process.run(LONG, within, 1, sum, range(5_000_000)) > 0
+    with pytest.raises(CodecCostError, match="processor time"):
+        process.run(LONG, within, 1, sum, range(10**12))
     assert gone(child)
 
 
