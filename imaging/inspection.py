@@ -32,15 +32,16 @@ class Inspection:
 
 
 def inspect(body: bytes, max_pixels: int) -> Inspection:
-    """Reads the head of a file, and the structure of one with few bytes; takes at most a few milliseconds.
+    """Reads the head of a file, and the structure of a PNG or of few bytes; takes at most a few milliseconds.
 
-    Raises ImageError for a file that `decode` would refuse for its size, its format or, if it has few bytes, its cost.
+    Raises ImageError for a file that `decode` would refuse for its size or format, and for the cost of its structure.
     """
     kind = identify(body)
     size = size_of(body, kind)
     check_size(size, max_pixels)
     pixels = size[0] * size[1]
-    light = len(body) <= LIGHT_BYTES and _simple(body, kind, pixels) and pixels <= LIGHT_PIXELS
+    few = len(body) <= LIGHT_BYTES
+    light = (few or kind == "PNG") and _simple(body, kind, pixels) and few and pixels <= LIGHT_PIXELS
     return Inspection(kind, pixels, light)
 
 

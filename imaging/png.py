@@ -7,8 +7,9 @@ from typing import Final
 
 from imaging.errors import DamagedError, TooCostlyError
 
-MOST_CHUNKS: Final = 10_000
-"""Most chunks. Encoders write one for each 8 kB or more; a decoder takes microseconds for each, however empty."""
+MOST_CHUNKS, CHUNK_BYTES = 1_000, 4096
+"""Most chunks, and one more for so many bytes. Encoders write one for each 8 kB or more; a decoder takes microseconds
+for each, however empty."""
 SIMPLE_CHUNKS: Final = 64
 """Most chunks of a file that is decoded at once."""
 LARGEST_PROFILE: Final = 4 * 2**20
@@ -51,13 +52,14 @@ def survey(body: bytes) -> Survey:
     """
     depth, colours = body[24:26] if len(body) >= 26 else (8, _RGB)
     at, chunks, kept = _SIGNATURE, 0, [slice(0, _SIGNATURE)]
+    most = MOST_CHUNKS + len(body) // CHUNK_BYTES
     profile, profiles, transparent, palette = None, 0, None, False
     while at + 8 <= len(body):
         length, kind = struct.unpack_from(">I4s", body, at)
         end, chunks = at + length + 12, chunks + 1
-        if chunks > MOST_CHUNKS:
+        if chunks > most:
             raise TooCostlyError(
-                f"the PNG has more than {MOST_CHUNKS:,} chunks, so that decoding takes too long: save it again"
+                f"the PNG has more than {most:,} chunks, so that decoding takes too long: save it again"
             )
         palette = palette or kind == b"PLTE"
         if kind == b"IDAT" and colours == _PALETTE and not palette:

@@ -24,6 +24,10 @@ from typing import IO, Any, TypeVar, cast
 
 LEAST_SECONDS = 5.0
 """Least time that the process has for an image, whatever the request's deadline."""
+NICENESS = 5
+"""Where cores are short, the process gets a third of what the service gets: light images are served beside heavy ones.
+"""
+
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); import {__name__} as module; module.serve()"
 
@@ -148,6 +152,7 @@ def _wrapped(value: object) -> object:
 def serve() -> None:
     """The child's main function: works until its standard input ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SIGTERM is for the service: the child ends with its input
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one that is ended leaves no dump
     warnings.simplefilter("ignore")  # warnings about an image are not for the log
     jobs, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -428,8 +428,8 @@ def test_a_jpeg_of_many_segments_is_refused(encoded: Encoded, noise: Noise) -> N
 @pytest.mark.parametrize("kind", [b"tEXt", b"IDAT", b"zzZz"])
 def test_a_png_of_many_chunks_is_refused(encoded: Encoded, noise: Noise, kind: bytes) -> None:
     body = encoded(noise(8, 8), "PNG")
-    assert decode(body[:33] + 5000 * png_chunk(b"tEXt", b"") + body[33:], PLENTY).size == (8, 8)
-    with pytest.raises(TooCostlyError, match="10,000 chunks"):
+    assert decode(body[:33] + 900 * png_chunk(b"tEXt", b"") + body[33:], PLENTY).size == (8, 8)
+    with pytest.raises(TooCostlyError, match=r"more than 1,\d+ chunks"):
         decode(body[:33] + 20_000 * png_chunk(kind, b"") + body[33:], PLENTY)
 
 

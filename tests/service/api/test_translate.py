@@ -2,6 +2,7 @@ import asyncio
 import io
 import tempfile
 import threading
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.formparsers import MultiPartParser
 from service.card import SizeRule
 from service.engine.batcher import Batcher
 from service.images import codecs, tiles
+from service.images.codec_process import CodecProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -322,6 +324,47 @@ async def test_a_truncated_image_is_refused(
 
 async def test_what_is_no_image_is_refused(send: Send, problem_of: ProblemOf) -> None:
     problem_of(await send(INVERT, b"a horse"), 415, "not-an-image")
+
+
+def scans(count: int, size: tuple[int, int]) -> bytes:
+    """A JPEG with `count` further passes over its pixels."""
+    buffer = io.BytesIO()
+    Image.new("L", size, 200).save(buffer, "JPEG", progressive=True)
+    body = buffer.getvalue()
+    return body[:-2] + count * body[body.rindex(b"\xff\xda") : -2] + body[-2:]
+
+
+def with_chunks(count: int, body: bytes) -> bytes:
+    """The PNG with `count` empty chunks before its pixels."""
+    return body[:33] + count * (b"\0\0\0\0teSt" + zlib.crc32(b"teSt").to_bytes(4)) + body[33:]
+
+
+async def test_files_that_are_made_to_take_long_are_refused_at_once(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them gets as far as a decoder, in the service or in a process."""
+
+    def no_decoder(*arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(codecs, "decode", no_decoder)
+    monkeypatch.setattr(CodecProcess, "run", no_decoder)
+    client, small = await serve(make_app()), encoded(noise(64, 64), "PNG")
+    tall = small[:16] + (1).to_bytes(4) + (20_000_000).to_bytes(4) + small[24:]
+    for body, status, kind in (
+        (scans(3000, (4400, 4400)), 422, "image-too-costly"),
+        (with_chunks(20_000, small), 422, "image-too-costly"),
+        (with_chunks(800_000, small), 422, "image-too-costly"),
+        (tall, 413, "image-too-large"),
+    ):
+        problem_of(await post(client, INVERT, body), status, kind)
+    metrics = (await client.get("/metrics")).text
+    assert 'gan_codec_refusals_total{reason="costly"} 3.0' in metrics
 
 
 async def test_a_heic_photograph_is_refused_with_what_to_do(send: Send, problem_of: ProblemOf) -> None:
