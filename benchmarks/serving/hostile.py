@@ -165,7 +165,7 @@ def main() -> None:
     with service(arguments.port) as _:
         measure(arguments.port, WARM_UP_SECONDS, None)
         for file in (None, *FILES):
-            people, attackers = measure(arguments.port, arguments.seconds, file and file.make())
+            people, attackers = measure(arguments.port, arguments.seconds, file.make() if file else None)
             last = statistics.quantiles(people.latencies, n=100)[98]
             like = file.like if file else None
             reference.setdefault(like, last)
