@@ -10,8 +10,9 @@ from PIL import (
     AvifImagePlugin,
     ExifTags,
     Image,
-    TiffImagePlugin,  # noqa: F401 - registers the format, as the next does; the others are always there
-    WebPImagePlugin,  # noqa: F401
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401 - registers the format, as the other imports do; the rest is always there
 )
 
 from imaging import jpeg, png
@@ -27,6 +28,7 @@ DRAFT = 2
 Image.MAX_IMAGE_PIXELS = None  # `decode` has its own limit, which may be above Pillow's
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # an image has the processor time of one
 
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tag of TIFF
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,6 +76,9 @@ def decode(body: bytes, max_pixels: int, enough: Callable[[int, int], tuple[int,
             return _upright(_to_rgb(image, image.info.get("icc_profile")), kind, turn)
     except (ImageError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        cure = "it is damaged, or of a kind that is not decoded; save it as PNG or JPEG"
+        raise DamagedError(f"the {kind} image cannot be decoded: {cure}") from error
     except Exception as error:  # Pillow raises many kinds for a damaged image, for example IndexError
         raise DamagedError(f"the {kind} image cannot be decoded ({error}): it is cut off or damaged") from error
 
@@ -166,7 +171,10 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 def _scaled(image: Image.Image) -> Image.Image:
     """Scales 16 bits of grey to 8, with one transparent level at most, which is told at 16 bits."""
     levels = np.asarray(image)
-    grey = Image.fromarray((levels >> 8).astype(np.uint8))
+    eight = (levels >> 8).astype(np.uint8)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        np.invert(eight, out=eight)  # which Pillow does with 8 bits alone
+    grey = Image.fromarray(eight)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         alpha = Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8))

@@ -6,20 +6,22 @@ from collections.abc import Callable
 from typing import Final
 
 from imaging import jpeg, tiff
-from imaging.errors import DamagedError, TooLargeError
+from imaging.errors import DamagedError, TooLargeError, UnsupportedError
 from imaging.formats import FileFormat
 
 LONGEST_SIDE: Final = 65_535
 """Longest side, in pixels: JPEG's own limit. Work on an image of a million rows of one pixel is all overhead."""
 _HEAD_BYTES = 2**20
 """Part of an AVIF file in which its size is looked for."""
+_RUN_LENGTHS = (1, 2)
+"""Compressions of BMP."""
 _AVIF_SIZE = re.compile(rb"ispe\0{4}(.{8})", re.DOTALL)
 
 Size = tuple[int, int]
 
 
 def size_of(body: bytes, kind: FileFormat) -> Size:
-    """Returns width and height as stored, before the EXIF orientation. Raises DamagedError."""
+    """Returns width and height as stored, before the EXIF orientation. Raises DamagedError or UnsupportedError."""
     try:
         return _READERS[kind](body)
     except (struct.error, IndexError, ValueError) as error:
@@ -53,6 +55,8 @@ def _gif(body: bytes) -> Size:
 def _bmp(body: bytes) -> Size:
     (header,) = struct.unpack_from("<I", body, 14)
     width, height = struct.unpack_from("<HH" if header == 12 else "<ii", body, 18)
+    if header >= 40 and struct.unpack_from("<I", body, 30)[0] in _RUN_LENGTHS:  # decoded at two million pixels a second
+        raise UnsupportedError("the BMP file has run-length codes: save it uncompressed, or as PNG")
     return abs(width), abs(height)
 
 

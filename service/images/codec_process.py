@@ -157,6 +157,8 @@ def serve() -> None:
     warnings.simplefilter("ignore")  # warnings about an image are not for the log
     jobs, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a codec prints is no result
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # libtiff's complaints about an image are not for the log either
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             _send(results, _try(*_receive(jobs)))

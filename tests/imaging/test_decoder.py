@@ -291,6 +291,15 @@ def test_a_tiff_of_16_bits_is_scaled(encoded: Encoded, mode: str) -> None:
     assert pixels_of(decode(body, PLENTY))[0, :, 0].tolist() == [0, 127, 128, 255]
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "I;16"])
+def test_a_tiff_whose_white_is_zero_is_inverted(encoded: Encoded, mode: str) -> None:
+    image = Image.new(mode, (4, 4), 0xFFFF if mode == "I;16" else 255)
+    body = bytearray(encoded(image, "TIFF"))
+    photometric = body.index(struct.pack("<HHI", 262, 3, 1)) + 8
+    body[photometric] = 0
+    assert (pixels_of(decode(bytes(body), PLENTY)) == 0).all()
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pixels_of_32_bits_are_refused_by_name(encoded: Encoded, mode: str) -> None:
     with pytest.raises(UnsupportedError, match="32 bits a channel"):
@@ -326,6 +335,13 @@ def test_transparency_of_a_gif_is_laid_on_white(encoded: Encoded) -> None:
 def test_a_tiff_of_a_rare_compression_is_refused_by_its_number(encoded: Encoded, noise: Noise) -> None:
     with pytest.raises(UnsupportedError, match="compression 34925: save it uncompressed"):
         decode(encoded(noise(8, 8), "TIFF", compression="lzma"), PLENTY)
+
+
+def test_a_bmp_of_run_lengths_is_refused_by_name(encoded: Encoded) -> None:
+    body = bytearray(encoded(Image.new("L", (8, 8)), "BMP"))
+    body[30] = 1
+    with pytest.raises(UnsupportedError, match="run-length codes: save it uncompressed"):
+        decode(bytes(body), PLENTY)
 
 
 def test_a_jpeg_of_12_bits_is_refused_by_name(encoded: Encoded, noise: Noise) -> None:

@@ -72,6 +72,18 @@ def test_printed_text_is_no_result() -> None:
     assert (service.returncode, service.stdout, service.stderr) == (0, "", "hello")
 
 
+def test_complaints_about_an_image_are_not_for_the_log() -> None:
+    script = (
+        "import io; from PIL import Image; from service.images import codecs\n"
+        "from service.images.codec_process import CodecProcess; buffer = io.BytesIO()\n"
+        "Image.effect_noise((64, 64), 99).convert('1').save(buffer, 'TIFF', compression='group4')\n"
+        "body = bytearray(buffer.getvalue()); body[20:60] = bytes([85]) * 40\n"
+        "CodecProcess().run(60, codecs.decode, bytes(body), 10**6); print('decoded')"
+    )
+    service = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (service.returncode, service.stdout, service.stderr) == (0, "decoded\n", "")
+
+
 def test_a_raised_error_holds_no_memory(process: CodecProcess) -> None:
     """The garbage collector, which comes seldom, is not needed to give the image back."""
     body = np.zeros(10, np.uint8)
