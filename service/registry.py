@@ -1,5 +1,6 @@
 """The loaded models, each with its batcher."""
 
+import mmap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,8 @@ PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
 """Names of the default samplers, without and with labels."""
 REFERENCE = "-reference"
 """Suffix of translators of the paper's size, which are the default where CUDA runs them."""
+WEIGHTS_OUTSIDE = b"\x0a\x08location\x12"
+"""The entry of a tensor that names the file of its weights, as protobuf writes it."""
 NO_MODELS = frozenset({"lost+found", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
 """Folders that file systems and archives create beside models."""
 
@@ -154,6 +157,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:
     card = read_card(folder)
+    for file in filter(None, (card.full_artefact, card.half_artefact)):
+        _refuse_weights_outside(folder / file.file)
     loaded = devices.load(folder, card)
     session, artefact, name = loaded.session, loaded.artefact, f"{card.name}/{card.version}"
     info = name, card.version, card.task, session.provider, artefact.precision, artefact.sha256
@@ -161,6 +166,18 @@ def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) 
     metrics.expect_model(name)
     batcher = Batcher(name, session, loaded.slots, settings.queue_size, metrics, probe_inputs(card))
     return Model(card, folder, session.provider, artefact, loaded.fallback_reason, batcher)
+
+
+def _refuse_weights_outside(model: Path) -> None:
+    """Raises CardError for a model that reads weights from another file, which no hash covers."""
+    if not model.stat().st_size:  # which cannot be mapped; ONNX Runtime says what it lacks
+        return
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(WEIGHTS_OUTSIDE) >= 0:
+            raise CardError(
+                f"{model} keeps weights in another file, which its card's sha256 does not cover: export it again with "
+                "gan-export, which keeps them inside"
+            )
 
 
 def _version_order(version: str) -> tuple[int, str]:

@@ -1,8 +1,12 @@
-"""Marks as slow what takes seconds a test, so that `make test-fast` can leave it out."""
+"""Images for tests; and the mark of what takes seconds a test, so that `make test-fast` can leave it out."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 TESTS = Path(__file__).parent
 SLOW = (
@@ -42,3 +46,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(TESTS / entry) for entry in SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def encoded() -> Callable[..., bytes]:
+    """`encoded(image, format, **options)`: an image file."""
+
+    def encode(image: Image.Image, format: str, **options: object) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture
+def noise() -> Callable[..., Image.Image]:
+    """`noise(width, height)`: an RGB image of random pixels."""
+
+    def draw(width: int, height: int) -> Image.Image:
+        return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+    return draw

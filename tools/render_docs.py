@@ -9,7 +9,7 @@ from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard
 from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
-from service.telemetry.metrics import FailureReason, Metrics, Outcome
+from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, Outcome
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -51,13 +51,18 @@ REASONS: dict[FailureReason, str] = {
     "device_lost": "an error after which CUDA no longer works in this process",
     "other": "any other error",
 }
+REFUSALS: dict[CodecRefusal, str] = {
+    "costly": "a file that is made to take long",
+    "busy": "too many large images waited (503)",
+}
 LABELS = {
     "route": "the route's template, such as `/translate/{direction}`; `other` if none matches",
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
     "status": "HTTP status of the response; 499: the client had disconnected",
     "model": "`<name>/<version>`",
-    "reason": "; ".join(f"`{name}`: {REASONS[name]}" for name in get_args(FailureReason)),
+    "reason": "; ".join(f"`{name}`: {text}" for name, text in (REASONS | REFUSALS).items()),
     "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
+    "lane": "`light`: in the service's own process, takes milliseconds; `heavy`: in a process of its own",
     "device": "NVML's index of the GPU",
     "version": "version of the model, or of the service",
     "task": "`sample` or `translate`",

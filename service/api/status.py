@@ -28,11 +28,20 @@ async def alive(request: Request) -> dict[str, str]:
 
 @router.get("/healthz/ready")
 async def ready(request: Request) -> dict[str, str]:
-    """200 while the service should get requests; 503 while a model fails or hangs, and after SIGTERM."""
+    """200 while the service should get requests; 503 while a model fails or hangs, and after SIGTERM.
+
+    503 too when light images would wait too long for a codec. Heavy images that would are told in the document, with
+    200: others are served, and a few large uploads must not take every replica out of service.
+    """
     context = context_of(request)
     if context.lifecycle.draining:
         raise Problem(503, "draining", "the service is stopping: it finishes accepted requests and accepts no more")
-    return _unless_failing(context, for_seconds=0)
+    timeout, status = context.settings.timeout_seconds, _unless_failing(context, for_seconds=0)
+    if context.codecs.light_full_for(timeout) is not None:
+        raise Problem(503, "codecs-busy", "too many images wait to be decoded: requests would time out")
+    if (seconds := context.codecs.heavy_full_for(timeout)) is not None:
+        status["large_images"] = f"refused for about {seconds} s"
+    return status
 
 
 def _unless_failing(context: AppContext, for_seconds: float) -> dict[str, str]:

@@ -67,7 +67,7 @@ async def translate(
     size, gpu = _parse_size(query.size), model.provider != CPU
     spec = InputSpec(size, rule, settings.image_pixels, settings.model_pixels, gpu)
     context.check_room(model, deadline)  # a refusal comes before the body is read
-    chunks = await _read_in_time(request, deadline)
+    chunks: Iterable[bytes] = iter(await _read_in_time(request, deadline))  # drops them when it has given the last
     async with contextlib.AsyncExitStack() as turn:
         if spec.tiled:
             one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)

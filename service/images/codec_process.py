@@ -6,8 +6,10 @@ take minutes. The process is no sandbox: an image that exploits the codec has th
 """
 
 import contextlib
+import math
 import os
 import pickle
+import resource
 import signal
 import struct
 import subprocess
@@ -22,6 +24,9 @@ from typing import IO, Any, TypeVar, cast
 
 LEAST_SECONDS = 5.0
 """Least time that the process has for an image, whatever the request's deadline."""
+NICENESS = 5
+"""Where cores are short, the process gets a third of what the service gets: light images are served beside heavy ones.
+"""
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); import {__name__} as module; module.serve()"
@@ -36,6 +41,10 @@ _LENGTH = struct.Struct("<Q")
 
 class CodecProcessError(Exception):
     """The process could not be started, ended during its work, or took too long and was ended."""
+
+
+class CodecCostError(CodecProcessError):
+    """The work took too much processor time, and the process was ended."""
 
 
 class CodecProcess:
@@ -64,7 +73,8 @@ class CodecProcess:
         """Runs `work`, a module's function, in the process; returns or raises what it does. Buffers are not copied.
 
         Raises CodecProcessError when there is no result within `seconds`, but at least LEAST_SECONDS: a process that
-        is ended must be started again, and other requests wait for that.
+        is ended must be started again, and other requests wait for that. Raises CodecCostError when work that
+        `within` limits takes longer.
         """
         seconds = max(seconds, LEAST_SECONDS)
         until = time.monotonic() + seconds
@@ -76,6 +86,8 @@ class CodecProcess:
         except (EOFError, OSError) as error:
             self.kill()
             status = self._child.wait()
+            if status == -signal.SIGXCPU:
+                raise CodecCostError("took too much processor time") from error
             reason = f"ended with status {status}" if time.monotonic() < until else f"took over {seconds:.1f} s"
             raise CodecProcessError(reason) from error
         except BaseException:
@@ -140,12 +152,27 @@ def _wrapped(value: object) -> object:
 def serve() -> None:
     """The child's main function: works until its standard input ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SIGTERM is for the service: the child ends with its input
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one that is ended leaves no dump
     warnings.simplefilter("ignore")  # warnings about an image are not for the log
     jobs, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a codec prints is no result
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # libtiff's complaints about an image are not for the log either
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             _send(results, _try(*_receive(jobs)))
+
+
+def within(cpu_seconds: int, work: Callable[..., T], *arguments: object) -> T:
+    """Runs `work` in a child, which the system ends after `cpu_seconds` of processor time, and up to a second more.
+
+    The system counts whole seconds, of all threads, whatever else the machine does.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time()) + cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    return work(*arguments)
 
 
 def _try(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple[Exception | None, object]:

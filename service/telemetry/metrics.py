@@ -24,6 +24,11 @@ Outcome = Literal["ok", "rejected", "cancelled", "deadline", "bad_input", "faile
 FailureReason = Literal["out_of_memory", "device_lost", "other"]
 """Why a model failed."""
 
+Lane = Literal["light", "heavy"]
+"""Kind of codec work: light work takes milliseconds."""
+CodecRefusal = Literal["costly", "busy"]
+"""Why an image is not decoded, to protect other requests."""
+
 REQUEST_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Buckets from one digit on an idle machine to the longest timeout."""
 STAGE_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -94,6 +99,21 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=registry,
         )
+
+        self.codec_jobs = Gauge(
+            "gan_codec_jobs",
+            "Images that are being decoded or encoded or wait for that; lane heavy: large ones and unusual files.",
+            ["lane"],
+            registry=registry,
+        )
+        self.codec_refusals = Counter(
+            "gan_codec_refusals",
+            "Uploads that were not decoded; reason costly: made to take long, busy: too many heavy ones waited.",
+            ["reason"],
+            registry=registry,
+        )
+        for refusal in get_args(CodecRefusal):
+            self.codec_refusals.labels(refusal)
 
         self.model_info = Gauge(
             "gan_model_info",

@@ -1,7 +1,6 @@
 """Tiny models made here, applications that serve them, and a gate in front of inference."""
 
 import asyncio
-import io
 import json
 import logging
 import os
@@ -18,7 +17,6 @@ import onnxruntime as ort
 import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 from service.api.problems import MEDIA_TYPE
 from service.app import create_app
@@ -345,25 +343,3 @@ def problem_of() -> Callable[..., dict[str, Any]]:
         return problem
 
     return check
-
-
-@pytest.fixture
-def encoded() -> Callable[..., bytes]:
-    """`encoded(image, format, **options)`: an image file."""
-
-    def encode(image: Image.Image, format: str, **options: object) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, format, **options)
-        return buffer.getvalue()
-
-    return encode
-
-
-@pytest.fixture
-def noise() -> Callable[..., Image.Image]:
-    """`noise(width, height)`: an RGB image of random pixels."""
-
-    def draw(width: int, height: int) -> Image.Image:
-        return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-    return draw

@@ -1,9 +1,11 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
-from service.card import HALF_FILE, CardError
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, CardError, sha256_of
 from service.errors import Problem
 from service.registry import Registry
 from service.runtime import cuda_driver
@@ -47,6 +49,21 @@ def test_a_version_without_a_card_is_reported(tmp_path: Path, publish: Publish, 
     publish(tmp_path, "mnist")
     (tmp_path / "mnist" / "2").mkdir()
     with pytest.raises(CardError, match=r"mnist/2 has no card.json"):
+        load()
+
+
+@pytest.mark.parametrize("file", [MODEL_FILE, HALF_FILE])
+def test_weights_in_another_file_are_refused(
+    tmp_path: Path, publish: Publish, add_half: Publish, load: Load, file: str
+) -> None:
+    folder = add_half(publish(tmp_path, "horse2zebra"))
+    path, card = folder / file, json.loads((folder / CARD_FILE).read_text())
+    model = onnx.load(path)
+    onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (folder / "weights.bin").stat().st_size > 0
+    (card if file == MODEL_FILE else card["half"])["sha256"] = sha256_of(path)
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    with pytest.raises(CardError, match=f"{file} keeps weights in another file, which its card's sha256 does not"):
         load()
 
 

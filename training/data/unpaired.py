@@ -4,16 +4,18 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from imaging import ImageError, decode
 from training import rng
 from training.data.errors import DataError
 from training.data.folders import ImageFiles
 from training.distributed import World
 from training.images import to_signed
 
+MOST_PIXELS = 200_000_000
+"""Largest image; decoding takes about 8 bytes of memory a pixel."""
 NAMED = 8
 """Most files that an error names."""
 
@@ -48,17 +50,20 @@ class Domain:
 
 
 def load_domain(files: ImageFiles, resize: int) -> Domain:
-    """Decodes every image to resize x resize. Raises DataError with the names of all files that do not decode."""
+    """Decodes every image as the service does and resizes it to resize x resize.
+
+    Raises DataError with the names of all files that do not decode.
+    """
     shrink = v2.Resize((resize, resize), antialias=True)
     digest = hashlib.sha256()
     images = torch.empty((len(files.files), 3, resize, resize), dtype=torch.uint8)
     broken = []
     for row, file in enumerate(files.files):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        body = file.read_bytes()
+        digest.update(hashlib.sha256(body).digest())
         try:
-            with Image.open(file) as image:
-                images[row] = v2.functional.pil_to_tensor(shrink(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            images[row] = v2.functional.pil_to_tensor(shrink(decode(body, MOST_PIXELS).image))
+        except ImageError as error:
             broken.append(f"{file.name} ({error})")
     if broken:
         named = ", ".join(broken[:NAMED]) + (f" and {len(broken) - NAMED} more" if len(broken) > NAMED else "")

@@ -83,6 +83,38 @@ async def test_ready_says_that_the_service_drains_and_live_does_not(
         assert (await client.get(f"/healthz/{probe}")).status_code == 200
 
 
+async def test_ready_tells_that_large_images_are_refused_while_others_are_served(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = make_app()
+    client = await serve(app)
+    monkeypatch.setattr(app.state.context.codecs, "heavy_full_for", lambda seconds: 12)
+    response = await client.get("/healthz/ready")
+    assert (response.status_code, response.json()["large_images"]) == (200, "refused for about 12 s")
+
+
+async def test_ready_says_that_no_image_can_be_decoded(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    problem_of: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = make_app()
+    client = await serve(app)
+    monkeypatch.setattr(app.state.context.codecs, "light_full_for", lambda seconds: 12)
+    problem_of(await client.get("/healthz/ready"), 503, "codecs-busy")
+    assert (await client.get("/healthz/live")).status_code == 200
+
+
+async def test_codec_work_and_refusals_have_series_from_the_start(client: httpx.AsyncClient) -> None:
+    assert await samples(client, "gan_codec_jobs") == {labels(lane=lane): 0 for lane in ("light", "heavy")}
+    assert await samples(client, "gan_codec_refusals_total") == {
+        labels(reason=reason): 0 for reason in ("busy", "costly")
+    }
+
+
 async def test_batch_sizes_are_counted_by_model(client: httpx.AsyncClient) -> None:
     await client.get("/mnist/sample?count=5")
     await client.get("/mnist/sample?count=1")

@@ -2,6 +2,7 @@ import asyncio
 import io
 import tempfile
 import threading
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.formparsers import MultiPartParser
 from service.card import SizeRule
 from service.engine.batcher import Batcher
 from service.images import codecs, tiles
+from service.images.codec_process import CodecProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -312,14 +314,6 @@ async def test_tiles_keep_the_deadline(
 # what is refused
 
 
-@pytest.mark.parametrize("format", ["PNG", "WEBP"])
-async def test_an_animation_is_refused(
-    send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
-) -> None:
-    body = encoded(noise(9, 9), format, save_all=True, append_images=[Image.new("RGB", (9, 9), "red")])
-    problem_of(await send(INVERT, body), 422, "animated-image")
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 async def test_a_truncated_image_is_refused(
     send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf, format: str
@@ -332,9 +326,62 @@ async def test_what_is_no_image_is_refused(send: Send, problem_of: ProblemOf) ->
     problem_of(await send(INVERT, b"a horse"), 415, "not-an-image")
 
 
-async def test_a_gif_is_refused(send: Send, encoded: Encoded, noise: Noise, problem_of: ProblemOf) -> None:
-    detail = problem_of(await send(INVERT, encoded(noise(9, 9), "GIF"), "image/gif"), 415, "not-an-image")["detail"]
-    assert "JPEG, PNG or WebP" in detail
+def scans(count: int, size: tuple[int, int]) -> bytes:
+    """A JPEG with `count` further passes over its pixels."""
+    buffer = io.BytesIO()
+    Image.new("L", size, 200).save(buffer, "JPEG", progressive=True)
+    body = buffer.getvalue()
+    return body[:-2] + count * body[body.rindex(b"\xff\xda") : -2] + body[-2:]
+
+
+def with_chunks(count: int, body: bytes) -> bytes:
+    """The PNG with `count` empty chunks before its pixels."""
+    return body[:33] + count * (b"\0\0\0\0teSt" + zlib.crc32(b"teSt").to_bytes(4)) + body[33:]
+
+
+async def test_files_that_are_made_to_take_long_are_refused_at_once(
+    make_app: Callable[..., FastAPI],
+    serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
+    encoded: Encoded,
+    noise: Noise,
+    problem_of: ProblemOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them gets as far as a decoder, in the service or in a process."""
+
+    def no_decoder(*arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(codecs, "decode", no_decoder)
+    monkeypatch.setattr(CodecProcess, "run", no_decoder)
+    client, small = await serve(make_app()), encoded(noise(64, 64), "PNG")
+    tall = small[:16] + (1).to_bytes(4) + (20_000_000).to_bytes(4) + small[24:]
+    for body, status, kind in (
+        (scans(3000, (4400, 4400)), 422, "image-too-costly"),
+        (with_chunks(20_000, small), 422, "image-too-costly"),
+        (with_chunks(800_000, small), 422, "image-too-costly"),
+        (tall, 413, "image-too-large"),
+    ):
+        problem_of(await post(client, INVERT, body), status, kind)
+    metrics = (await client.get("/metrics")).text
+    assert 'gan_codec_refusals_total{reason="costly"} 3.0' in metrics
+
+
+async def test_a_heic_photograph_is_refused_with_what_to_do(send: Send, problem_of: ProblemOf) -> None:
+    detail = problem_of(await send(INVERT, b"\0\0\0\x18ftypheic" + bytes(50), "image/heic"), 415, "not-an-image")[
+        "detail"
+    ]
+    assert "HEIC file" in detail
+    assert "convert it to JPEG" in detail
+
+
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "AVIF", "WEBP", "PNG"])
+async def test_the_first_image_of_a_rarer_format_is_translated(send: Send, encoded: Encoded, format: str) -> None:
+    several = {} if format == "BMP" else {"save_all": True, "append_images": [Image.new("RGB", (64, 64), "red")]}
+    response = await send(INVERT, encoded(Image.new("RGB", (64, 64), "black"), format, **several), f"image/{format}")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == ("image/webp" if format == "WEBP" else "image/png")
+    assert np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB")).min() > 250
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", ""])

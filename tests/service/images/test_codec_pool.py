@@ -9,17 +9,19 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.card import SizeRule
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images.codec_pool import CodecPool
-from service.images.codec_process import CodecProcess, CodecProcessError
+from service.images.codec_process import CodecCostError, CodecProcess, CodecProcessError
 from service.images.codecs import Weight
+from service.images.preprocess import InputSpec
 from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -177,7 +179,7 @@ async def test_large_images_wait_for_pixels_in_the_budget(
         return b""
 
     monkeypatch.setattr(CodecProcess, "run", work)
-    weight = Weight.of_file(body)
+    weight = Weight.of_file(body, 10**7)
     assert not weight.light
     try:
         encodings = [pool.encode(Deadline.after(LONG), "png", bytes, weight=weight) for _ in range(4)]
@@ -185,3 +187,69 @@ async def test_large_images_wait_for_pixels_in_the_budget(
     finally:
         pool.close()
     assert most == 1
+
+
+SPEC = InputSpec(256, SizeRule(multiple=4, minimum=64), 10**7, 10**7, gpu=False)
+
+
+async def test_a_light_image_does_not_wait_for_heavy_ones(
+    codecs: CodecPool, encoded: Callable[..., bytes], noise: Callable[..., Image.Image]
+) -> None:
+    heavy = Weight.of_size((1000, 1000))
+    job = asyncio.create_task(codecs.encode(Deadline.after(LONG), "png", time.sleep, LONG, weight=heavy))
+    await asyncio.sleep(0.1)
+    upload = await codecs.decode([encoded(noise(64, 64), "PNG")], SPEC, Deadline.after(LONG / 2))
+    assert upload.image.size == (64, 64)
+    assert not job.done()
+    job.cancel()
+
+
+async def test_heavy_images_that_would_wait_too_long_are_refused_at_once(
+    encoded: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    pool, seconds = CodecPool(1, metrics, 10**7), 0.2
+    heavy, large = Weight.of_size((1000, 1000)), encoded(Image.new("RGB", (1000, 1000)), "PNG")
+
+    def encode(seconds: float) -> Awaitable[bytes]:
+        return pool.encode(Deadline.after(LONG), "png", time.sleep, seconds, weight=heavy)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    try:
+        for _ in range(3):
+            await encode(seconds)
+        assert pool.heavy_full_for(1.0) is None
+        waiting = [asyncio.create_task(encode(seconds)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert value("gan_codec_jobs", lane="heavy") == 4
+        assert value("gan_codec_jobs", lane="light") == 0
+        assert pool.heavy_full_for(0.2) == 1
+        with pytest.raises(Problem, match="too many large images wait") as raised:
+            await pool.decode([large], SPEC, Deadline.after(0.3))
+        assert (raised.value.status, raised.value.kind) == (503, "codecs-busy")
+        assert raised.value.headers == {"Retry-After": "1"}
+        assert value("gan_codec_refusals_total", reason="busy") == 1
+        assert (await pool.decode([large], SPEC, Deadline.after(LONG))).image.size == (1000, 1000)  # it has time
+        await asyncio.gather(*waiting)
+    finally:
+        pool.close()
+
+
+async def test_an_image_that_takes_too_much_processor_time_is_refused_and_counted(
+    encoded: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_time(process: CodecProcess, *_: object) -> None:
+        raise CodecCostError("took too much processor time")
+
+    metrics = Metrics()
+    pool = CodecPool(1, metrics, 10**7)
+    monkeypatch.setattr(CodecProcess, "run", no_time)
+    try:
+        with pytest.raises(Problem, match="more than 3 s of processor time: save it again") as raised:
+            await pool.decode([encoded(Image.new("RGB", (1000, 1000)), "PNG")], SPEC, Deadline.after(LONG))
+    finally:
+        pool.close()
+    assert (raised.value.status, raised.value.kind) == (422, "image-too-costly")
+    assert metrics.registry.get_sample_value("gan_codec_refusals_total", {"reason": "costly"}) == 1

@@ -23,7 +23,7 @@ from PIL import Image
 from service.card import SizeRule
 from service.errors import Problem
 from service.images import codec_process, codecs
-from service.images.codec_process import CodecProcess, CodecProcessError
+from service.images.codec_process import CodecCostError, CodecProcess, CodecProcessError, within
 from service.images.preprocess import InputSpec, Prepared, prepare
 
 LONG = 60.0
@@ -72,6 +72,18 @@ def test_printed_text_is_no_result() -> None:
     assert (service.returncode, service.stdout, service.stderr) == (0, "", "hello")
 
 
+def test_complaints_about_an_image_are_not_for_the_log() -> None:
+    script = (
+        "import io; from PIL import Image; from service.images import codecs\n"
+        "from service.images.codec_process import CodecProcess; buffer = io.BytesIO()\n"
+        "Image.effect_noise((64, 64), 99).convert('1').save(buffer, 'TIFF', compression='group4')\n"
+        "body = bytearray(buffer.getvalue()); body[20:60] = bytes([85]) * 40\n"
+        "CodecProcess().run(60, codecs.decode, bytes(body), 10**6); print('decoded')"
+    )
+    service = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (service.returncode, service.stdout, service.stderr) == (0, "decoded\n", "")
+
+
 def test_a_raised_error_holds_no_memory(process: CodecProcess) -> None:
     """The garbage collector, which comes seldom, is not needed to give the image back."""
     body = np.zeros(10, np.uint8)
@@ -97,6 +109,15 @@ def test_one_that_takes_too_long_is_ended(process: CodecProcess, monkeypatch: py
     child = process.run(LONG, os.getpid)
     with pytest.raises(CodecProcessError, match=r"took over 0\.1 s"):
         process.run(0.1, time.sleep, LONG)
+    assert gone(child)
+
+
+def test_one_that_takes_too_much_processor_time_is_ended(process: CodecProcess) -> None:
+    child = process.run(LONG, os.getpid)
+    for _ in range(3):  # each has its own time
+        assert process.run(LONG, within, 1, sum, range(5_000_000)) > 0
+    with pytest.raises(CodecCostError, match="processor time"):
+        process.run(LONG, within, 1, sum, range(10**12))
     assert gone(child)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from imaging import decoder
 from service.card import SizeRule
 from service.errors import Problem
 from service.images import codecs
@@ -89,7 +90,7 @@ def test_a_photograph_is_decoded_no_larger_than_it_needs_and_looks_the_same(
     assert small.size == upright
     assert small.image.size == (upright[0] // 2, upright[1] // 2)  # a quarter would be too small
     drafted = prepare(body, spec)
-    monkeypatch.setattr(codecs, "DRAFT", 100)
+    monkeypatch.setattr(decoder, "DRAFT", 100)
     whole = prepare(body, spec)
     assert drafted.size == whole.size == upright
     assert drafted.model_size == whole.model_size

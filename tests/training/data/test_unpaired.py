@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from torchvision.transforms import v2
 
+from service.images import codecs
 from training.data.errors import DataError
 from training.data.folders import list_images
 from training.data.unpaired import Domain, load_domain
@@ -140,3 +142,39 @@ def test_every_epoch_shows_every_image_once_in_an_order_of_its_domain(domain):
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
     assert seen[:10] != seen[10:]
     assert order(Domain("trainB", domain.images, "hash")) != seen
+
+
+def test_images_are_fitted_as_they_are_served(tmp_path):
+    """Upright, on white, with all of their 16 bits, converted to sRGB, and in spite of a missing end."""
+    folder = tmp_path / "trainA"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((48, 32), Image.Resampling.BICUBIC)
+    notes = Image.Exif()
+    notes[0x0112] = 6
+    image.save(folder / "exif.jpg", exif=notes)
+    clear = image.copy()
+    clear.putalpha(100)
+    clear.save(folder / "clear.png")
+    Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
+    lab = ImageCms.profileToProfile(
+        image, *(ImageCms.createProfile(name) for name in ("sRGB", "LAB")), outputMode="LAB"
+    )
+    lab.save(folder / "lab.tiff")
+    image.save(folder / "first.gif", save_all=True, append_images=[image.rotate(180)])
+    image.save(folder / "uncut.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "uncut.jpg").read_bytes()[:-2])
+    (folder / "uncut.jpg").unlink()
+    files = list_images(folder)
+    assert len(files.files) == 6
+    for row, file in zip(load_domain(files, resize=32).images, files.files, strict=True):
+        served = codecs.decode(file.read_bytes(), 10**6).image
+        expected = v2.functional.pil_to_tensor(v2.Resize((32, 32), antialias=True)(served))
+        assert torch.equal(row, expected), file.name
+
+
+def test_a_refused_file_is_named_with_what_to_do(tmp_path):
+    save(tmp_path / "trainA", "a.png")
+    (tmp_path / "trainA" / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    with pytest.raises(DataError, match=r"1 of 2 images in trainA.*phone\.jpg \(the file is a HEIC file.*to JPEG"):
+        load_domain(list_images(tmp_path / "trainA"), resize=8)
