@@ -1,5 +1,6 @@
 """The settings of the service: GAN_ environment variables, and flags of `gan-serve`, which take precedence."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,9 +8,16 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.nearest import nearest
+
 _PACKAGE = Path(__file__).resolve().parent
 BUNDLED_MODELS = _PACKAGE / "models" if (_PACKAGE / "models").is_dir() else _PACKAGE.parent / "models"
 """A wheel carries the models inside the package; in a checkout they lie beside it."""
+
+PREFIX = "GAN_"
+"""Begins the name of every variable."""
+NOT_OURS = frozenset({"GAN_ADDRESS", "GAN_IMAGE", "GAN_MEMORY", "GAN_PUBLISHED_PORT"})
+"""Variables that Compose reads from the same environment."""
 
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
 
@@ -18,7 +26,7 @@ class Settings(BaseSettings):
     """Serve exported generators over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GAN_",
+        env_prefix=PREFIX,
         use_attribute_docstrings=True,
         extra="forbid",
         frozen=True,
@@ -81,3 +89,10 @@ class Settings(BaseSettings):
         if port and port == info.data.get("port"):
             raise PydanticCustomError("taken", "it is also the main port: choose another one, or leave it unset")
         return port
+
+
+def mistyped(environment: Iterable[str]) -> dict[str, str]:
+    """Returns the variables that look like settings and are none, each with the setting whose name is nearest."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    names = (name for name in environment if name.upper().startswith(PREFIX))
+    return {name: nearest(name.upper(), known) for name in names if name.upper() not in {*known, *NOT_OURS}}

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.types import Scope
 
 from service.deadline import Deadline
+from service.nearest import nearest
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 _TIMEOUT_KEY = TIMEOUT_HEADER.lower().encode()
@@ -39,18 +40,33 @@ def _parse(query: type[Q], text: bytes) -> Q:
 class Query(BaseModel):
     """The query parameters of a route. Their docstrings become its documentation."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
 
     model: str | None = None
     """Model to use, as `name` or `name/version` from /models. The default depends on the route."""
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Reads a request's query; of a repeated parameter the last counts. Raises RequestValidationError."""
+        """Reads a request's query; of a repeated parameter the last counts.
+
+        Raises RequestValidationError for a wrong value, and for a parameter that does not exist.
+        """
         try:
             return _parse(cls, request.scope["query_string"])
         except ValidationError as error:
-            raise _invalid("query", error) from error
+            raise cls._refused(error) from error
+
+    @classmethod
+    def _refused(cls, error: ValidationError) -> RequestValidationError:
+        """Explains the errors; a parameter that does not exist is probably a mistyped one."""
+        details = []
+        for detail in error.errors():
+            if detail["type"] == "extra_forbidden":
+                near, names = nearest(str(detail["loc"][0])[:40], cls.model_fields), ", ".join(cls.model_fields)
+                reason = f"there is no such parameter: the nearest is {near!r}, the parameters are {names}"
+                detail["msg"] = reason
+            details.append({**detail, "loc": ("query", *detail["loc"])})
+        return RequestValidationError(details)
 
     @classmethod
     def documented(cls) -> dict[str, Any]:
@@ -88,9 +104,6 @@ def deadline_of(request: Request, max_seconds: float) -> Deadline:
     try:
         seconds = max_seconds if asked is None else min(_TIMEOUT.validate_python(asked), max_seconds)
     except ValidationError as error:
-        raise _invalid("header", error, TIMEOUT_HEADER.lower()) from error
+        name = "header", TIMEOUT_HEADER.lower()
+        raise RequestValidationError([{**detail, "loc": name} for detail in error.errors()]) from error
     return Deadline.after(seconds)
-
-
-def _invalid(place: str, error: ValidationError, *name: str) -> RequestValidationError:
-    return RequestValidationError([{**detail, "loc": (place, *name, *detail["loc"])} for detail in error.errors()])

@@ -68,5 +68,5 @@ def unexpected(request_id: str) -> JSONResponse:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"][1:])
+    name = ".".join(str(part)[:40] for part in error["loc"][1:])
     return f"{name}: {error['msg']} (got {str(error['input'])[:80]!r})"

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service.settings import BUNDLED_MODELS, Settings
+from service.settings import BUNDLED_MODELS, Settings, mistyped
 
 
 def test_defaults_serve_the_bundled_models_to_this_machine_only() -> None:
@@ -88,3 +88,8 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
         assert f"--{name.replace('_', '-')}" in text
         assert field.description
         assert " ".join(field.description.split()).split(";")[0].split(",")[0] in text
+
+
+def test_a_mistyped_variable_is_told_with_the_nearest_setting() -> None:
+    environment = ["GAN_TIMOUT_SECONDS", "gan_port", "GAN_PORTS", "GAN_QUEUE_SIZE", "GAN_MEMORY", "HOME", "GANDALF"]
+    assert mistyped(environment) == {"GAN_TIMOUT_SECONDS": "GAN_TIMEOUT_SECONDS", "GAN_PORTS": "GAN_PORT"}

@@ -140,6 +140,17 @@ async def test_a_bad_parameter_is_a_problem_that_names_it(
     assert detail.endswith(f"(got {got!r})")
 
 
+@pytest.mark.parametrize(("name", "near"), [("n", "count"), ("sed", "seed"), ("Format", "format")])
+async def test_a_parameter_that_does_not_exist_is_a_problem_that_names_the_nearest(
+    sample: Sample, problem_of: ProblemOf, name: str, near: str
+) -> None:
+    detail = problem_of(await sample(**{name: "10"}), 422, "invalid-parameter")["detail"]
+    known = "model, count, seed, format, digit, columns"
+    assert detail == (
+        f"{name}: there is no such parameter: the nearest is {near!r}, the parameters are {known} (got '10')"
+    )
+
+
 async def test_every_bad_parameter_is_named(sample: Sample, problem_of: ProblemOf) -> None:
     detail = problem_of(await sample(count=0, columns=0), 422, "invalid-parameter")["detail"]
     assert "count: " in detail

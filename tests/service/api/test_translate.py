@@ -241,6 +241,15 @@ async def test_another_detail_is_refused_before_the_body_is_read(send: Send, pro
     assert upload.taken == 0
 
 
+async def test_a_parameter_that_does_not_exist_is_refused_before_the_body_is_read(
+    send: Send, problem_of: ProblemOf
+) -> None:
+    upload = Upload(5)
+    problem = problem_of(await send(f"{INVERT}?sise=512", upload), 422, "invalid-parameter")
+    assert "the nearest is 'size'" in problem["detail"]
+    assert upload.taken == 0
+
+
 async def test_native_keeps_every_pixel(send: Send, encoded: Encoded, noise: Noise) -> None:
     image = noise(100, 68)
     response = image_of(await send(f"{INVERT}?size=native", encoded(image, "PNG")), "PNG")
