@@ -190,6 +190,7 @@ async def test_a_model_is_chosen_by_name_and_version(
     [
         ("*/*", "image/png"),
         ("application/json", "application/json"),
+        ("application/problem+json", "image/png"),
         ("application/x-npy", "application/x-npy"),
         ("text/html, application/json;q=0.9, */*;q=0.8", "application/json"),
         ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "image/png"),
@@ -206,7 +207,7 @@ async def test_the_format_parameter_wins_over_accept(client: httpx.AsyncClient) 
 
 
 async def test_an_accept_that_admits_nothing_is_a_problem(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
-    response = await client.get("/mnist/sample", headers={"Accept": "text/html"})
+    response = await client.get("/mnist/sample", headers={"Accept": "image/webp"})
     assert "application/x-npy" in problem_of(response, 406, "not-acceptable")["detail"]
 
 
