@@ -20,6 +20,7 @@ NOT_OURS = frozenset({"GAN_ADDRESS", "GAN_IMAGE", "GAN_MEMORY", "GAN_PUBLISHED_P
 """Variables that Compose reads from the same environment."""
 
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$")]
 
 
 class Settings(BaseSettings):
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
     """Largest uploaded image (413), in pixels; a bound on memory, about 8 bytes a pixel."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
     """Largest image inside a model (422), in pixels; limits size=native, except of models that take tiles."""
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path prefix that a proxy leaves in front of every path, for example /gan; unset where the proxy takes it off."""
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins whose pages may call the service from a browser, for example https://app.example.org, or *; by default
+    none but its own."""
     shutdown_seconds: int = Field(25, ge=0)
     """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -78,10 +84,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """'json' logs an object per line, and a line per request; 'text' is for people."""
 
-    @field_validator("batch_sizes", mode="before")
+    @field_validator("batch_sizes", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, sizes: object) -> object:
-        return sizes.split(",") if isinstance(sizes, str) else sizes
+    def _split(cls, items: object) -> object:
+        return [item.strip() for item in items.split(",")] if isinstance(items, str) else items
 
     @field_validator("management_port")
     @classmethod

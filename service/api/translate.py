@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.api import openapi
 from service.api.context import AppContext, context_of
-from service.api.negotiation import choose_format
+from service.api.negotiation import VARY, choose_format
 from service.api.params import Query, deadline_of, header
 from service.api.upload import read_in_time
 from service.card import SizeRule
@@ -85,7 +85,7 @@ async def translate(
         else:
             (before,), limit = image.inputs, settings.image_pixels
             body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
-    headers = {"X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
+    headers = {**VARY, "X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
     return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers=headers)
 
 

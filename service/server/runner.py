@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.security import HEADERS
 from service.app import create_management_app
 from service.server import sockets
 from service.server.protocol import HttpProtocol
@@ -42,6 +43,8 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "log_config": None,
         "log_level": settings.log_level,
         "access_log": False,
+        "server_header": False,
+        "headers": HEADERS,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "http": HttpProtocol,
     }

@@ -70,6 +70,9 @@ def test_batch_sizes_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> 
         ("management_port", "8000"),
         ("log_level", "loud"),
         ("log_format", "xml"),
+        ("root_path", "gan"),
+        ("root_path", "/gan/"),
+        ("root_path", "/gan?x"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -77,6 +80,18 @@ def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert {error["loc"][0] for error in caught.value.errors()} == {name}
+
+
+def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_CORS_ORIGINS", "https://app.example.org, http://localhost:3000")
+    assert Settings().cors_origins == ("https://app.example.org", "http://localhost:3000")
+
+
+@pytest.mark.parametrize("origin", ["app.example.org", "https://app.example.org/", "https://a.org/page", ""])
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("GAN_CORS_ORIGINS", origin)
+    with pytest.raises(ValidationError, match="cors_origins"):
+        Settings()
 
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

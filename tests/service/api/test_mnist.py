@@ -94,6 +94,48 @@ async def test_without_a_seed_each_response_has_another_and_says_which(sample: S
     assert (await sample(seed=seeds[0], format="npy")).content == responses[0].content
 
 
+async def test_drawn_seeds_are_numbers_that_javascript_keeps(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda end: end - 1)
+    seeds = [item["seed"] for item in (await sample(count=1024, format="json")).json()["digits"]]
+    assert all(int(float(seed)) == int(seed) < 2**53 for seed in seeds)
+
+
+async def test_seeded_digits_may_be_cached_drawn_ones_not(sample: Sample) -> None:
+    seeded, drawn = await sample(seed=1), await sample()
+    assert seeded.headers["etag"].startswith('W/"')
+    assert seeded.headers["cache-control"] == "max-age=3600"
+    assert drawn.headers["cache-control"] == "no-store"
+    assert "etag" not in drawn.headers
+    assert seeded.headers["vary"] == drawn.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize("known", ["{}", '"other", {}', "*", "{}, {}"])
+async def test_digits_that_the_client_has_cost_no_inference(
+    gate: Any, make_app: Callable[..., FastAPI], serve: Callable[..., Any], known: str
+) -> None:
+    gate.opened.set()
+    client = await serve(make_app())
+    first = await client.get("/mnist/sample?seed=1")
+    tag = first.headers["etag"]
+    again = await client.get("/mnist/sample?seed=1", headers={"If-None-Match": known.format(tag, tag)})
+    assert (again.status_code, again.content) == (304, b"")
+    assert {name: again.headers[name] for name in ("etag", "vary", "cache-control")} == {
+        "etag": tag,
+        "vary": "Accept",
+        "cache-control": "max-age=3600",
+    }
+    assert len(gate.shapes) == 1
+
+
+async def test_other_digits_have_other_tags(client: httpx.AsyncClient) -> None:
+    urls = ["seed=1", "seed=2", "seed=1&count=2", "seed=1&format=npy", "seed=1&columns=2", "seed=1&format=json"]
+    tags = [(await client.get(f"/mnist/sample?{url}")).headers["etag"] for url in urls]
+    tags.append(
+        (await client.get("/mnist/sample?seed=1&columns=3", headers={"If-None-Match": tags[0]})).headers["etag"]
+    )
+    assert len(set(tags)) == len(tags)
+
+
 async def test_x_model_names_the_model(sample: Sample) -> None:
     assert (await sample()).headers["x-model"] == "mnist/1"
 

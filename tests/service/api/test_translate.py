@@ -184,7 +184,9 @@ async def test_the_format_parameter_decides(send: Send, encoded: Encoded, noise:
     ],
 )
 async def test_accept_decides(send: Send, encoded: Encoded, noise: Noise, accept: str, format: str) -> None:
-    image_of(await send(INVERT, encoded(noise(64, 64), "PNG"), Accept=accept), format)
+    response = await send(INVERT, encoded(noise(64, 64), "PNG"), Accept=accept)
+    image_of(response, format)
+    assert response.headers["vary"] == "Accept"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 7), (64, 64), (333, 77), (77, 333), (2000, 10), (10, 2000), (1500, 1000)])
