@@ -13,10 +13,10 @@ CHECK_SECONDS = 1.0
 
 async def warn_when_exhausted() -> None:
     """Returns when the process has run out of descriptors, once it has logged that."""
-    while not _exhausted():
+    while not _exhausted():  # noqa: ASYNC110 - the system tells nobody
         await asyncio.sleep(CHECK_SECONDS)
     log.error(
-        "no file descriptor is left: new connections are closed unanswered, and files cannot be opened; raise the limit "
+        "no file descriptor is left: new connections are closed unanswered, and no file can be opened; raise the limit "
         "(ulimit -n, LimitNOFILE= in a systemd unit, --ulimit nofile= in Docker), or run more replicas"
     )
 

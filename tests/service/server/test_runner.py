@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.security import HEADERS
+
 PATIENCE_S = 30.0
 PROBES = ["/healthz/live", "/healthz/ready", "/healthz/startup"]
 
@@ -92,6 +94,20 @@ def test_a_connection_may_idle_for_longer_than_a_few_seconds(started: Callable[.
 def test_one_port_serves_everything_unless_told(started: Callable[..., Process]) -> None:
     process = started()
     assert [process.get(process.public, path).status_code for path in (*PROBES, "/metrics")] == [200] * 4
+
+
+def test_every_response_has_the_security_headers_and_does_not_name_the_server(started: Callable[..., Process]) -> None:
+    process = started("--management-port", "0")
+    for address, path in [
+        *(
+            (process.public, path)
+            for path in ("/", "/docs", "/mnist/sample", "/models", "/nowhere", "/mnist/sample?n=1")
+        ),
+        *((process.management, path) for path in ("/metrics", "/healthz/live", "/nowhere")),
+    ]:
+        headers = process.get(address, path).headers
+        assert {name: headers.get_list(name) for name, _ in HEADERS} == {name: [value] for name, value in HEADERS}
+        assert "server" not in headers
 
 
 def test_every_log_line_is_json_when_configured(started: Callable[..., Process]) -> None:

