@@ -146,7 +146,7 @@ async def test_pages_of_allowed_origins_may_read(make_app: MakeApp, serve: Serve
     assert "access-control-allow-origin" not in (await client.get("/mnist/sample", headers=stranger)).headers
 
 
-LARGE = ["/openapi.json", "/metrics", "/docs/files/swagger-ui.css", "/"]
+LARGE = ["/mnist/sample?format=json&seed=1&count=64", "/openapi.json", "/metrics", "/docs/files/swagger-ui.css", "/"]
 
 
 @pytest.mark.parametrize("path", LARGE)
