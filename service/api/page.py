@@ -12,6 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
 from service.api.security import page_policy
+from service.card import Task
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,7 +26,9 @@ _METRICS_LINK = ' · <a href="metrics">metrics</a>'
 @router.get("/")
 async def page(request: Request) -> Response:
     """Returns the page: one file that loads nothing from other hosts."""
-    html, headers = _rendered(context_of(request).settings.management_port is None)
+    context = context_of(request)
+    tasks = frozenset(model.card.task for model in context.registry.models)
+    html, headers = _rendered(context.settings.management_port is None, tasks)
     return not_modified(request.scope, headers) or Response(html, media_type="text/html", headers=headers)
 
 
@@ -37,8 +40,10 @@ async def docs(request: Request) -> Response:
 
 
 @functools.cache
-def _rendered(metrics_here: bool) -> tuple[str, dict[str, str]]:
+def _rendered(metrics_here: bool, tasks: frozenset[Task]) -> tuple[str, dict[str, str]]:
     html = _PAGE.read_text(encoding="utf-8")
+    for task in tasks:  # the page shows what the loaded models do
+        html = html.replace(f' data-task="{task}" hidden', "")
     html = html if metrics_here else html.replace(_METRICS_LINK, "")
     return html, _headers(html, page_policy(html))
 

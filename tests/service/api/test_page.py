@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -49,3 +50,25 @@ async def test_the_page_links_to_metrics_only_where_they_are(
     assert 'href="metrics"' in (await client.get("/")).text
     apart = await serve(make_app(management_port=9))
     assert "metrics" not in (await apart.get("/")).text
+
+
+@pytest.mark.parametrize(
+    ("names", "hidden"),
+    [
+        (["mnist", "horse2zebra"], []),
+        (["horse2zebra"], ["sample"]),
+        (["mnist"], ["translate"]),
+    ],
+)
+async def test_the_page_offers_what_the_models_do(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., Any],
+    serve: Callable[..., Any],
+    names: list[str],
+    hidden: list[str],
+) -> None:
+    for name in names:
+        publish(tmp_path, name)
+    text = (await (await serve(make_app(models=tmp_path))).get("/")).text
+    assert re.findall(r'<section[^>]* data-task="(\w+)" hidden>', text) == hidden
