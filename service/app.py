@@ -5,20 +5,24 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from service.api import mnist, models, openapi, page, problems, status, translate
 from service.api.context import AppContext, Lifecycle
 from service.api.fast_path import FastPath
 from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext
+from service.api.routing import HeadAsGet, RootPath
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
 from service.runtime.cpu import usable_cores
 from service.settings import Settings
-from service.telemetry import tracing
+from service.telemetry import descriptors, tracing
 from service.telemetry.metrics import Metrics
 
 log = logging.getLogger("service")
@@ -29,6 +33,14 @@ CODEC_PIXELS = 20_000_000
 """Pixels that each codec thread adds to those that are decoded and encoded at the same time."""
 USUAL_BODY_BYTES = 10 * 2**20
 """Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
+COMPRESSED_BYTES = 4096
+"""Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
+CORS: dict[str, Any] = {
+    "allow_methods": ("GET", "HEAD", "POST"),
+    "allow_headers": ("If-None-Match", "Traceparent", "X-Request-Id", "X-Request-Timeout"),
+    "expose_headers": ("Retry-After", "Server-Timing", "X-Model", "X-Request-Id", "X-Seed", "X-Size"),
+}
+"""What pages of other origins may send and read."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,7 +65,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        warner = asyncio.create_task(descriptors.warn_when_exhausted())
         yield
+        warner.cancel()
         codecs.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -68,8 +82,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         telemetry=_telemetry(),
         responses=openapi.PROBLEM,
+        docs_url=None,
         redoc_url=None,
-        static_url="/docs/files",
+        static_url=page.DOCS_FILES,
+        servers=[{"url": "./"}],
+        redirect_slashes=False,
     )
     app.state.context = context
     problems.install(app)
@@ -77,21 +94,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES)
     app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
+    app.add_middleware(HeadAsGet)
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=status.PATHS)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    if settings.root_path:
+        app.add_middleware(RootPath, prefix=settings.root_path)
     return app
 
 
 def create_management_app(app: FastAPI) -> FastAPI:
     """Builds the application of the management port: /metrics and /healthz/* of `app`."""
-    management = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+    management = FastAPI(
+        openapi_url=None, redirect_slashes=False, telemetry={"tracing": False, "metrics": False, "logs": False}
+    )
     context: AppContext = app.state.context
     management.state.context = context
     problems.install(management)
     management.include_router(status.router)
+    management.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES)
+    management.add_middleware(HeadAsGet)
     # a lifecycle of its own, which never drains: probes keep their connections to the end
     management.add_middleware(RequestContext, metrics=context.metrics, lifecycle=Lifecycle(), unmeasured=status.PATHS)
     return management

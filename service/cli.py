@@ -12,9 +12,11 @@ from service.card import CardError
 from service.runtime.devices import DeviceError
 from service.server import runner, sockets
 from service.server.sockets import PortError
-from service.settings import Settings
+from service.settings import Settings, mistyped
 from service.telemetry import logs, tracing
 from service.telemetry.tracing import TracingError
+
+log = logging.getLogger("service")
 
 
 def main() -> None:
@@ -22,6 +24,8 @@ def main() -> None:
     try:
         settings = CliApp.run(Settings)
         logs.configure(settings)
+        for name, near in mistyped(os.environ).items():
+            log.warning("%s is no setting and has no effect: the nearest is %s", name, near)
         with tracing.exporting():
             ports = sockets.bind(settings)
             app = create_app(settings)

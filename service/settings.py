@@ -1,5 +1,6 @@
 """The settings of the service: GAN_ environment variables, and flags of `gan-serve`, which take precedence."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,18 +8,26 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.nearest import nearest
+
 _PACKAGE = Path(__file__).resolve().parent
 BUNDLED_MODELS = _PACKAGE / "models" if (_PACKAGE / "models").is_dir() else _PACKAGE.parent / "models"
 """A wheel carries the models inside the package; in a checkout they lie beside it."""
 
+PREFIX = "GAN_"
+"""Begins the name of every variable."""
+NOT_OURS = frozenset({"GAN_ADDRESS", "GAN_IMAGE", "GAN_MEMORY", "GAN_PUBLISHED_PORT"})
+"""Variables that Compose reads from the same environment."""
+
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$")]
 
 
 class Settings(BaseSettings):
     """Serve exported generators over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GAN_",
+        env_prefix=PREFIX,
         use_attribute_docstrings=True,
         extra="forbid",
         frozen=True,
@@ -63,6 +72,11 @@ class Settings(BaseSettings):
     """Largest uploaded image (413), in pixels; a bound on memory, about 8 bytes a pixel."""
     model_pixels: int = Field(2_000_000, ge=64 * 64)
     """Largest image inside a model (422), in pixels; limits size=native, except of models that take tiles."""
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path prefix that a proxy leaves in front of every path, for example /gan; unset where the proxy takes it off."""
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins whose pages may call the service from a browser, for example https://app.example.org, or *; by default
+    none but its own."""
     shutdown_seconds: int = Field(25, ge=0)
     """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -70,10 +84,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """'json' logs an object per line, and a line per request; 'text' is for people."""
 
-    @field_validator("batch_sizes", mode="before")
+    @field_validator("batch_sizes", "cors_origins", mode="before")
     @classmethod
-    def _split(cls, sizes: object) -> object:
-        return sizes.split(",") if isinstance(sizes, str) else sizes
+    def _split(cls, items: object) -> object:
+        return [item.strip() for item in items.split(",")] if isinstance(items, str) else items
 
     @field_validator("management_port")
     @classmethod
@@ -81,3 +95,10 @@ class Settings(BaseSettings):
         if port and port == info.data.get("port"):
             raise PydanticCustomError("taken", "it is also the main port: choose another one, or leave it unset")
         return port
+
+
+def mistyped(environment: Iterable[str]) -> dict[str, str]:
+    """Returns the variables that look like settings and are none, each with the setting whose name is nearest."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    names = (name for name in environment if name.upper().startswith(PREFIX))
+    return {name: nearest(name.upper(), known) for name in names if name.upper() not in {*known, *NOT_OURS}}

@@ -20,7 +20,9 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         value = field.default
         written = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        default = {BUNDLED_MODELS: "the bundled models", None: "unset"}.get(value, f"`{written}`")
+        default = {BUNDLED_MODELS: "the bundled models", None: "unset", "": "unset", (): "unset"}.get(
+            value, f"`{written}`"
+        )
         meaning = " ".join(str(field.description).split())
         rows.append(f"| `GAN_{name.upper()}` | `--{name.replace('_', '-')}` | {default} | {meaning} |")
     return "\n".join(

@@ -208,7 +208,8 @@ class _Watch:
         self._listener: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, self._start)
+        if self._timer is None:  # a route that reads on, as Starlette's files do, finds the body's end again
+            self._timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, self._start)
 
     def _start(self) -> None:
         self._listener = asyncio.create_task(self._listen())

@@ -7,11 +7,17 @@ from service.errors import Problem
 
 K = TypeVar("K", bound=str)
 
+VARY = {"Vary": "Accept"}
+"""Header of responses whose format the Accept header chooses: caches keep one for each."""
+_ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
+
 
 def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], default: K) -> K:
     """Returns the format asked for by parameter, else the best one by the Accept header, else `default`.
 
-    `offers` maps formats to media types. Raises Problem 406 when the Accept header allows none of them.
+    `offers` maps formats to media types. A header that allows none of them is that of a client which expects something
+    else, an error or a page, and gets `default`. Raises Problem 406 when such a header names image types, or excludes
+    `default`.
     """
     if asked is not None:
         return asked
@@ -30,10 +36,14 @@ def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], 
                 ranked.append((-quality, place, name != default, name))
     if ranked:
         return min(ranked)[-1]
+    excluded = any(_matches(media_range, offers[default]) for media_range, _ in parts)
+    if not excluded and not any(media_range.startswith("image/") for media_range, _ in parts):
+        return default
     raise Problem(
         406,
         "not-acceptable",
         f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: accept one of them, or use format=",
+        headers=VARY,
     )
 
 
@@ -49,7 +59,7 @@ def _parse(accept: str) -> list[tuple[str, float]]:
                     quality = float(parameter[2:])
                 except ValueError:
                     quality = 0.0
-        parts.append((media_range, quality))
+        parts.append((_ALIASES.get(media_range, media_range), quality))
     return parts
 
 

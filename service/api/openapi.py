@@ -13,10 +13,12 @@ def _object(optional: tuple[str, ...] = (), **properties: dict[str, Any]) -> dic
 
 
 UPLOAD = {
+    "description": "The image, whose bytes tell its format. A form may have the query's parameters as further fields.",
     "required": True,
     "content": {
         "image/*": {"schema": _BINARY},
         "multipart/form-data": {"schema": _object(file=_BINARY)},
+        "application/octet-stream": {"schema": _BINARY},
     },
 }
 """Request body of a translation."""

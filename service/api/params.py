@@ -4,15 +4,17 @@ FastAPI's own way, a function parameter for each, takes longer than a digit take
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from starlette.types import Scope
 
 from service.deadline import Deadline
+from service.nearest import nearest
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 _TIMEOUT_KEY = TIMEOUT_HEADER.lower().encode()
@@ -30,27 +32,62 @@ def header(scope: Scope, name: bytes) -> str | None:
 Q = TypeVar("Q", bound=BaseModel)
 
 
+def _split(text: bytes) -> dict[str, str]:
+    return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+
+
 @functools.lru_cache(64)
 def _parse(query: type[Q], text: bytes) -> Q:
     """Validates a query string. Equal strings share one frozen model. Raises ValidationError."""
-    return query.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
+    return query.model_validate(_split(text))
 
 
 class Query(BaseModel):
     """The query parameters of a route. Their docstrings become its documentation."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
 
     model: str | None = None
     """Model to use, as `name` or `name/version` from /models. The default depends on the route."""
 
+    @field_validator("format", mode="before", check_fields=False)
     @classmethod
-    def of(cls, request: Request) -> Self:
-        """Reads a request's query; of a repeated parameter the last counts. Raises RequestValidationError."""
+    def _spell(cls, name: object) -> object:
+        """Reads a format in any case, and by the ending that its files often have."""
+        lower = name.lower() if isinstance(name, str) else name
+        return "jpeg" if lower == "jpg" else lower
+
+    @classmethod
+    def of(cls, request: Request, fields: Mapping[str, str] | None = None) -> Self:
+        """Reads a request's query; of a repeated parameter the last counts. `fields`: further ones, from a form.
+
+        Raises RequestValidationError for a wrong value, for a parameter that does not exist, and for one that the query
+        and the form set to different values.
+        """
+        text: bytes = request.scope["query_string"]
         try:
-            return _parse(cls, request.scope["query_string"])
+            if not fields:
+                return _parse(cls, text)
+            query = _split(text)
+            differing = [name for name in query.keys() & fields.keys() if query[name] != fields[name]]
+            if not differing:
+                return cls.model_validate({**query, **fields})
         except ValidationError as error:
-            raise _invalid("query", error) from error
+            raise cls._refused(error) from error
+        msg = "the form and the query differ: send the parameter once"
+        raise RequestValidationError([{"loc": ("body", name), "msg": msg, "input": fields[name]} for name in differing])
+
+    @classmethod
+    def _refused(cls, error: ValidationError) -> RequestValidationError:
+        """Explains the errors; a parameter that does not exist is probably a mistyped one."""
+        details = []
+        for detail in error.errors():
+            if detail["type"] == "extra_forbidden":
+                near, names = nearest(str(detail["loc"][0])[:40], cls.model_fields), ", ".join(cls.model_fields)
+                reason = f"there is no such parameter: the nearest is {near!r}, the parameters are {names}"
+                detail["msg"] = reason
+            details.append({**detail, "loc": ("query", *detail["loc"])})
+        return RequestValidationError(details)
 
     @classmethod
     def documented(cls) -> dict[str, Any]:
@@ -88,9 +125,6 @@ def deadline_of(request: Request, max_seconds: float) -> Deadline:
     try:
         seconds = max_seconds if asked is None else min(_TIMEOUT.validate_python(asked), max_seconds)
     except ValidationError as error:
-        raise _invalid("header", error, TIMEOUT_HEADER.lower()) from error
+        name = "header", TIMEOUT_HEADER.lower()
+        raise RequestValidationError([{**detail, "loc": name} for detail in error.errors()]) from error
     return Deadline.after(seconds)
-
-
-def _invalid(place: str, error: ValidationError, *name: str) -> RequestValidationError:
-    return RequestValidationError([{**detail, "loc": (place, *name, *detail["loc"])} for detail in error.errors()])

@@ -6,9 +6,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from service.api.routing import allowed_methods, without_slash
 from service.errors import Problem
 
 log = logging.getLogger("service")
@@ -38,7 +39,10 @@ def refusal(error: Problem | RequestValidationError, request_id: str) -> JSONRes
 
 
 def install(app: FastAPI) -> None:
-    """Makes the application turn every error of its routes into a problem document."""
+    """Makes the application turn every error of its routes into a problem document.
+
+    What its router refuses may be the method OPTIONS, or a path with a slash too many: these get their response.
+    """
 
     @app.exception_handler(Problem)
     @app.exception_handler(RequestValidationError)
@@ -46,10 +50,18 @@ def install(app: FastAPI) -> None:
         return refusal(error, request.state.request_id)
 
     @app.exception_handler(HTTPException)
-    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        path, query = request.scope["path"], str(request.scope["query_string"], "latin-1")
+        place = without_slash(app, path, query) if error.status_code == 404 else None
+        if place is not None:
+            return RedirectResponse(place)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = allowed_methods(app, path)
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         detail = f"{request.method} {request.url.path}: {error.detail}; GET /openapi.json lists the routes"
-        headers = dict(error.headers) if error.headers else None
         return problem_response(Problem(error.status_code, kind, detail, headers=headers), request.state.request_id)
 
 
@@ -68,5 +80,5 @@ def unexpected(request_id: str) -> JSONResponse:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"][1:])
+    name = ".".join(str(part)[:40] for part in error["loc"][1:])
     return f"{name}: {error['msg']} (got {str(error['input'])[:80]!r})"

@@ -1,8 +1,6 @@
 """POST /translate/{direction}: an image of one domain into the other."""
 
-import asyncio
 import contextlib
-import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Literal, cast
@@ -10,13 +8,12 @@ from typing import Annotated, Literal, cast
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api import openapi
 from service.api.context import AppContext, context_of
-from service.api.negotiation import choose_format
+from service.api.negotiation import VARY, choose_format
 from service.api.params import Query, deadline_of, header
+from service.api.upload import read_in_time
 from service.card import SizeRule
 from service.deadline import Deadline
 from service.errors import Problem
@@ -28,9 +25,6 @@ from service.registry import Model
 from service.runtime.cpu import PROVIDER as CPU
 
 router = APIRouter(tags=["translate"])
-
-CHUNK_BYTES = 2**18
-"""Bytes of an uploaded file that are read at once."""
 
 
 class TranslateQuery(Query):
@@ -62,12 +56,14 @@ async def translate(
     context = context_of(request)
     settings = context.settings
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
-    model = context.registry.find("translate", direction, query.model)
-    rule = cast(SizeRule, model.card.size)
-    size, gpu = _parse_size(query.size), model.provider != CPU
-    spec = InputSpec(size, rule, settings.image_pixels, settings.model_pixels, gpu)
+    model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
-    chunks: Iterable[bytes] = iter(await _read_in_time(request, deadline))  # drops them when it has given the last
+    upload_body = await read_in_time(request, deadline)
+    if upload_body.fields:
+        query = TranslateQuery.of(request, upload_body.fields)
+        model, spec = _choose(context, direction, query)
+    chunks: Iterable[bytes] = iter(upload_body.chunks)  # drops them when it has given the last
+    del upload_body
     async with contextlib.AsyncExitStack() as turn:
         if spec.tiled:
             one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)
@@ -90,8 +86,15 @@ async def translate(
         else:
             (before,), limit = image.inputs, settings.image_pixels
             body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
-    headers = {"X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
+    headers = {**VARY, "X-Model": model.id, "X-Size": "{}x{}".format(*image.model_size)}
     return Response(body, media_type=codecs.MEDIA_TYPES[kind], headers=headers)
+
+
+def _choose(context: AppContext, direction: str, query: TranslateQuery) -> tuple[Model, InputSpec]:
+    """Returns the model that the query asks for, and which images it takes. Raises Problem 404 or 422."""
+    model, settings = context.registry.find("translate", direction, query.model), context.settings
+    rule, size = cast(SizeRule, model.card.size), _parse_size(query.size)
+    return model, InputSpec(size, rule, settings.image_pixels, settings.model_pixels, model.provider != CPU)
 
 
 async def _infer_in_tiles(
@@ -121,59 +124,3 @@ def _parse_size(text: str | None) -> Size | None:
     raise Problem(
         422, "invalid-parameter", f"size: expected 'native' or {MINIMUM_SIDE} to {MAXIMUM_SIZE}, got {text[:40]!r}"
     )
-
-
-async def _read_in_time(request: Request, deadline: Deadline) -> Iterable[bytes]:
-    try:
-        async with asyncio.timeout(deadline.left):
-            return await _read_upload(request)
-    except TimeoutError:
-        raise Problem(
-            408,
-            "body-too-slow",
-            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or send a smaller image",
-            headers={"Connection": "close"},
-        ) from None
-
-
-async def _read_upload(request: Request) -> Iterable[bytes]:
-    """Reads the image, from an image/* body or the multipart field `file`, in chunks that a codec thread will join."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return await _read_form(request)
-    if not kind.startswith("image/"):
-        raise Problem(
-            415,
-            "unsupported-media-type",
-            f"Content-Type {kind or '(none)'}: send the image as image/jpeg, image/png or image/webp, "
-            "or as multipart/form-data in the field 'file'",
-        )
-    chunks = [chunk async for chunk in request.stream()]
-    if not any(chunks):
-        raise _empty()
-    return chunks
-
-
-class _InMemory(MultiPartParser):
-    """Starlette's parser without temporary files: the disk may be full, and the memory of bodies is bounded."""
-
-    spool_max_size = sys.maxsize
-
-
-async def _read_form(request: Request) -> Iterable[bytes]:
-    try:
-        async with contextlib.aclosing(request.stream()) as stream:
-            form = await _InMemory(request.headers, stream, max_files=1, max_fields=8).parse()
-    except (MultiPartException, ValueError) as error:  # malformed form; unknown charset
-        reason = getattr(error, "message", error)
-        raise Problem(400, "bad-multipart", f"the multipart body cannot be parsed: {reason}") from error
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        raise Problem(422, "missing-file", "the form has no file field named 'file': send the image there")
-    if not upload.size:
-        raise _empty()
-    return iter(lambda: upload.file.read(CHUNK_BYTES), b"")
-
-
-def _empty() -> Problem:
-    return Problem(422, "empty-body", "the body is empty: send an image")

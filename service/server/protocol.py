@@ -26,6 +26,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api.problems import problem_response
+from service.api.security import HEADERS
 from service.errors import Problem
 from service.server.transport import Transport
 
@@ -231,6 +232,7 @@ class HttpProtocol(HttpToolsProtocol):
         response = problem_response(problem, f"{random.getrandbits(128):032x}")
         phrase = HTTPStatus(problem.status).phrase
         start = f"HTTP/1.1 {problem.status} {phrase}\r\nConnection: close\r\n".encode()
+        response.headers.update(dict(HEADERS))
         headers = (b"%b: %b\r\n" % header for header in response.raw_headers)
         self.transport.write(b"".join((start, *headers, b"\r\n", response.body)))
         self.transport.close()

@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from service.api.security import HEADERS
 from service.app import create_management_app
 from service.server import sockets
 from service.server.protocol import HttpProtocol
@@ -31,9 +32,6 @@ log = logging.getLogger("service")
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle, or take for a request's head. Longer than load balancers keep connections: they
 would send a request into a closed one."""
-
-CROWDED = 0.9
-"""Share of the process's open files from which connections are refused soon; a warning says so."""
 
 SETTLE_SECONDS = 0.5
 """How long a connection that is open at SIGTERM may take to send its request."""
@@ -47,6 +45,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "log_level": settings.log_level,
         "access_log": False,
         "server_header": False,
+        "headers": HEADERS,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "http": HttpProtocol,
     }
@@ -68,9 +67,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
                 log.info("management port running on %s", sockets.address(ports.management))
                 servers.create_task(watcher.serve(ports.management))
             log.info("service running on %s", sockets.address(ports.public))
-            watching = servers.create_task(_warn_of_exhausted_files(public))
             await public.serve(ports.public)
-            watching.cancel()
             watcher.should_exit = True
 
     _tune_interpreter()
@@ -83,21 +80,6 @@ def _allow_open_files() -> None:
     """Raises the limit on open files, one for each connection, as far as the system allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-async def _warn_of_exhausted_files(server: uvicorn.Server) -> None:
-    """Logs once that connections exhaust the open files: the system then closes new ones without a response."""
-    warned, others = False, len(os.listdir("/dev/fd"))
-    while True:
-        await asyncio.sleep(1)
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        count = len(server.server_state.connections)
-        if others + count < CROWDED * limit:
-            warned = False
-        elif not warned:
-            warned = True
-            cure = "raise it (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile of Docker), or add replicas"
-            log.error("%d connections: the limit of %d open files is exhausted; %s", count, limit, cure)
 
 
 def _tune_interpreter() -> None:

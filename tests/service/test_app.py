@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from service import app as app_module
-from service.app import create_app
+from service.app import create_app, create_management_app
 from service.card import HALF_FILE, CardError
 from service.runtime import cuda_driver
 
@@ -30,13 +30,21 @@ async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient, problem_
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("POST", "/mnist/sample", "GET"), ("GET", "/translate/horse2zebra", "POST"), ("DELETE", "/models", "GET")],
+    [
+        ("POST", "/mnist/sample", "GET, HEAD, OPTIONS"),
+        ("GET", "/translate/horse2zebra", "OPTIONS, POST"),
+        ("HEAD", "/translate/horse2zebra", "OPTIONS, POST"),
+        ("DELETE", "/models", "GET, HEAD, OPTIONS"),
+    ],
 )
 async def test_a_wrong_method_is_a_problem_that_names_the_right_one(
     client: httpx.AsyncClient, problem_of: ProblemOf, method: str, path: str, allowed: str
 ) -> None:
     response = await client.request(method, path)
-    problem_of(response, 405, "method-not-allowed")
+    if method == "HEAD":
+        assert (response.status_code, response.content) == (405, b"")
+    else:
+        problem_of(response, 405, "method-not-allowed")
     assert response.headers["allow"] == allowed
 
 
@@ -68,7 +76,93 @@ async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.Asyn
         file = (await client.get(url)).raise_for_status()
         assert file.content, url
     assert (await client.get(loaded["script"])).headers["content-type"].startswith("text/javascript")
-    assert "url: '/openapi.json'" in page.text
+    assert "url: 'openapi.json'" in page.text
+
+
+async def test_every_reference_of_the_documentation_is_relative(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    assert not [url for url in re.findall(r"""(?:src|href|url)[=:] ?["']([^"']+)""", page) if url.startswith("/")]
+    assert (await client.get("/openapi.json")).json()["servers"] == [{"url": "./"}]
+
+
+GETS = ["/", "/docs", "/docs/files/swagger-ui.css", "/openapi.json", "/models", "/mnist/sample?seed=1", "/metrics"]
+
+
+@pytest.mark.parametrize("path", [*GETS, "/healthz/live", "/healthz/ready", "/healthz/startup", "/mnist/sample?n=1"])
+async def test_head_answers_as_get_without_the_body(client: httpx.AsyncClient, path: str) -> None:
+    get, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    varying = {"x-request-id", *(["content-length"] if path == "/metrics" else [])}
+    seen = [{name: value for name, value in r.headers.items() if name not in varying} for r in (get, head)]
+    assert seen[0] == seen[1]
+
+
+async def test_a_head_is_counted_under_its_route(client: httpx.AsyncClient) -> None:
+    await client.head("/mnist/sample")
+    assert 'route="/mnist/sample"' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("path", [path.partition("?")[0] for path in GETS])
+async def test_options_of_a_readable_resource(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.options(path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+async def test_options_of_others(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
+    assert (await client.options("/translate/horse2zebra")).headers["allow"] == "OPTIONS, POST"
+    problem_of(await client.options("/nowhere"), 404, "not-found")
+
+
+async def test_the_management_port_answers_head_and_options(make_app: MakeApp, serve: Serve) -> None:
+    client = await serve(create_management_app(make_app(management_port=9)))
+    for path in ("/metrics", "/healthz/live"):
+        assert (await client.head(path)).status_code == 200
+        assert (await client.options(path)).headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+ORIGIN = "https://app.example.org"
+PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+
+
+async def test_pages_of_other_origins_may_read_nothing_unless_allowed(client: httpx.AsyncClient) -> None:
+    responses = (
+        await client.get("/mnist/sample", headers={"Origin": ORIGIN}),
+        await client.options("/", headers=PREFLIGHT),
+    )
+    assert not [name for response in responses for name in response.headers if name.startswith("access-control")]
+
+
+async def test_pages_of_allowed_origins_may_read(make_app: MakeApp, serve: Serve) -> None:
+    client = await serve(make_app(cors_origins=f"{ORIGIN}, http://localhost:3000"))
+    for path in ("/mnist/sample", "/nowhere", "/mnist/sample?count=0"):  # what is refused can be read as well
+        response = await client.get(path, headers={"Origin": ORIGIN})
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+        exposed = set(response.headers["access-control-expose-headers"].split(", "))
+        assert exposed >= {"X-Seed", "X-Model", "X-Size", "X-Request-Id", "Retry-After", "Server-Timing"}
+    asked = {**PREFLIGHT, "Access-Control-Request-Headers": "content-type, x-request-timeout"}
+    assert (await client.options("/translate/horse2zebra", headers=asked)).status_code == 200
+    stranger = {"Origin": "https://other.example.org"}
+    assert "access-control-allow-origin" not in (await client.get("/mnist/sample", headers=stranger)).headers
+
+
+LARGE = ["/mnist/sample?format=json&seed=1&count=64", "/openapi.json", "/metrics", "/docs/files/swagger-ui.css", "/"]
+
+
+@pytest.mark.parametrize("path", LARGE)
+async def test_large_text_is_compressed_when_asked(client: httpx.AsyncClient, path: str) -> None:
+    plain, packed = [await client.get(path, headers={"Accept-Encoding": coding}) for coding in ("identity", "gzip")]
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["vary"]
+    if path != "/metrics":
+        assert packed.content == plain.content
+
+
+@pytest.mark.parametrize("path", ["/healthz/live", "/mnist/sample?count=1024", "/mnist/sample?format=npy&count=1024"])
+async def test_small_text_and_digits_are_not_compressed(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in response.headers
 
 
 async def test_two_applications_keep_their_own_metrics(make_app: MakeApp, serve: Serve) -> None:

@@ -50,6 +50,14 @@ def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch, refused: R
     ]
 
 
+def test_a_mistyped_variable_is_named_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: Refused
+) -> None:
+    monkeypatch.setenv("GAN_TIMOUT_SECONDS", "5")
+    text = refused("--models", str(tmp_path))
+    assert "GAN_TIMOUT_SECONDS is no setting and has no effect: the nearest is GAN_TIMEOUT_SECONDS" in text
+
+
 def test_an_unknown_flag_is_named(refused: Refused) -> None:
     assert "--bogus" in refused("--bogus")
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service.settings import BUNDLED_MODELS, Settings
+from service.settings import BUNDLED_MODELS, Settings, mistyped
 
 
 def test_defaults_serve_the_bundled_models_to_this_machine_only() -> None:
@@ -70,6 +70,9 @@ def test_batch_sizes_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> 
         ("management_port", "8000"),
         ("log_level", "loud"),
         ("log_format", "xml"),
+        ("root_path", "gan"),
+        ("root_path", "/gan/"),
+        ("root_path", "/gan?x"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -77,6 +80,18 @@ def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert {error["loc"][0] for error in caught.value.errors()} == {name}
+
+
+def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_CORS_ORIGINS", "https://app.example.org, http://localhost:3000")
+    assert Settings().cors_origins == ("https://app.example.org", "http://localhost:3000")
+
+
+@pytest.mark.parametrize("origin", ["app.example.org", "https://app.example.org/", "https://a.org/page", ""])
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("GAN_CORS_ORIGINS", origin)
+    with pytest.raises(ValidationError, match="cors_origins"):
+        Settings()
 
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,3 +103,8 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
         assert f"--{name.replace('_', '-')}" in text
         assert field.description
         assert " ".join(field.description.split()).split(";")[0].split(",")[0] in text
+
+
+def test_a_mistyped_variable_is_told_with_the_nearest_setting() -> None:
+    environment = ["GAN_TIMOUT_SECONDS", "gan_port", "GAN_PORTS", "GAN_QUEUE_SIZE", "GAN_MEMORY", "HOME", "GANDALF"]
+    assert mistyped(environment) == {"GAN_TIMOUT_SECONDS": "GAN_TIMEOUT_SECONDS", "GAN_PORTS": "GAN_PORT"}

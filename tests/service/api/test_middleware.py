@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import middleware
 from service.api.context import Lifecycle
 from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
 from service.errors import Problem
@@ -385,6 +386,21 @@ async def test_a_response_that_has_begun_is_not_cancelled() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         client.hang_up.set()
         await asyncio.sleep(0.02)
+        finished.set()
+
+    await CancelWhenGone(response)(client.scope, client.receive, client.send)
+    assert finished.is_set()
+
+
+async def test_a_response_is_not_cancelled_though_its_route_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "UNWATCHED_SECONDS", 0.01)
+    client, finished = Client(), asyncio.Event()
+
+    async def response(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        client.hang_up.set()
+        await asyncio.sleep(0.05)
         finished.set()
 
     await CancelWhenGone(response)(client.scope, client.receive, client.send)

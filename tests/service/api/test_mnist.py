@@ -94,6 +94,48 @@ async def test_without_a_seed_each_response_has_another_and_says_which(sample: S
     assert (await sample(seed=seeds[0], format="npy")).content == responses[0].content
 
 
+async def test_drawn_seeds_are_numbers_that_javascript_keeps(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda end: end - 1)
+    seeds = [item["seed"] for item in (await sample(count=1024, format="json")).json()["digits"]]
+    assert all(int(float(seed)) == int(seed) < 2**53 for seed in seeds)
+
+
+async def test_seeded_digits_may_be_cached_drawn_ones_not(sample: Sample) -> None:
+    seeded, drawn = await sample(seed=1), await sample()
+    assert seeded.headers["etag"].startswith('W/"')
+    assert seeded.headers["cache-control"] == "max-age=3600"
+    assert drawn.headers["cache-control"] == "no-store"
+    assert "etag" not in drawn.headers
+    assert seeded.headers["vary"] == drawn.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize("known", ["{}", '"other", {}', "*", "{}, {}"])
+async def test_digits_that_the_client_has_cost_no_inference(
+    gate: Any, make_app: Callable[..., FastAPI], serve: Callable[..., Any], known: str
+) -> None:
+    gate.opened.set()
+    client = await serve(make_app())
+    first = await client.get("/mnist/sample?seed=1")
+    tag = first.headers["etag"]
+    again = await client.get("/mnist/sample?seed=1", headers={"If-None-Match": known.format(tag, tag)})
+    assert (again.status_code, again.content) == (304, b"")
+    assert {name: again.headers[name] for name in ("etag", "vary", "cache-control")} == {
+        "etag": tag,
+        "vary": "Accept",
+        "cache-control": "max-age=3600",
+    }
+    assert len(gate.shapes) == 1
+
+
+async def test_other_digits_have_other_tags(client: httpx.AsyncClient) -> None:
+    urls = ["seed=1", "seed=2", "seed=1&count=2", "seed=1&format=npy", "seed=1&columns=2", "seed=1&format=json"]
+    tags = [(await client.get(f"/mnist/sample?{url}")).headers["etag"] for url in urls]
+    tags.append(
+        (await client.get("/mnist/sample?seed=1&columns=3", headers={"If-None-Match": tags[0]})).headers["etag"]
+    )
+    assert len(set(tags)) == len(tags)
+
+
 async def test_x_model_names_the_model(sample: Sample) -> None:
     assert (await sample()).headers["x-model"] == "mnist/1"
 
@@ -140,6 +182,17 @@ async def test_a_bad_parameter_is_a_problem_that_names_it(
     assert detail.endswith(f"(got {got!r})")
 
 
+@pytest.mark.parametrize(("name", "near"), [("n", "count"), ("sed", "seed"), ("Format", "format")])
+async def test_a_parameter_that_does_not_exist_is_a_problem_that_names_the_nearest(
+    sample: Sample, problem_of: ProblemOf, name: str, near: str
+) -> None:
+    detail = problem_of(await sample(**{name: "10"}), 422, "invalid-parameter")["detail"]
+    known = "model, count, seed, format, digit, columns"
+    assert detail == (
+        f"{name}: there is no such parameter: the nearest is {near!r}, the parameters are {known} (got '10')"
+    )
+
+
 async def test_every_bad_parameter_is_named(sample: Sample, problem_of: ProblemOf) -> None:
     detail = problem_of(await sample(count=0, columns=0), 422, "invalid-parameter")["detail"]
     assert "count: " in detail
@@ -179,6 +232,7 @@ async def test_a_model_is_chosen_by_name_and_version(
     [
         ("*/*", "image/png"),
         ("application/json", "application/json"),
+        ("application/problem+json", "image/png"),
         ("application/x-npy", "application/x-npy"),
         ("text/html, application/json;q=0.9, */*;q=0.8", "application/json"),
         ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "image/png"),
@@ -195,7 +249,7 @@ async def test_the_format_parameter_wins_over_accept(client: httpx.AsyncClient) 
 
 
 async def test_an_accept_that_admits_nothing_is_a_problem(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
-    response = await client.get("/mnist/sample", headers={"Accept": "text/html"})
+    response = await client.get("/mnist/sample", headers={"Accept": "image/webp"})
     assert "application/x-npy" in problem_of(response, 406, "not-acceptable")["detail"]
 
 

@@ -26,6 +26,14 @@ OFFERS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
         ("image/*;q=0, image/webp", "webp"),
         ("image/jpeg;q=much, image/webp;q=0.1", "webp"),
         ("image/jpeg;level=1;q=0.3, image/webp;q=0.2", "jpeg"),
+        ("image/jpg, image/png;q=0.9", "jpeg"),
+        ("image/pjpeg", "jpeg"),
+        ("application/problem+json", "jpeg"),
+        ("application/json, text/html;q=0.5", "jpeg"),
+        ("text/html, image/png;q=0.1", "png"),
+        ("image", "jpeg"),
+        ("*", "jpeg"),
+        (",;,", "jpeg"),
     ],
 )
 def test_accept_chooses(accept: str | None, expected: str) -> None:
@@ -36,8 +44,11 @@ def test_the_format_parameter_wins_over_accept() -> None:
     assert choose_format("png", "image/webp", OFFERS, "jpeg") == "png"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "image/gif", "image/png;q=0", "*/*;q=0", "image", "*", ",;,"])
+@pytest.mark.parametrize(
+    "accept", ["image/gif", "image/gif, application/json", "image/png;q=0", "image/*;q=0", "*/*;q=0"]
+)
 def test_an_accept_that_admits_nothing_is_refused(accept: str) -> None:
     with pytest.raises(Problem, match="image/png, image/jpeg, image/webp") as caught:
         choose_format(None, accept, OFFERS, "jpeg")
     assert caught.value.status == 406
+    assert caught.value.headers == {"Vary": "Accept"}

@@ -80,7 +80,11 @@ async def test_a_problem_is_as_described(
 
 async def test_the_schema_says_how_an_image_is_sent(client: httpx.AsyncClient) -> None:
     operation = (await client.get("/openapi.json")).json()["paths"]["/translate/{direction}"]["post"]
-    assert set(operation["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
+    assert set(operation["requestBody"]["content"]) == {
+        "image/*",
+        "multipart/form-data",
+        "application/octet-stream",
+    }
 
 
 async def test_no_route_lists_the_responses_that_fastapi_would(

@@ -1,4 +1,9 @@
+import base64
+import hashlib
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,3 +20,55 @@ async def test_the_page_is_served(client: httpx.AsyncClient) -> None:
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
     text = (await client.get("/")).text
     assert re.findall(r"""(?:src=|@import|url\(|<link[^>]*href=)\s*["']?(?:https?:)?//[^"'\s>)]+""", text) == []
+
+
+async def test_a_page_that_the_browser_has_is_not_sent_again(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/docs"):
+        first = await client.get(path)
+        assert first.headers["cache-control"] == "no-cache"
+        again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_runs_its_own_scripts_only(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["frame-ancestors"], policy["base-uri"]) == ("'none'",) * 3
+    assert "unsafe" not in policy["script-src"]
+    for tag in ("script", "style"):
+        for text in re.findall(rf"<{tag}>(.*?)</{tag}>", response.text, re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy[f"{tag}-src"]
+    assert not re.findall(r"<[^>]* on[a-z]+=", response.text)  # handlers in attributes would need unsafe-inline
+
+
+async def test_the_page_links_to_metrics_only_where_they_are(
+    client: httpx.AsyncClient, make_app: Callable[..., Any], serve: Callable[..., Any]
+) -> None:
+    assert 'href="metrics"' in (await client.get("/")).text
+    apart = await serve(make_app(management_port=9))
+    assert "metrics" not in (await apart.get("/")).text
+
+
+@pytest.mark.parametrize(
+    ("names", "hidden"),
+    [
+        (["mnist", "horse2zebra"], []),
+        (["horse2zebra"], ["sample"]),
+        (["mnist"], ["translate"]),
+    ],
+)
+async def test_the_page_offers_what_the_models_do(
+    tmp_path: Path,
+    publish: Callable[..., Path],
+    make_app: Callable[..., Any],
+    serve: Callable[..., Any],
+    names: list[str],
+    hidden: list[str],
+) -> None:
+    for name in names:
+        publish(tmp_path, name)
+    text = (await (await serve(make_app(models=tmp_path))).get("/")).text
+    assert re.findall(r'<section[^>]* data-task="(\w+)" hidden>', text) == hidden
