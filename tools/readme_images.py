@@ -53,8 +53,8 @@ def draw_readme(service: str) -> None:
     request(f"{service}/mnist/sample?count=64&seed=0&columns=16").save(out / "digits.png", optimize=True)
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
     photograph = photograph.resize((WIDTH, round(WIDTH * photograph.height / photograph.width)))
-    zebras = translate(service, "horse2zebra", photograph)
-    again = translate(service, "zebra2horse", zebras)
+    zebras = translate(service, f"horse2zebra?size={WIDTH}", photograph)
+    again = translate(service, f"zebra2horse?size={WIDTH}", zebras)
     side_by_side([photograph, zebras, again]).save(out / "horses-zebras-horses.webp", quality=85)
     print(f"drawn in {out}")
 

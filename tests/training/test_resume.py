@@ -16,6 +16,8 @@ from training.tasks.cyclegan import CycleGanTask
 MODELS = Path(__file__).resolve().parents[2] / "models"
 PAIR = [max(MODELS.glob(f"{way}/*/model.onnx")) for way in ("horse2zebra", "zebra2horse")]
 CARDS = sorted(MODELS.glob("*/*/card.json"))
+SHAPE: dict[str, Any] = {"filters": 16, "blocks": 6, "generator_norm": "none"}
+"""Settings that shape the networks of the bundled translators."""
 BuildCycleGan = Callable[..., CycleGanTask]
 
 
@@ -28,7 +30,8 @@ def test_this_version_can_build_every_bundled_generator(path: Path) -> None:
 
 
 def test_bundled_settings_mention_retired_options() -> None:
-    settings = [ModelCard.model_validate_json(path.read_bytes()).training.config for path in CARDS]
+    fits = [ModelCard.model_validate_json(path.read_bytes()).training for path in CARDS]
+    settings = [*(fit.config for fit in fits), *(run["config"] for fit in fits for run in fit.history)]
     retired = {
         name for config in settings for name in config if not any(name in c.model_fields for c in CONFIGS.values())
     }
@@ -41,7 +44,7 @@ def test_bundled_settings_mention_retired_options() -> None:
 def test_the_bundled_translators_start_a_fit(
     cyclegan_task: BuildCycleGan, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    task = cyclegan_task(filters=16, blocks=6, init=PAIR, images=4, **settings)
+    task = cyclegan_task(**SHAPE, init=PAIR, images=4, **settings)
     assert fit(task) == 4
     state, published = checkpoint.read(tmp_path / "cyclegan"), [onnx_weights.read(path) for path in PAIR]
     for name, source in zip("GF", published, strict=True):
@@ -53,10 +56,9 @@ def test_the_bundled_translators_start_a_fit(
 
 
 def test_a_published_generator_takes_the_place_of_a_checkpoints(cyclegan_task: BuildCycleGan, tmp_path: Path) -> None:
-    shape: dict[str, Any] = {"filters": 16, "blocks": 6}
-    fit(cyclegan_task(out=tmp_path / "first", **shape))
+    fit(cyclegan_task(out=tmp_path / "first", **SHAPE))
     first, published_f = checkpoint.read(tmp_path / "first"), onnx_weights.read(PAIR[1])
-    task = cyclegan_task(**shape)
+    task = cyclegan_task(**SHAPE)
     warm_start(task, [tmp_path / "first", PAIR[1]])
     for part, ours in (("networks", task.networks), ("averages", task.averages)):
         for name, network in ours.items():
@@ -105,11 +107,11 @@ def test_what_stands_still_is_averaged_and_stays(cyclegan_task: BuildCycleGan, t
 
 @pytest.mark.parametrize(("given", "lacking"), [(0, "F"), (1, "G")])
 def test_one_direction_alone_is_refused(cyclegan_task: BuildCycleGan, given: int, lacking: str) -> None:
-    task = cyclegan_task(filters=16, blocks=6)
+    task = cyclegan_task(**SHAPE)
     with pytest.raises(CheckpointError, match=rf"model\.onnx lacks {lacking}: .* both, with a comma between"):
         warm_start(task, [PAIR[given]])
 
 
 def test_the_same_direction_twice_is_refused(cyclegan_task: BuildCycleGan) -> None:
     with pytest.raises(ResumeError, match=r"every network of .*horse2zebra.* is replaced"):
-        warm_start(cyclegan_task(filters=16, blocks=6), [PAIR[0], PAIR[0]])
+        warm_start(cyclegan_task(**SHAPE), [PAIR[0], PAIR[0]])

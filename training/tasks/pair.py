@@ -109,7 +109,7 @@ class PairTask(Task):
         Raises ValueError when this fit's generators are the ones with norms.
         """
         if self.config.generator_norm == "instance":
-            raise ValueError("its generators have no norms")
+            raise ValueError("its generators have no norms: add --generator-norm none")
         folded = dict(state["averages"])
         for direction in DIRECTIONS:
             if direction.generator in folded:
