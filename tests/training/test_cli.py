@@ -45,7 +45,7 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
         (("cyclegan", "--crop", "512"), "gan-train: --crop 512 is larger than --resize 286"),
         (("cyclegan", "--pair", "apples"), "gan-train: --pair: the published models are named after it"),
         (("cyclegan", "--pair", "photo2map2020"), "gan-train: --pair: the published models are named after it"),
-        (("cyclegan", "--pair", "summer2winter_yosemite"), "rename the folder (got 'summer2winter_yosemite')"),
+        (("cyclegan", "--pair", "Summer2winter"), "rename the folder (got 'Summer2winter')"),
         (("gan", "--bogus", "1"), "bogus"),
         (("cyclegan", "--extrapolate", "2"), "extrapolate"),
         (
