@@ -143,6 +143,7 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 def _upright(image: Image.Image, kind: FileFormat, orientation: int) -> Decoded:
     transposition = _TRANSPOSITIONS.get(orientation)
     image = image if transposition is None else image.transpose(transposition)
+    image.info = {}  # an encoder would write the file's comment into the response
     return Decoded(image, kind, image.size)
 
 

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 
 from service.api import mnist, models, openapi, page, problems, status, translate
+from service.api.compression import Compression
 from service.api.context import AppContext, Lifecycle
 from service.api.fast_path import FastPath
 from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext
@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
-    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES)
+    app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
     app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
     app.add_middleware(HeadAsGet)
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
@@ -117,7 +117,7 @@ def create_management_app(app: FastAPI) -> FastAPI:
     management.state.context = context
     problems.install(management)
     management.include_router(status.router)
-    management.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES)
+    management.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
     management.add_middleware(HeadAsGet)
     # a lifecycle of its own, which never drains: probes keep their connections to the end
     management.add_middleware(RequestContext, metrics=context.metrics, lifecycle=Lifecycle(), unmeasured=status.PATHS)

@@ -1,5 +1,6 @@
 """The loaded models, each with its batcher."""
 
+import logging
 import mmap
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ from service.runtime.devices import Devices
 from service.runtime.inputs import probe_inputs
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+
+log = logging.getLogger("service")
 
 PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
 """Names of the default samplers, without and with labels."""
@@ -152,7 +155,11 @@ def _folders(root: Path) -> list[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     """Returns the subfolders, except hidden ones and those that archives and volumes leave behind."""
-    return sorted(p for p in folder.iterdir() if p.name[0] != "." and p.name not in NO_MODELS and p.is_dir())
+    found = sorted(p for p in folder.iterdir() if p.is_dir())
+    strays = [p for p in found if p.name[0] == "." or p.name in NO_MODELS]
+    for path in strays:
+        log.info("%s holds no model and is passed over", path)
+    return [p for p in found if p not in strays]
 
 
 def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:

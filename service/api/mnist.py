@@ -15,6 +15,7 @@ from pydantic import Field
 
 from service.api import openapi
 from service.api.caching import etag_of, not_modified
+from service.api.compression import accepts_gzip
 from service.api.context import context_of
 from service.api.negotiation import VARY, choose_format
 from service.api.params import Query, deadline_of, header
@@ -79,7 +80,7 @@ async def sample(request: Request) -> Response:
     digits = await context.infer(model, inputs, deadline)
     if max(query.count, query.columns or 0) <= INLINE_DIGITS:
         body = context.codecs.encode_inline(kind, _encode, digits, seeds, kind, query.columns)
-    elif kind == "json" and "gzip" in (header(request.scope, b"accept-encoding") or ""):
+    elif kind == "json" and accepts_gzip(request.scope):
         body = await context.codecs.encode(deadline, kind, _encode_packed, digits, seeds)
         headers = {**headers, "Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
     else:

@@ -63,7 +63,7 @@ async def _read(request: Request) -> Body:
         raise Problem(
             415,
             "unsupported-media-type",
-            f"Content-Type {kind[:80]}: send the image as image/jpeg, image/png or image/webp (with curl, "
+            f"Content-Type {kind[:80]}: send the image with its own type, such as image/jpeg (with curl, "
             "-H 'Content-Type: image/jpeg'), or as multipart/form-data in the field 'file'",
         )
     chunks = [chunk async for chunk in request.stream()]

@@ -249,4 +249,6 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _unparsable(error: httptools.HttpParserError) -> Problem:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, httptools.HttpParserCallbackError):
+        reason = "its target cannot be parsed, or is longer than 65,535 bytes"
     return Problem(400, "bad-request", f"the request is not valid HTTP/1.1: {reason}")

@@ -1,3 +1,4 @@
+import io
 import random
 import struct
 import zlib
@@ -460,3 +461,11 @@ def test_nothing_of_the_decoder_is_global(encoded: Encoded, noise: Noise) -> Non
     """Whoever else uses Pillow in the process finds it as strict as it was."""
     decode(encoded(noise(64, 64), "JPEG")[:-2], PLENTY)
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"comment": b"SECRET"}), ("GIF", {"comment": b"SECRET"})])
+def test_nothing_of_the_file_but_its_pixels_stays(kind: str, options: dict[str, bytes]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "brown").save(buffer, kind, exif=exif(6), **options)
+    assert b"SECRET" in buffer.getvalue()
+    assert decode(buffer.getvalue(), PLENTY).image.info == {}

@@ -85,6 +85,7 @@ def problem(received: bytes) -> tuple[int, str, str]:
     [
         (b"nonsense\r\n\r\n", 400, "bad-request", "not valid HTTP/1.1"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", 400, "bad-request", "header"),
+        (b"GET /" + b"a" * 66_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-request", "longer than 65,535 bytes"),
         (CHUNKED + b"xyz\r\n", 400, "bad-request", "chunk size"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "bad-host", "0 Host headers"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad-host", "2 Host headers"),
