@@ -31,7 +31,7 @@ STORED_PIXELS = 1000
 """An image of so few pixels fits into one packet uncompressed, and compressing it would take longer."""
 
 DRAWN_SEEDS = 2**53 - 1024
-"""Seeds that nobody asked for are smaller, so that JavaScript's numbers hold those of all digits of a response."""
+"""Drawn seeds are below this, so that the seeds of all digits of a response are exact as JavaScript numbers."""
 
 SEEDED = {**VARY, "Cache-Control": "max-age=3600"}
 """Headers of a repeatable response: caches may keep it. An hour, since a newer model may become the default."""

@@ -13,7 +13,7 @@ CHECK_SECONDS = 1.0
 
 async def warn_when_exhausted() -> None:
     """Returns when the process has run out of descriptors, once it has logged that."""
-    while not _exhausted():  # noqa: ASYNC110 - the system tells nobody
+    while not _exhausted():  # noqa: ASYNC110 - the system has no event for it
         await asyncio.sleep(CHECK_SECONDS)
     log.error(
         "no file descriptor is left: new connections are closed unanswered, and no file can be opened; raise the limit "
