@@ -13,11 +13,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import mnist, models, openapi, page, problems, status, translate
-from service.api.compression import Compression
 from service.api.context import AppContext, Lifecycle
-from service.api.fast_path import FastPath
-from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext
-from service.api.routing import HeadAsGet, RootPath
+from service.api.middleware.body_limit import BodyLimit
+from service.api.middleware.compression import Compression
+from service.api.middleware.disconnect import CancelWhenGone
+from service.api.middleware.fast_path import FastPath
+from service.api.middleware.request_context import RequestContext
+from service.api.middleware.rewriting import HeadAsGet, RootPath
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
 from service.runtime.cpu import usable_cores

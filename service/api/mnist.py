@@ -15,9 +15,8 @@ from pydantic import Field
 
 from service.api import openapi
 from service.api.caching import etag_of, not_modified
-from service.api.compression import accepts_gzip
 from service.api.context import context_of
-from service.api.negotiation import VARY, choose_format
+from service.api.negotiation import VARY, accepts_gzip, choose_format
 from service.api.params import Query, deadline_of, header
 from service.images import codecs
 from service.runtime.latents import SEED_RANGE, consecutive_seeds

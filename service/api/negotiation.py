@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from starlette.types import Scope
+
+from service.api.params import header
 from service.errors import Problem
 
 K = TypeVar("K", bound=str)
@@ -67,3 +70,15 @@ def _matches(media_range: str, media_type: str) -> bool:
     if media_range in ("*/*", media_type):
         return True
     return media_range.endswith("/*") and media_type.startswith(media_range[:-1])
+
+
+def accepts_gzip(scope: Scope) -> bool:
+    """Returns whether the request's Accept-Encoding names gzip with a quality above 0."""
+    for part in (header(scope, b"accept-encoding") or "").lower().split(","):
+        coding, _, quality = part.partition(";")
+        if coding.strip() == "gzip":
+            try:
+                return float(quality.strip().removeprefix("q=") or 1) > 0
+            except ValueError:
+                return False
+    return False

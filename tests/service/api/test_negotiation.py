@@ -1,6 +1,6 @@
 import pytest
 
-from service.api.negotiation import choose_format
+from service.api.negotiation import accepts_gzip, choose_format
 from service.errors import Problem
 
 OFFERS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -52,3 +52,23 @@ def test_an_accept_that_admits_nothing_is_refused(accept: str) -> None:
         choose_format(None, accept, OFFERS, "jpeg")
     assert caught.value.status == 406
     assert caught.value.headers == {"Vary": "Accept"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "gzip"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, br", False),
+        ("gzip;q=much", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_sent_where_it_is_named(accepted: str, gzip: bool) -> None:
+    assert accepts_gzip({"type": "http", "headers": [(b"accept-encoding", accepted.encode())]}) is gzip
+
+
+def test_without_the_header_nothing_is_compressed() -> None:
+    assert not accepts_gzip({"type": "http", "headers": []})

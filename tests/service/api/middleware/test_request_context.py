@@ -8,17 +8,16 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api import middleware
 from service.api.context import Lifecycle
-from service.api.middleware import BodyLimit, CancelWhenGone, RequestContext, outcome_of
-from service.errors import Problem
+from service.api.middleware.disconnect import CancelWhenGone
+from service.api.middleware.request_context import RequestContext, outcome_of
 from service.telemetry.metrics import Metrics, Outcome
 
 pytestmark = pytest.mark.anyio
 
-LIMIT = 1000
+Connect = Callable[..., Any]
 
 Counted = Callable[[], dict[tuple[str, str], float]]
 
@@ -200,7 +199,7 @@ def test_a_status_has_one_outcome(status: int, outcome: str) -> None:
     assert outcome_of(status) == outcome
 
 
-async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics) -> None:
+async def test_requests_in_flight_are_those_that_have_not_ended(connect: Connect, metrics: Metrics) -> None:
     def in_flight() -> float | None:
         return metrics.registry.get_sample_value("gan_requests_in_flight")
 
@@ -211,7 +210,7 @@ async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics
         await may_end.wait()
         raise RuntimeError
 
-    client = Client()
+    client = connect()
     assert in_flight() == 0
     request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
     await begun.wait()
@@ -223,7 +222,7 @@ async def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_request_that_the_drain_cuts_has_failed_and_is_told(
-    metrics: Metrics, counted: Counted, begun: bool
+    connect: Connect, metrics: Metrics, counted: Counted, begun: bool
 ) -> None:
     reached = asyncio.Event()
 
@@ -233,7 +232,7 @@ async def test_a_request_that_the_drain_cuts_has_failed_and_is_told(
         reached.set()
         await asyncio.sleep(60)
 
-    client = Client()
+    client = connect()
     request = asyncio.create_task(RequestContext(wait, metrics, Lifecycle())(client.scope, client.receive, client.send))
     await reached.wait()
     request.cancel()
@@ -245,189 +244,17 @@ async def test_a_request_that_the_drain_cuts_has_failed_and_is_told(
         assert (b"connection", b"close") in client.sent[0]["headers"]
 
 
-class Upload:
-    """A body that is sent in chunks and counts how many were taken."""
-
-    def __init__(self, chunks: int, size: int) -> None:
-        self.taken, self._chunks, self._size = 0, chunks, size
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for _ in range(self._chunks):
-            self.taken += 1
-            yield bytes(self._size)
-
-
-@pytest.fixture
-def limited() -> httpx.AsyncClient:
-    """A client of a route that reads its body, inside BodyLimit."""
-
-    async def size(request: Request) -> Response:
-        return PlainTextResponse(str(len(await request.body())))
-
-    async def on_problem(request: Request, error: Problem) -> Response:
-        return PlainTextResponse(error.detail, error.status, headers=error.headers)
-
-    app = Starlette(routes=[Route("/", size, methods=["POST"])], exception_handlers={Problem: on_problem})
-    app.add_middleware(BodyLimit, limit_bytes=LIMIT, all_bytes=2 * LIMIT)
-    return client_of(app)
-
-
-@pytest.mark.parametrize("body", [bytes(LIMIT), Upload(1, LIMIT), Upload(10, LIMIT // 10)])
-async def test_a_body_of_just_the_limit_passes(limited: httpx.AsyncClient, body: bytes | Upload) -> None:
-    response = await limited.post("/", content=body)
-    assert (response.status_code, response.text) == (200, str(LIMIT))
-
-
-async def test_a_body_that_announces_too_much_is_never_read(limited: httpx.AsyncClient) -> None:
-    upload = Upload(100, 100)
-    response = await limited.post("/", content=upload, headers={"Content-Length": "10000"})
-    assert response.status_code == 413
-    assert upload.taken == 0
-
-
-async def test_a_body_that_announces_nothing_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
-    upload = Upload(100, 100)
-    response = await limited.post("/", content=upload)
-    assert response.status_code == 413
-    assert upload.taken == LIMIT // 100 + 1
-
-
-async def test_a_body_that_announces_too_little_is_read_up_to_the_limit(limited: httpx.AsyncClient) -> None:
-    upload = Upload(100, 100)
-    response = await limited.post("/", content=upload, headers={"Content-Length": "5"})
-    assert response.status_code == 413
-    assert upload.taken == LIMIT // 100 + 1
-
-
-async def test_a_refused_body_closes_the_connection_and_says_the_limit(limited: httpx.AsyncClient) -> None:
-    response = await limited.post("/", content=bytes(LIMIT + 1))
-    assert response.headers["connection"] == "close"
-    assert "1,000 bytes" in response.text
-
-
-async def test_a_route_that_reads_no_body_responds_however_large_it_is(limited: httpx.AsyncClient) -> None:
-    assert (await limited.post("/nowhere", content=bytes(LIMIT + 1))).status_code == 404
-
-
-async def test_bodies_together_are_read_up_to_a_limit_too(limited: httpx.AsyncClient) -> None:
-    arrived, rest = asyncio.Event(), asyncio.Event()
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield bytes(LIMIT - 1)
-        arrived.set()
-        await rest.wait()
-        yield bytes(1)
-
-    slow = [asyncio.create_task(limited.post("/", content=slowly())) for _ in range(2)]
-    await arrived.wait()
-    await asyncio.sleep(0.05)
-    announced, unannounced = Upload(2, 5), Upload(2, 5)
-    responses = [
-        await limited.post("/", content=announced, headers={"Content-Length": "10"}),
-        await limited.post("/", content=unannounced),
-    ]
-    assert [(response.status_code, response.headers["retry-after"]) for response in responses] == [
-        (503, "1"),
-        (503, "1"),
-    ]
-    assert (announced.taken, unannounced.taken) == (0, 1)
-    rest.set()
-    assert [(await request).status_code for request in slow] == [200, 200]
-    assert (await limited.post("/", content=bytes(LIMIT))).status_code == 200  # what was held is given back
-
-
-class Client:
-    """One side of a connection, by hand: a request without a body, that hangs up when told to."""
-
-    def __init__(self, method: str = "GET", body: bytes | None = None) -> None:
-        self.sent: list[Message] = []
-        self.hang_up = asyncio.Event()
-        self.scope: dict[str, Any] = {
-            "type": "http", "method": method, "path": "/", "headers": [], "query_string": b"", "root_path": "",
-        }  # fmt: skip
-        self._messages = [{"type": "http.request", "body": body or b"", "more_body": False}]
-
-    async def receive(self) -> Message:
-        if self._messages:
-            return self._messages.pop(0)
-        await self.hang_up.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_request_ends_when_its_client_hangs_up(method: str) -> None:
-    client, reached, outcome = Client(method, b"body"), asyncio.Event(), []
-
-    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        if method == "POST":
-            await receive()
-        reached.set()
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            outcome.append("cancelled")
-            raise
-
-    request = asyncio.create_task(CancelWhenGone(wait)(client.scope, client.receive, client.send))
-    await reached.wait()
-    client.hang_up.set()
-    await asyncio.wait_for(request, 10)
-    assert outcome == ["cancelled"]
-    assert client.sent == []
-
-
-async def test_a_response_that_has_begun_is_not_cancelled() -> None:
-    client, finished = Client(), asyncio.Event()
-
-    async def response(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        client.hang_up.set()
-        await asyncio.sleep(0.02)
-        finished.set()
-
-    await CancelWhenGone(response)(client.scope, client.receive, client.send)
-    assert finished.is_set()
-
-
-async def test_a_response_is_not_cancelled_though_its_route_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "UNWATCHED_SECONDS", 0.01)
-    client, finished = Client(), asyncio.Event()
-
-    async def response(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        client.hang_up.set()
-        await asyncio.sleep(0.05)
-        finished.set()
-
-    await CancelWhenGone(response)(client.scope, client.receive, client.send)
-    assert finished.is_set()
-
-
-async def test_a_cancellation_from_elsewhere_passes_through() -> None:
-    client, reached = Client(), asyncio.Event()
-
-    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        reached.set()
-        await asyncio.sleep(60)
-
-    request = asyncio.create_task(CancelWhenGone(wait)(client.scope, client.receive, client.send))
-    await reached.wait()
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
-
-
 async def test_a_hang_up_is_counted_as_499_and_not_logged(
-    metrics: Metrics, counted: Counted, timed: Callable[[str, str], float | None], caplog: pytest.LogCaptureFixture
+    connect: Connect,
+    metrics: Metrics,
+    counted: Counted,
+    timed: Callable[[str, str], float | None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def read(scope: Scope, receive: Receive, send: Send) -> None:
         raise ClientDisconnect
 
-    client = Client("POST")
+    client = connect("POST")
     await RequestContext(read, metrics, Lifecycle())(client.scope, client.receive, client.send)
     assert counted() == {("other", "cancelled"): 1}
     assert timed("other", "499") == 1
@@ -435,8 +262,10 @@ async def test_a_hang_up_is_counted_as_499_and_not_logged(
     assert caplog.text == ""
 
 
-async def test_a_hang_up_while_the_response_is_awaited_is_a_cancellation(metrics: Metrics, counted: Counted) -> None:
-    client, begun = Client(), asyncio.Event()
+async def test_a_hang_up_while_the_response_is_awaited_is_a_cancellation(
+    connect: Connect, metrics: Metrics, counted: Counted
+) -> None:
+    client, begun = connect(), asyncio.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
         begun.set()

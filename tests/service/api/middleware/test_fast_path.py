@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
-from service.api.fast_path import FastPath
+from service.api.middleware.fast_path import FastPath
 from service.errors import Problem
 
 pytestmark = pytest.mark.anyio

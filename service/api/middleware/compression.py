@@ -3,7 +3,7 @@
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 
-from service.api.params import header
+from service.api.negotiation import accepts_gzip
 
 
 class Compression(GZipMiddleware):
@@ -15,15 +15,3 @@ class Compression(GZipMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-def accepts_gzip(scope: Scope) -> bool:
-    """Returns whether the request's Accept-Encoding names gzip with a quality above 0."""
-    for part in (header(scope, b"accept-encoding") or "").lower().split(","):
-        coding, _, quality = part.partition(";")
-        if coding.strip() == "gzip":
-            try:
-                return float(quality.strip().removeprefix("q=") or 1) > 0
-            except ValueError:
-                return False
-    return False
