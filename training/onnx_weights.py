@@ -42,10 +42,12 @@ def read(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(meta["model_card"])["training"]
         training = {"images": card["images"], "config": card["config"], "history": list(card.get("history", []))}
+        provenance = {"git_commit": card["git_commit"]}
         pair, reverse = directions(training["config"]["pair"])
         network = {pair: "G", reverse: "F"}[meta["direction"]]
         weights = {t.name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in learnt}
         task = "distil" if "teacher_weight" in training["config"] else "cyclegan"
-        return {"task": task, **training, "networks": {network: weights}, "averages": {network: weights}}
+        networks = {"networks": {network: weights}, "averages": {network: weights}}
+        return {"task": task, **training, "provenance": provenance, **networks}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path} or its card has no {error}: publish it again") from error

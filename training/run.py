@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from training import checkpoint, provenance
+from training import provenance
 from training.config.base import FitConfig
 from training.config.cyclegan import CycleGanConfig
 from training.config.distil import DistilConfig
@@ -23,6 +23,7 @@ from training.tasks.collapse_watch import CollapseWatch
 from training.tasks.cyclegan import CycleGanTask
 from training.tasks.distil import DistilTask
 from training.tasks.gan import GanTask
+from training.teacher import read_teacher
 
 SHOWN_PAIRS = 4
 MULTIPLE = 4
@@ -85,10 +86,8 @@ def run_distil(config: DistilConfig) -> int:
     """Fits small generators to a teacher's; returns the pairs seen. Raises StoppedError."""
     world, precision = _prepare(config)
     try:
-        source = checkpoint.newest(config.teacher)
-        teacher, sha256 = checkpoint.read(source), checkpoint.sha256(source)
-        projected = teacher.get("config", {}).get("discriminator") == "projected"
-        features = load_efficientnet(config.weights) if projected else None
+        teacher, sha256 = read_teacher(config.teacher)
+        features = load_efficientnet(config.weights) if config.discriminator == "projected" else None
         return fit(DistilTask(config, *_load_images(config, world), world, precision, teacher, sha256, features))
     finally:
         leave_world(world)

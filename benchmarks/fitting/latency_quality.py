@@ -44,6 +44,9 @@ TRANSLATION = IMAGE.model_copy(update={"name": "translation"})
 
 
 SIZES = [Size(filters, blocks) for blocks in BLOCKS for filters in FILTERS]
+SIZES += [
+    Size(filters, blocks, folded=True) for filters, blocks in ((8, 6), (12, 4), (12, 6), (16, 3), (16, 6), (16, 10))
+]
 
 
 def export(size: Size, path: Path) -> float:

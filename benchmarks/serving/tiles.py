@@ -24,8 +24,7 @@ LOADS = (
 
 def untrained() -> dict[str, object]:
     """What a fit of a pair without norms saves, with random weights."""
-    filters, blocks, _ = PRESETS["compact"]
-    weights = Generator(filters, blocks, "none").state_dict()
+    weights = Generator(*PRESETS["compact"][0]._replace(norm="none")).state_dict()
     return {
         "task": "cyclegan",
         "images": 0,

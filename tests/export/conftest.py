@@ -29,7 +29,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _tiny_preset() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cyclegan.PRESETS, "tiny", (4, 1, 4))
+        patch.setitem(cyclegan.PRESETS, "tiny", (cyclegan.Size(4, 1), 4))
         yield
 
 

@@ -15,7 +15,7 @@ from training.data.mnist import Digits
 from training.data.unpaired import Domain
 from training.distributed import World
 from training.loop import describe
-from training.networks.cyclegan import PRESETS
+from training.networks.cyclegan import PRESETS, Size
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.tasks.collapse_watch import CollapseWatch
 from training.tasks.cyclegan import CycleGanTask
@@ -99,7 +99,7 @@ def cyclegan_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: EfficientNetLite0
 ) -> Callable[..., CycleGanTask]:
     """`cyclegan_task(precision=fp32, **settings)`: few channels, random 32 px crops, batch 2, 12 pairs, a tick at 8."""
-    monkeypatch.setitem(PRESETS, "compact", (4, 1, 4))
+    monkeypatch.setitem(PRESETS, "compact", (Size(4, 1), 4))
     domains, shown = drawn_pair()
 
     def build(precision: torch.dtype = torch.float32, **settings: object) -> CycleGanTask:
@@ -136,10 +136,9 @@ def distil_task(tmp_path: Path, teacher: dict[str, Any], features: EfficientNetL
 
     def build(teacher: dict[str, Any] = teacher, sha256: str = "f" * 64, **settings: object) -> DistilTask:
         small = {"images": 12, "batch": 2, "tick_images": 8, "resize": 36, "crop": 32, "pool": 3, "filters": 3}
-        chosen = {"out": tmp_path / "distilled", "teacher": tmp_path / "teacher", **small, **settings}
+        chosen = {"out": tmp_path / "distilled", "teacher": [tmp_path / "teacher"], **small, **settings}
         config = DistilConfig.model_validate(chosen)
-        projected = teacher.get("config", {}).get("discriminator") == "projected"
-        network = features if projected else None
+        network = features if config.discriminator == "projected" else None
         return DistilTask(config, domains, shown, World(), torch.float32, teacher, sha256, network)
 
     return build

@@ -22,14 +22,14 @@ from training.data.mnist import Digits
 from training.data.unpaired import Domain
 from training.distributed import CPU, World, join_world, leave_world
 from training.loop import StoppedError, describe, fit
-from training.networks.cyclegan import PRESETS
+from training.networks.cyclegan import PRESETS, Size
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.tasks.base import Task
 from training.tasks.cyclegan import CycleGanTask
 from training.tasks.distil import DistilTask
 from training.tasks.gan import GanTask
 
-TINY = (4, 1, 4)
+TINY = (Size(4, 1), 4)
 BATCH = 4
 STEPS = 3
 PROJECTED = {
@@ -66,7 +66,7 @@ def cyclegan(world: World, features: EfficientNetLite0 | None = None, **settings
 def distil(world: World) -> DistilTask:
     taught_by = cyclegan(World(), pool=0, seed=1)
     teacher = {"task": taught_by.name, "images": 0, **describe(taught_by), **taught_by.state()}
-    config = DistilConfig(teacher=Path(), batch=BATCH, resize=36, crop=32, pool=4, images=1000, filters=3)
+    config = DistilConfig(teacher=[Path()], batch=BATCH, resize=36, crop=32, pool=4, images=1000, filters=3)
     return DistilTask(config, *images(), world, torch.float32, teacher, "f" * 64)
 
 

@@ -51,7 +51,7 @@ class PairConfig(FitConfig):
     """Folder under the data folder with trainA and trainB; its two words name the domains. Without testA or testB every
     tenth training image is held out for tests."""
     preset: Preset = "compact"
-    """'reference' is the paper's network, 'compact' one that a CPU can serve."""
+    """'reference' is the paper's network, 'compact' one that a CPU can serve, 'tiny' one of half its time."""
     filters: PositiveInt | None = None
     """Generator channels at full resolution, in place of the preset's."""
     blocks: PositiveInt | None = None

@@ -7,13 +7,28 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-Preset = Literal["reference", "compact"]
+Preset = Literal["reference", "compact", "tiny"]
 GeneratorNorm = Literal["instance", "none"]
 
-#: (generator filters, residual blocks, discriminator filters) of each preset.
-PRESETS: dict[Preset, tuple[int, int, int]] = {
-    "reference": (64, 9, 64),
-    "compact": (16, 6, 48),
+
+class Size(NamedTuple):
+    """The arguments of `Generator`."""
+
+    filters: int
+    blocks: int
+    norm: GeneratorNorm = "instance"
+    folded: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"{self.filters} x {self.blocks}"]
+        return ", ".join(parts + ["folded"] * self.folded + ["without norms"] * (self.norm == "none"))
+
+
+#: Generator, and filters of the PatchGAN, of each preset. A card's settings name the preset: never change one.
+PRESETS: dict[Preset, tuple[Size, int]] = {
+    "reference": (Size(64, 9), 64),
+    "compact": (Size(16, 6), 48),
+    "tiny": (Size(12, 6, folded=True), 48),
 }
 
 
@@ -52,24 +67,30 @@ class Generator(nn.Module):
     checkerboard (Odena et al. 2016).
     """
 
-    def __init__(self, filters: int, blocks: int, norm: GeneratorNorm = "instance") -> None:
+    def __init__(self, filters: int, blocks: int, norm: GeneratorNorm = "instance", folded: bool = False) -> None:
         """`filters`: channels at full resolution, four times as many inside. `blocks`: residual blocks.
 
         `norm`: the paper's instance normalisation, or none. Without it a pixel depends on its surroundings alone and
         not on the statistics of the whole image, so that an image may be translated in tiles.
+
+        `folded`: 2 x 2 pixels become the channels of one (Shi et al. 2016), so that no layer works at full resolution,
+        where layers of few channels cost a CPU the most.
         """
         super().__init__()
+        first: list[nn.Module] = _convolution(3, filters, 7, norm=norm)
+        first += _convolution(filters, 2 * filters, 3, stride=2, norm=norm)
+        last: list[nn.Module] = [nn.Upsample(scale_factor=2.0, mode="nearest")]
+        last += [*_convolution(2 * filters, filters, 3, norm=norm), nn.ReflectionPad2d(3), nn.Conv2d(filters, 3, 7)]
+        if folded:
+            first = [nn.PixelUnshuffle(2), *_convolution(4 * 3, 2 * filters, 3, norm=norm)]
+            last = [nn.ReflectionPad2d(1), nn.Conv2d(2 * filters, 4 * 3, 3), nn.PixelShuffle(2)]
         self.layers = nn.Sequential(
-            *_convolution(3, filters, 7, norm=norm),
-            *_convolution(filters, 2 * filters, 3, stride=2, norm=norm),
+            *first,
             *_convolution(2 * filters, 4 * filters, 3, stride=2, norm=norm),
             *(ResidualBlock(4 * filters, norm) for _ in range(blocks)),
             nn.Upsample(scale_factor=2.0, mode="nearest"),
             *_convolution(4 * filters, 2 * filters, 3, norm=norm),
-            nn.Upsample(scale_factor=2.0, mode="nearest"),
-            *_convolution(2 * filters, filters, 3, norm=norm),
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(filters, 3, 7),
+            *last,
             nn.Tanh(),
         )
         if norm == "instance":
@@ -138,29 +159,19 @@ def receptive_radius(generator: nn.Module) -> int | None:
             if isinstance(layer, nn.Conv2d):
                 reach = layer.kernel_size[0] // 2
                 low, high = layer.stride[0] * low - reach, layer.stride[0] * high + reach
-            elif isinstance(layer, nn.Upsample):
+            elif isinstance(layer, nn.Upsample | nn.PixelShuffle):
                 low, high = low // 2, high // 2
+            elif isinstance(layer, nn.PixelUnshuffle):
+                low, high = 2 * low, 2 * high + 1
         radius = max(radius, place - low, high - place)
     return radius
 
 
-class Size(NamedTuple):
-    """The arguments of `Generator`."""
-
-    filters: int
-    blocks: int
-    norm: GeneratorNorm = "instance"
-
-    def __str__(self) -> str:
-        return f"{self.filters} x {self.blocks}" + ("" if self.norm == "instance" else ", without norms")
-
-
 def size_of(config: Mapping[str, Any]) -> Size:
     """The generators' size in a pair's settings: the preset's, unless the settings replace it."""
-    filters, blocks, _ = PRESETS[config["preset"]]
-    return Size(
-        config.get("filters") or filters, config.get("blocks") or blocks, config.get("generator_norm", "instance")
-    )
+    size, _ = PRESETS[config["preset"]]
+    given = {name: config.get(name) or getattr(size, name) for name in ("filters", "blocks")}
+    return size._replace(**given, norm=config.get("generator_norm", "instance"))
 
 
 def generator_of(config: Mapping[str, Any]) -> Generator:
@@ -203,7 +214,7 @@ class Discriminator(nn.Module):
 
 def patch_discriminator_of(config: Mapping[str, Any]) -> Discriminator:
     """The PatchGAN of a pair's preset."""
-    return Discriminator(PRESETS[config["preset"]][2])
+    return Discriminator(PRESETS[config["preset"]][1])
 
 
 def _initialise(module: nn.Module) -> None:

@@ -35,8 +35,9 @@ class DistilTask(PairTask):
     ) -> None:
         """`teacher`: the state of a checkpoint of task cyclegan; `teacher_sha256`: its file's hash.
 
-        `features`: the feature network of a teacher's projected discriminators. Raises CheckpointError for a
-        checkpoint that cannot teach.
+        `features`: the feature network of projected discriminators. Discriminators of the chosen kind that the
+        teacher's checkpoint has fitted learn on; others are new. Raises CheckpointError for a checkpoint that cannot
+        teach.
         """
         if teacher.get("task") != "cyclegan":
             raise CheckpointError(f"--teacher is of task {teacher.get('task')!r}: give a run of gan-train cyclegan")
@@ -44,17 +45,11 @@ class DistilTask(PairTask):
         theirs = teacher["config"]
         if theirs["pair"] != config.pair:
             raise CheckpointError(f"--teacher translates {theirs['pair']}, --pair is {config.pair}: give the same")
-        kind = theirs.get("discriminator", "patch")
-        if kind != config.discriminator:
-            raise CheckpointError(f"--teacher has {kind} discriminators, which learn on: give --discriminator {kind}")
-        for name in ("D_X", "D_Y"):
-            if name not in learnt(teacher):
-                raise CheckpointError(
-                    f"--teacher's {name} was never trained, since its run used --only: give a run in which both "
-                    "directions were trained, together or one after the other"
-                )
-        super().__init__(config, domains, shown, world, precision, theirs, features)
-        for name in ("D_X", "D_Y"):
+        same_kind = theirs.get("discriminator", "patch") == config.discriminator
+        taken = sorted({"D_X", "D_Y"} & learnt(teacher)) if same_kind else []
+        shape = theirs if taken else config.model_dump()
+        super().__init__(config, domains, shown, world, precision, shape, features)
+        for name in taken:
             try:
                 self.networks[name].load_state_dict(teacher["networks"][name])
             except RuntimeError as error:  # a retired kind of discriminator

@@ -25,7 +25,7 @@ def test_projected_discriminators_need_a_crop_that_their_strides_divide():
 
 @pytest.mark.parametrize("config", [CycleGanConfig, DistilConfig])
 def test_projected_discriminators_change_the_defaults(config):
-    needed = {"teacher": "runs/teacher"} if config is DistilConfig else {}
+    needed = {"teacher": ["runs/teacher"]} if config is DistilConfig else {}
     plain, projected = config(**needed), config(discriminator="projected", **needed)
     changed = {name for name, value in projected if value != getattr(plain, name)}
     assert changed == {"discriminator", *PROJECTED_DEFAULTS}

@@ -6,6 +6,7 @@ from training.networks.cyclegan import (
     PRESETS,
     Discriminator,
     Generator,
+    Preset,
     ResidualBlock,
     Size,
     generator_of,
@@ -78,19 +79,19 @@ def test_a_patch_is_70_pixels_wide_and_high() -> None:
 
 
 def test_parameters_of_the_reference_preset_are_those_of_the_paper() -> None:
-    filters, blocks, discriminator_filters = PRESETS["reference"]
+    size, discriminator_filters = PRESETS["reference"]
     # 7x7 and two 3x3 down, 9 blocks of two 3x3, two 3x3 up, 7x7 with bias; 4x4 all through with biases at the ends
     generator = 3 * 64 * 49 + 9 * (64 * 128 + 128 * 256 + 18 * 256**2 + 256 * 128 + 128 * 64) + 64 * 3 * 49 + 3
     discriminator = 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512) + 64 + 1
     with torch.device("meta"):
-        assert count(Generator(filters, blocks)) == generator == 11_372_931
+        assert count(Generator(*size)) == generator == 11_372_931
         assert count(Discriminator(discriminator_filters)) == discriminator == 2_763_841
 
 
 def test_the_compact_generator_is_less_than_a_twentieth_of_the_reference() -> None:
     with torch.device("meta"):
-        compact, reference = (count(Generator(*PRESETS[name][:2])) for name in ("compact", "reference"))
-    assert compact == 493_155
+        reference, compact, tiny = (count(Generator(*PRESETS[name][0])) for name in PRESETS)
+    assert (compact, tiny) == (493_155, 274_764)
     assert compact < reference / 20
 
 
@@ -98,6 +99,7 @@ def test_a_size_is_the_presets_unless_it_is_set() -> None:
     assert size_of({"preset": "compact"}) == Size(16, 6)
     assert size_of({"preset": "reference", "blocks": 3}) == Size(64, 3)
     assert size_of({"preset": "compact", "filters": 24}) == Size(24, 6)
+    assert size_of({"preset": "tiny", "generator_norm": "none"}) == Size(12, 6, "none", folded=True)
 
 
 def test_a_discriminator_is_the_presets() -> None:
@@ -119,10 +121,11 @@ def test_sizes_replace_those_of_the_preset() -> None:
         assert count(generator_of({"preset": "reference", "blocks": 3})) == count(Generator(64, 3))
 
 
+@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("blocks", [0, 1, 3])
-def test_the_receptive_radius_is_how_far_a_pixel_reaches(blocks: int) -> None:
+def test_the_receptive_radius_is_how_far_a_pixel_reaches(blocks: int, folded: bool) -> None:
     torch.manual_seed(0)
-    network = Generator(4, blocks, "none").double().eval()
+    network = Generator(4, blocks, "none", folded).double().eval()
     radius, side = receptive_radius(network), 160
     image = torch.rand(1, 3, side, side, dtype=torch.double) - 0.5
     reached = 0
@@ -140,6 +143,6 @@ def test_with_norms_a_pixel_reaches_everywhere() -> None:
     assert receptive_radius(Generator(4, 1)) is None
 
 
-def test_the_compact_presets_radius() -> None:
-    filters, blocks, _ = PRESETS["compact"]
-    assert receptive_radius(Generator(filters, blocks, "none")) == 63
+@pytest.mark.parametrize(("preset", "radius"), [("compact", 63), ("tiny", 59)])
+def test_the_radius_of_a_preset(preset: Preset, radius: int) -> None:
+    assert receptive_radius(Generator(*PRESETS[preset][0]._replace(norm="none"))) == radius
