@@ -12,8 +12,12 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
+from service.access.keys import KeyStore
+from service.access.limits import RateLimiter
 from service.api import mnist, models, openapi, page, problems, status, translate
 from service.api.context import AppContext, Lifecycle
+from service.api.middleware import access
+from service.api.middleware.access import Access
 from service.api.middleware.body_limit import BodyLimit
 from service.api.middleware.compression import Compression
 from service.api.middleware.disconnect import CancelWhenGone
@@ -39,8 +43,24 @@ COMPRESSED_BYTES = 4096
 """Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
 CORS: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST"),
-    "allow_headers": ("If-None-Match", "Traceparent", "X-Request-Id", "X-Request-Timeout"),
-    "expose_headers": ("Retry-After", "Server-Timing", "X-Model", "X-Request-Id", "X-Seed", "X-Size"),
+    "allow_headers": (
+        "Authorization",
+        "If-None-Match",
+        "Traceparent",
+        "X-API-Key",
+        "X-Request-Id",
+        "X-Request-Timeout",
+    ),
+    "expose_headers": (
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+        "Server-Timing",
+        "X-Model",
+        "X-Request-Id",
+        "X-Seed",
+        "X-Size",
+    ),
 }
 """What pages of other origins may send and read."""
 
@@ -50,9 +70,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     If a management port is set, /metrics and /healthz/* are left to `create_management_app`.
 
-    Raises CardError or DeviceError when a model, or the configured device, does not work.
+    Raises CardError or DeviceError when a model, or the configured device, does not work. Raises KeyFileError when the
+    file of keys does not.
     """
     settings = settings or Settings()
+    keys = KeyStore(settings.keys) if settings.keys else None
     metrics = Metrics()
     registry = Registry(settings, metrics)
     for model in registry.models:
@@ -63,7 +85,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log.warning("%s runs in fp32 because its half-precision file failed: %s", model.id, model.fallback_reason)
     threads = settings.threads or usable_cores()
     codecs = CodecPool(threads, metrics, max(settings.image_pixels, threads * CODEC_PIXELS))
-    context = AppContext(settings, metrics, registry, codecs)
+    limiter = RateLimiter(settings.rate_limit) if settings.rate_limit else None
+    context = AppContext(settings, metrics, registry, codecs, limiter)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -99,6 +122,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
     app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
     app.add_middleware(HeadAsGet)
+    if keys or limiter:
+        open_paths = {"docs": access.DOCS, "metrics": access.METRICS}
+        without_key = [path for name in settings.open_without_key for path in open_paths[name]]
+        app.add_middleware(Access, keys=keys, open_paths=without_key, limited=limiter is not None)
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)

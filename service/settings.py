@@ -24,7 +24,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$")]
 
 
 class Settings(BaseSettings):
-    """Serve exported generators over HTTP."""
+    """Serve exported generators over HTTP. `gan-serve keys --help` says how API keys are made."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -77,12 +77,26 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins whose pages may call the service from a browser, for example https://app.example.org, or *; by default
     none but its own."""
+    keys: Path | None = None
+    """File of names and hashed API keys, which `gan-serve keys add NAME` writes; when set, requests need a key (401).
+    It is read again when it changes."""
+    open_without_key: Annotated[tuple[Literal["docs", "metrics"], ...], NoDecode] = ("docs",)
+    """What needs no key: 'docs' are the page, /docs and /openapi.json, 'metrics' is /metrics of the main port. Probes
+    never need one."""
+    rate_limit: str | None = Field(None, pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")
+    """Images that a client may ask for in a period (429), for example 600/minute; by default any number. A client is a
+    name of the keys, or an address where there are no keys."""
     shutdown_seconds: int = Field(25, ge=0)
     """Time that accepted requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
     log_format: Literal["text", "json"] = "text"
     """'json' logs an object per line, and a line per request; 'text' is for people."""
+
+    @field_validator("open_without_key", mode="before")
+    @classmethod
+    def _split_or_none(cls, items: object) -> object:
+        return cls._split(items) if items else ()
 
     @field_validator("batch_sizes", "cors_origins", mode="before")
     @classmethod

@@ -62,6 +62,7 @@ LABELS = {
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
     "status": "HTTP status of the response; 499: the client had disconnected",
     "model": "`<name>/<version>`",
+    "key": "name of the API key that a request came with; `other` for all names after the first hundred",
     "reason": "; ".join(f"`{name}`: {text}" for name, text in (REASONS | REFUSALS).items()),
     "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
     "lane": "`light`: in the service's own process, takes milliseconds; `heavy`: in a process of its own",

@@ -71,7 +71,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """CPU time of the server and its descendants."""
-        return sum(map(_cpu_seconds, self._family()))
+        return sum(map(cpu_seconds_of, self._family()))
 
     def pause(self) -> None:
         """Suspends the server: some servers poll while they are idle, which would slow the others down.
@@ -135,7 +135,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """CPU time of one process; 0 when it has ended."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
 

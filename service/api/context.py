@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
+from service.access.limits import RateLimiter
 from service.deadline import Deadline
 from service.engine.queue import DeadlineError, InferenceError, QueueFullError
 from service.errors import Problem
@@ -36,7 +37,15 @@ class AppContext:
     metrics: Metrics
     registry: Registry
     codecs: CodecPool
+    limiter: RateLimiter | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+    def charge(self, request: Request, images: int) -> None:
+        """Counts images towards the client's rate limit, if there is one. Raises Problem 429 when it is reached."""
+        if self.limiter is not None:
+            state = request.scope["state"]
+            headers = self.limiter.charge(state["client"], images)
+            state["rate_limit"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     def check_room(self, model: Model, deadline: Deadline) -> None:
         """Raises Problem 503 when the model's queue has no room for a request, 504 when its time is over."""

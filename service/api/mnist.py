@@ -72,6 +72,7 @@ async def sample(request: Request) -> Response:
         headers = {**SEEDED, "ETag": etag_of(*parts)}
         if known := not_modified(request.scope, headers):
             return known
+    context.charge(request, query.count)
     seeds = consecutive_seeds(secrets.randbelow(DRAWN_SEEDS) if query.seed is None else query.seed, query.count)
     inputs = seeds[:, None]
     if query.digit is not None:

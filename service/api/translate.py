@@ -58,6 +58,7 @@ async def translate(
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
+    context.charge(request, 1)
     upload_body = await read_in_time(request, deadline)
     if upload_body.fields:
         query = TranslateQuery.of(request, upload_body.fields)

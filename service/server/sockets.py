@@ -1,5 +1,6 @@
 """The sockets of the public port and the management port."""
 
+import ipaddress
 import os
 import socket
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ def address(sockets: list[socket.socket]) -> str:
     """Returns the sockets' address as a URL."""
     host, port = sockets[0].getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def only_loopback(sockets: list[socket.socket]) -> bool:
+    """Returns whether only processes of this machine can reach the sockets."""
+    return all(ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback for bound in sockets)
 
 
 def _bind(host: str, port: int, setting: str) -> list[socket.socket]:

@@ -41,8 +41,10 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     access.setLevel(logging.NOTSET if access_lines else logging.WARNING)
 
 
-def log_access(method: str, route: str, status: int, outcome: str, seconds: float, sent_bytes: int) -> None:
-    """Logs the line of a request that has ended."""
+def log_access(
+    method: str, route: str, status: int, outcome: str, seconds: float, sent_bytes: int, key: str | None = None
+) -> None:
+    """Logs the line of a request that has ended. `key`: the name of the API key that it came with."""
     if access.isEnabledFor(logging.INFO):
         # made here because the logger would look up the calling line, which is never printed
         record = logging.LogRecord(
@@ -62,6 +64,8 @@ def log_access(method: str, route: str, status: int, outcome: str, seconds: floa
             "duration_ms": round(1e3 * seconds, 3),
             "bytes": sent_bytes,
         }
+        if key is not None:
+            fields["key"] = key
         setattr(record, FIELDS, fields)
         access.handle(record)
 

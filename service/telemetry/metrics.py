@@ -1,7 +1,7 @@
 """Prometheus metrics of one application.
 
 Clients cannot add series: a route is one of the application's templates or "other", a status is one that the
-application sends, a model is one that is loaded.
+application sends, a model is one that is loaded, a key is one of the first hundred names or "other".
 """
 
 import platform
@@ -29,6 +29,9 @@ Lane = Literal["light", "heavy"]
 CodecRefusal = Literal["costly", "busy"]
 """Why an image is not decoded, to protect other requests."""
 
+COUNTED_KEYS = 100
+"""Names of API keys that have series of their own."""
+
 REQUEST_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Buckets from one digit on an idle machine to the longest timeout."""
 STAGE_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -53,6 +56,12 @@ class Metrics:
             "Time from a request's head to the end of its response; status 499: the client disconnected.",
             ["route", "status"],
             buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        self.key_requests = Counter(
+            "gan_key_requests",
+            "Requests with an API key that have ended; key other: those of all names after the first hundred.",
+            ["key", "outcome"],
             registry=registry,
         )
         self.requests_in_flight = Gauge(
@@ -134,10 +143,11 @@ class Metrics:
         )
         self.build_info.labels(version("gan-serving"), ort.__version__, platform.python_version()).set(1)
 
-        self._in_flight = 0
+        self._in_flight, self._keys = 0, set[str]()
         self.requests_in_flight.set_function(lambda: self._in_flight)
         # looking up a series by its labels takes longer than adding to it
         self._outcomes = cache(self._outcomes_of)
+        self._key_requests = cache(self.key_requests.labels)
         self._request_seconds = cache(self.request_seconds.labels)
         self._batch_items = cache(self.batch_items.labels)
         self._inference_seconds = cache(self.inference_seconds.labels)
@@ -158,6 +168,15 @@ class Metrics:
         self._in_flight -= 1
         self._outcomes(route)[outcome].inc()
         self._request_seconds(route, status).observe(seconds)
+
+    def request_of_key(self, key: str, outcome: Outcome) -> None:
+        """Counts the outcome of a request that came with the API key of this name."""
+        if key not in self._keys:
+            if len(self._keys) >= COUNTED_KEYS:
+                key = "other"
+            else:
+                self._keys.add(key)
+        self._key_requests(key, outcome).inc()
 
     def batch_ends(self, model: str, items: int, seconds: float) -> None:
         """Records a batch that a model has run."""

@@ -74,6 +74,17 @@ def test_an_empty_models_folder_is_reported_with_the_cure(tmp_path: Path, refuse
     assert text == f"gan-serve: there is no model in {tmp_path}: publish one with gan-export, or set GAN_MODELS\n"
 
 
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("", True)])
+def test_a_service_that_everybody_may_use_says_so(tmp_path: Path, refused: Refused, host: str, warned: bool) -> None:
+    text = refused("--host", host, "--port", "0", "--models", str(tmp_path))
+    assert ("may use it: set GAN_KEYS, or let only a proxy reach it" in text) is warned
+
+
+def test_keys_that_cannot_be_read_are_reported(tmp_path: Path, models: Path, refused: Refused) -> None:
+    text = refused("--host", "0.0.0.0", "--port", "0", "--models", str(models), "--keys", str(tmp_path / "none"))
+    assert text == f"gan-serve: the keys in {tmp_path / 'none'} cannot be read: No such file or directory\n"
+
+
 def test_a_broken_card_is_reported(tmp_path: Path, publish: Callable[..., Path], refused: Refused) -> None:
     (publish(tmp_path, "mnist") / "card.json").write_text("{}")
     assert "card.json is not a model card" in refused("--models", str(tmp_path))

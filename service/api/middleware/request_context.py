@@ -80,7 +80,10 @@ class RequestContext:
                 route = getattr(scope.get("route"), "path", OTHER)
                 seconds = time.perf_counter() - start
                 self._metrics.request_ends(route, status, outcome, seconds)
-                log_access(_METHODS.get(scope["method"], "OTHER"), route, status, outcome, seconds, sent_bytes)
+                key = scope["state"].get("key")
+                if key is not None:
+                    self._metrics.request_of_key(key, outcome)
+                log_access(_METHODS.get(scope["method"], "OTHER"), route, status, outcome, seconds, sent_bytes, key)
             request_ids.reset(token)
 
 

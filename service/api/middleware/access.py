@@ -1,0 +1,81 @@
+"""Lets only clients with a key pass, where keys are used, and tells them what is left of their rate limit."""
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.access.keys import KeyStore
+from service.access.limits import client_at
+from service.api.problems import problem_response
+from service.errors import Problem
+
+OPEN = ("/healthz/",)
+"""Probes have no keys. Paths that end with a slash stand for all paths below them."""
+DOCS = ("/", "/docs", "/docs/", "/openapi.json")
+METRICS = ("/metrics",)
+
+
+class Access:
+    """Finds the client of a request, in scope["state"]: `key` is the name of its key, `client` what limits count."""
+
+    def __init__(self, app: ASGIApp, keys: KeyStore | None, open_paths: Iterable[str], limited: bool) -> None:
+        """`keys`: the valid ones; None lets every request pass. `open_paths`: those that need no key.
+
+        `limited`: there is a rate limit, so that clients are told apart and read what is left.
+        """
+        self._app, self._keys, self._limited = app, keys, limited
+        paths = (*OPEN, *open_paths)
+        self._open = frozenset(paths)
+        self._below = tuple(path for path in paths if path.endswith("/") and path != "/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state, name = scope["state"], None
+        if self._keys is not None:
+            key = _key_of(scope)
+            name = self._keys.name_of(key) if key else None
+            if name is not None:
+                state["key"] = name
+            elif not self._is_open(scope["path"]):
+                await problem_response(_refused(key), state["request_id"])(scope, receive, send)
+                return
+        if not self._limited:
+            await self._app(scope, receive, send)
+            return
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        state["client"] = f"key {name}" if name is not None else f"address {client_at(address)}"
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start" and "rate_limit" in state:
+                message["headers"] = [*message["headers"], *state["rate_limit"]]
+            await send(message)
+
+        await self._app(scope, receive, send_with_limits)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or path.startswith(self._below)
+
+
+def _key_of(scope: Scope) -> str | None:
+    """Returns the key of `Authorization: Bearer`, else that of `X-API-Key`. Other schemes may be a proxy's."""
+    found: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            found = value.decode("latin-1")
+        elif name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer" and key.strip():
+                return str(key.strip())
+    return found
+
+
+def _refused(key: str | None) -> Problem:
+    challenge = 'Bearer realm="gan-serving"'
+    if key is None:
+        detail = "this service needs a key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+        return Problem(401, "key-missing", detail, headers={"WWW-Authenticate": challenge})
+    detail = "the key is not valid, or no longer: ask the operator for a new one"
+    return Problem(401, "key-unknown", detail, headers={"WWW-Authenticate": f'{challenge}, error="invalid_token"'})
