@@ -229,10 +229,11 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         log.warning("connection closed: %s", problem.detail)
-        response = problem_response(problem, f"{random.getrandbits(128):032x}")
+        request_id = f"{random.getrandbits(128):032x}"
+        response = problem_response(problem, request_id)
         phrase = HTTPStatus(problem.status).phrase
         start = f"HTTP/1.1 {problem.status} {phrase}\r\nConnection: close\r\n".encode()
-        response.headers.update(dict(HEADERS))
+        response.headers.update({**dict(HEADERS), "X-Request-Id": request_id})
         headers = (b"%b: %b\r\n" % header for header in response.raw_headers)
         self.transport.write(b"".join((start, *headers, b"\r\n", response.body)))
         self.transport.close()

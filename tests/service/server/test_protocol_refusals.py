@@ -77,6 +77,7 @@ def problem(received: bytes) -> tuple[int, str, str]:
     assert b"content-type: application/problem+json" in head
     assert b"connection: close" in head
     document = json.loads(body)
+    assert f"x-request-id: {document['request_id']}".encode() in head
     return int(head.split()[1]), document["type"].removeprefix("urn:gan:problem:"), document["detail"]
 
 
