@@ -30,6 +30,8 @@ PRESETS: dict[Preset, tuple[Size, int]] = {
     "compact": (Size(16, 6), 48),
     "tiny": (Size(12, 6, folded=True), 48),
 }
+FIRST_SCALE = 0.1
+"""Of the last layer's weights in a new generator without norms."""
 
 
 class ResidualBlock(nn.Module):
@@ -105,7 +107,10 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def _initialise_without_norms(self) -> None:
-        """Variances that stay as they are from layer to layer (He et al. 2015), of all residual blocks together."""
+        """Variances that stay as they are from layer to layer (He et al. 2015), of all residual blocks together.
+
+        The last layer begins small: tanh would saturate, and the way out kills the units before it.
+        """
         blocks = [module for module in self.modules() if isinstance(module, ResidualBlock)]
         for convolution in self.modules():
             if isinstance(convolution, nn.Conv2d) and convolution.bias is not None:
@@ -113,6 +118,8 @@ class Generator(nn.Module):
                 nn.init.zeros_(convolution.bias)
         for block in blocks:
             cast(nn.Conv2d, block.residual[-2]).weight.div_(len(blocks) ** 0.5)
+        last = [module for module in self.modules() if isinstance(module, nn.Conv2d)][-1]
+        last.weight.mul_(FIRST_SCALE)
 
 
 @torch.no_grad()

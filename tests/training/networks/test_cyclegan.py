@@ -114,6 +114,14 @@ def test_convolutions_start_at_a_fiftieth() -> None:
     assert weights.mean().item() == pytest.approx(0, abs=5e-4)
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_new_generator_without_norms_is_not_saturated(folded: bool) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        image = Generator(16, 6, "none", folded)(torch.rand(1, 3, 64, 64) * 2 - 1)
+    assert 0.02 < image.std() < 0.5
+
+
 def test_sizes_replace_those_of_the_preset() -> None:
     with torch.device("meta"):
         assert count(generator_of({"preset": "compact"})) == count(Generator(16, 6))
