@@ -34,12 +34,12 @@ TEXT: Part = {"type": "string"}
 def decimal_pattern(most: int) -> str:
     """Returns a regular expression of the decimal numbers from 0 to `most`, with as many digits as that at most."""
     digits = str(most)
-    shorter = [f"[0-9]{{1,{len(digits) - 1}}}"]
+    smaller = [f"[0-9]{{1,{len(digits) - 1}}}"] if most > 9 else []
     for place, digit in enumerate(digits):
         if digit != "0":
             rest = len(digits) - place - 1
-            shorter.append(f"{digits[:place]}[0-{int(digit) - 1}]" + (f"[0-9]{{{rest}}}" if rest else ""))
-    return "|".join([*shorter, digits])
+            smaller.append(f"{digits[:place]}[0-{int(digit) - 1}]" + (f"[0-9]{{{rest}}}" if rest else ""))
+    return "|".join([*smaller, digits])
 
 
 def object_schema(optional: tuple[str, ...] = (), **properties: Part) -> Part:
