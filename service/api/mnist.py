@@ -76,10 +76,6 @@ EXAMPLE = {
 }
 """Response in JSON to seed 7 from the model mnist/3."""
 
-_DIGIT = openapi.object_schema(
-    seed={**openapi.TEXT, "description": "Seed of this digit; it may exceed 2^53"},
-    png={**openapi.TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
-)
 RESPONSE = openapi.response(
     "The digits; X-Seed and X-Model reproduce them. Those of seed 7 are, for example: "
     "![digits of seed 7](mnist/sample?seed=7&count=16&columns=8)",
@@ -91,7 +87,7 @@ RESPONSE = openapi.response(
             "schema": {**openapi.BINARY, "description": "uint8 (count, 28, 28), from 0 for paper to 255 for ink"}
         },
         "application/json": {
-            "schema": openapi.object_schema(digits={"type": "array", "items": _DIGIT}),
+            "schema": openapi.shared("Digits"),
             "example": EXAMPLE,
         },
     },

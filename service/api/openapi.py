@@ -47,17 +47,42 @@ def object_schema(optional: tuple[str, ...] = (), **properties: Part) -> Part:
     return {"type": "object", "required": [n for n in properties if n not in optional], "properties": properties}
 
 
-PROBLEM = object_schema(
-    ("available",),
-    type={**TEXT, "description": "urn:gan:problem:<name>; the names are stable"},
-    title={**TEXT, "description": "Name of the status"},
-    status={"type": "integer", "description": "HTTP status of the response", "minimum": 400, "maximum": 599},
-    detail={**TEXT, "description": "Explanation for people: what to do"},
-    instance={**TEXT, "description": "urn:gan:request:<request id>"},
-    request_id={**TEXT, "description": "Id of the request in the service's log"},
-    available={"type": "array", "items": TEXT, "description": "Values that exist"},
-)
-PROBLEM["description"] = "A problem document (RFC 9457): what was expected, what was received, what to do."
+def shared(name: str) -> Part:
+    """Returns a reference to a schema of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+SCHEMAS: dict[str, Part] = {
+    "Problem": {
+        "description": "A problem document (RFC 9457): what was expected, what was received, what to do.",
+        **object_schema(
+            ("available",),
+            type={**TEXT, "description": "urn:gan:problem:<name>; the names are stable"},
+            title={**TEXT, "description": "Name of the status"},
+            status={"type": "integer", "description": "HTTP status of the response", "minimum": 400, "maximum": 599},
+            detail={**TEXT, "description": "Explanation for people: what to do"},
+            instance={**TEXT, "description": "urn:gan:request:<request id>"},
+            request_id={**TEXT, "description": "Id of the request in the service's log"},
+            available={"type": "array", "items": TEXT, "description": "Values that exist"},
+        ),
+    },
+    "ImageForm": {
+        "description": "An image as a form. The query's parameters may be further fields.",
+        **object_schema(file={**BINARY, "description": "The image file"}),
+    },
+    "Digit": {
+        "description": "A digit as a PNG of 28x28 pixels.",
+        **object_schema(
+            seed={**TEXT, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
+            png={**TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
+        ),
+    },
+    "Digits": {
+        "description": "Digits in the order of their seeds.",
+        **object_schema(digits={"type": "array", "items": shared("Digit")}),
+    },
+}
+"""Schemas that are not those of pydantic models; the document's shared components."""
 
 RESPONSE_HEADERS: dict[str, Part] = {
     "Allow": {"description": "Methods of the path, on 405", "schema": TEXT},
@@ -150,7 +175,7 @@ def _headers(*names: str) -> Part:
 
 
 def _problem(description: str, *headers: str) -> Part:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"application/problem+json": {"schema": shared("Problem")}}
     return {"description": description, "content": content, "headers": _headers(*headers)}
 
 
@@ -162,13 +187,12 @@ ERRORS: dict[int | str, Part] = {
 
 UPLOAD: Part = {
     "requestBody": {
-        "description": "The image, whose bytes tell its format. "
-        "A form may have the query's parameters as further fields.",
+        "description": "The image, whose bytes tell its format",
         "required": True,
         "content": {
             # the form comes first: most generators of clients know the first alone, and send forms best
             "multipart/form-data": {
-                "schema": object_schema(file={**BINARY, "description": "The image file"}),
+                "schema": shared("ImageForm"),
                 "encoding": {"file": {"contentType": "image/*"}},
             },
             OCTETS: {"schema": BINARY},
@@ -189,7 +213,7 @@ IMAGES: dict[str, Part] = {
 def complete(document: Part) -> None:
     """Adds to FastAPI's document what all routes share."""
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = PROBLEM
+    components.setdefault("schemas", {}).update(SCHEMAS)
     components["headers"] = RESPONSE_HEADERS
     document["security"] = SECURITY
     for path in document["paths"].values():
