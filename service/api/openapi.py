@@ -67,8 +67,9 @@ SCHEMAS: dict[str, Part] = {
         ),
     },
     "ImageForm": {
-        "description": "An image as a form. The query's parameters may be further fields.",
+        "description": "An image as a form. Browsers may send the query's parameters as further fields.",
         **object_schema(file={**BINARY, "description": "The image file"}),
+        "additionalProperties": False,  # the parameters stay out: clients would have each of them twice
     },
     "Digit": {
         "description": "A digit as a PNG of 28x28 pixels.",

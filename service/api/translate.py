@@ -35,7 +35,7 @@ SIZE_PATTERN = "^(native|6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|10[01][0-9]|102[0-4])$"
 class TranslateQuery(Query):
     """The query of /translate/{direction}."""
 
-    # generators of clients cannot send a parameter that is a number or a word: a string with a pattern works in all
+    # described as a number or a word, it would be sent by some generated clients as the name of its type
     size: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN})] = None
     """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload.
     Default: 256 for images whose sides are at most 256, for others 384 on the CPU and 512 on a GPU."""
@@ -61,7 +61,10 @@ RESPONSE = openapi.response(
     openapi_extra={**openapi.parameters(TranslateQuery, openapi.TIMEOUT), **openapi.UPLOAD, **RESPONSE},
 )
 async def translate(
-    request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse, listed by /models.")]
+    request: Request,
+    direction: Annotated[
+        str, Path(description="horse2zebra or zebra2horse, listed by /models.", examples=["horse2zebra", "zebra2horse"])
+    ],
 ) -> Response:
     """Returns the translated image at the size of the upload and, unless asked otherwise, in its format."""
     context = context_of(request)

@@ -1,7 +1,10 @@
 """Clients of the committed document, generated, compiled and run against the real service with its bundled models."""
 
+import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tools.footprint import service
 from tools.render_docs import DOCS
 
 DOCUMENT = DOCS / "openapi.json"
+CONFIGURATION = DOCS.parent / "tools" / "clients" / "schemathesis.toml"
 QUICK = [generator for generator in GENERATORS if "java" not in generator.tools]
 
 
@@ -61,6 +65,38 @@ def test_redocly_finds_nothing(folder: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "openapi.json"
     wrong.write_text(DOCUMENT.read_text().replace('"operationId": "checkReady"', '"operationId": "checkLive"'))
     assert any("operation-operationId-unique" in finding for finding in redocly_findings(wrong, commands))
+
+
+def schemathesis(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs all checks with few examples; the same ones each time."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"]
+    options = ["--max-examples", "10", "--seed", "1", "--no-color"]
+    environment = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    return subprocess.run(
+        [*command, *options, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_schemathesis_finds_nothing(url: str, tmp_path: Path) -> None:
+    done = schemathesis(tmp_path, f"{url}/openapi.json")
+    assert done.returncode == 0, done.stdout
+    assert "7 selected / 7 total" in done.stdout
+    assert "No issues found" in done.stdout
+
+
+def test_schemathesis_finds_what_the_document_gets_wrong(url: str, tmp_path: Path) -> None:
+    document = json.loads(DOCUMENT.read_text())
+    document["components"]["schemas"]["ModelInfo"]["properties"]["id"] = {"type": "integer"}
+    wrong = tmp_path / "openapi.json"
+    wrong.write_text(json.dumps(document))
+    done = schemathesis(tmp_path, "--url", url, "--include-path", "/models", wrong)
+    assert done.returncode == 1
+    assert "Response violates schema" in done.stdout
 
 
 def test_a_client_that_cannot_be_generated_is_told_with_the_reason(tmp_path: Path) -> None:
