@@ -110,7 +110,7 @@ async def sample(request: Request) -> Response:
     model = context.registry.find("sample", None, query.model, labelled=query.digit is not None)
     accept = header(request.scope, b"accept")
     kind = choose_format(query.format, accept, OFFERS, "png")
-    stages.begin()
+    spent = stages.begin()
     headers = DRAWN
     if query.seed is not None:
         parts = model.id, model.artefact.sha256, kind, query.seed, query.count, query.digit, query.columns
@@ -133,7 +133,7 @@ async def sample(request: Request) -> Response:
         **headers,
         "X-Seed": str(seeds[0]),
         "X-Model": model.id,
-        "Server-Timing": stages.server_timing(),
+        "Server-Timing": spent.server_timing(),
     }
     return Response(body, media_type=media_type_of(query.format, accept, OFFERS[kind]), headers=headers)
 

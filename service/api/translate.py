@@ -69,7 +69,7 @@ async def translate(
     """Returns the translated image at the size of the upload and, unless asked otherwise, in its format."""
     context = context_of(request)
     settings = context.settings
-    stages.begin()
+    spent = stages.begin()
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
@@ -106,7 +106,7 @@ async def translate(
         **VARY,
         "X-Model": model.id,
         "X-Size": "{}x{}".format(*image.model_size),
-        "Server-Timing": stages.server_timing(),
+        "Server-Timing": spent.server_timing(),
     }
     media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[kind])
     return Response(body, media_type=media_type, headers=headers)

@@ -17,7 +17,7 @@ from service.engine.health import PROBE_SECONDS, Health, failure_reason
 from service.engine.queue import DeadlineError, Entry, Inputs, Outputs, Part, QueueFullError, RequestQueue
 from service.runtime.devices import Session
 from service.runtime.slots import Slot, Slots, WaitEstimator
-from service.telemetry import stages, tracing
+from service.telemetry import tracing
 from service.telemetry.metrics import Metrics
 
 log = logging.getLogger("service")
@@ -164,7 +164,8 @@ class Batcher:
             if part.first == 0:
                 waited = now - part.entry.queued_at
                 self._waits.observe(waited)
-                stages.add("queue", waited, part.entry.context)
+                if part.entry.stages is not None:
+                    part.entry.stages.queue += waited
                 tracing.record_stage("queue", waited, {"gan.model": self._name}, part.entry.context)
         return batch
 
@@ -214,7 +215,8 @@ class Batcher:
         self._metrics.batch_ends(self._name, len(inputs), seconds)
         self._estimator.record(inputs.size, seconds)
         for part in batch:
-            stages.add("inference", seconds, part.entry.context)
+            if part.entry.stages is not None:
+                part.entry.stages.inference += seconds
         tracing.record_batch(self._name, len(inputs), seconds, (part.entry.context for part in batch))
 
     def _fail(self, entry: Entry, error: Exception) -> bool:

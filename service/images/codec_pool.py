@@ -211,7 +211,8 @@ class CodecPool:
         """Records work that began at `start` (perf_counter) and ends now, as metric, stage and span of the request."""
         seconds = time.perf_counter() - start
         self._metrics.codec_ends(stage, format, seconds)
-        stages.add(stage, seconds)
+        if (spent := stages.current.get()) is not None:
+            setattr(spent, stage, getattr(spent, stage) + seconds)
         tracing.record_stage(stage, seconds, {"gan.format": format})
 
     def _start(self, ended: CodecProcess | None) -> CodecProcess:

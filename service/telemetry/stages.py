@@ -1,26 +1,29 @@
 """How long a request took in each stage, for its Server-Timing header."""
 
-from contextvars import Context, ContextVar
-from typing import Literal
-
-Stage = Literal["queue", "decode", "inference", "encode"]
-
-_seconds: ContextVar[dict[Stage, float] | None] = ContextVar("stage_seconds", default=None)
-"""Seconds of the current request in each stage so far; None where nobody asked for them."""
+from contextvars import ContextVar
 
 
-def begin() -> None:
-    """Starts to add up the stages of the current request."""
-    _seconds.set({})
+class Stages:
+    """Seconds that a request has spent in each stage so far."""
+
+    __slots__ = ("decode", "encode", "inference", "queue")
+
+    def __init__(self) -> None:
+        self.decode = self.queue = self.inference = self.encode = 0.0
+
+    def server_timing(self) -> str:
+        """Returns the value of the Server-Timing header, in milliseconds. What has not been decoded has no `decode`."""
+        decode = f"decode;dur={self.decode * 1000:.2f}, " if self.decode else ""
+        queue, inference, encode = self.queue * 1000, self.inference * 1000, self.encode * 1000
+        return f"{decode}queue;dur={queue:.2f}, inference;dur={inference:.2f}, encode;dur={encode:.2f}"
 
 
-def add(stage: Stage, seconds: float, within: Context | None = None) -> None:
-    """Adds time to a stage of the current request, or of the one of the context variables `within`."""
-    stages = _seconds.get() if within is None else within.get(_seconds)
-    if stages is not None:
-        stages[stage] = stages.get(stage, 0.0) + seconds
+current: ContextVar[Stages | None] = ContextVar("stages", default=None)
+"""Stages of the current request; None where nobody asked for them."""
 
 
-def server_timing() -> str:
-    """Returns the value of the Server-Timing header, in milliseconds, stages in the order in which they ended."""
-    return ", ".join([f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in (_seconds.get() or {}).items()])
+def begin() -> Stages:
+    """Starts to time the stages of the current request."""
+    stages = Stages()
+    current.set(stages)
+    return stages

@@ -1,31 +1,26 @@
 import contextvars
 
+import pytest
+
 from service.telemetry import stages
 
 
-def test_the_stages_of_a_request_add_up_in_the_order_in_which_they_came() -> None:
-    def request() -> str:
-        stages.begin()
-        stages.add("queue", 0.001)
-        stages.add("inference", 0.02)
-        stages.add("queue", 0.0005)
-        return stages.server_timing()
+@pytest.mark.parametrize(
+    ("decode", "header"),
+    [
+        (0.0, "queue;dur=1.50, inference;dur=20.00, encode;dur=0.04"),
+        (0.003, "decode;dur=3.00, queue;dur=1.50, inference;dur=20.00, encode;dur=0.04"),
+    ],
+)
+def test_stages_are_told_in_milliseconds(decode: float, header: str) -> None:
+    spent = stages.Stages()
+    spent.decode, spent.queue, spent.inference, spent.encode = decode, 0.0015, 0.02, 0.00004
+    assert spent.server_timing() == header
 
-    assert contextvars.copy_context().run(request) == "queue;dur=1.50, inference;dur=20.00"
 
-
-def test_time_goes_to_the_request_that_it_was_spent_on() -> None:
+def test_each_request_has_its_own_stages() -> None:
     one, other = contextvars.copy_context(), contextvars.copy_context()
-    for context in (one, other):
-        context.run(stages.begin)
-    stages.add("inference", 0.004, one)
-    assert one.run(stages.server_timing) == "inference;dur=4.00"
-    assert other.run(stages.server_timing) == ""
-
-
-def test_work_for_no_request_is_left_out() -> None:
-    def probe() -> str:
-        stages.add("queue", 1.0)
-        return stages.server_timing()
-
-    assert contextvars.Context().run(probe) == ""
+    spent = one.run(stages.begin)
+    assert one[stages.current] is spent
+    assert other.run(stages.begin) is not spent
+    assert stages.current.get() is None
