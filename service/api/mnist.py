@@ -91,7 +91,7 @@ RESPONSE = openapi.response(
             "example": EXAMPLE,
         },
     },
-    *("Cache-Control", "ETag", "Server-Timing", "Vary", "X-Model", "X-Seed"),
+    *("Cache-Control", "ETag", "RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Seed"),
     not_modified=True,
 )
 

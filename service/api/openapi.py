@@ -24,8 +24,12 @@ TAGS = [
     {"name": "models", "description": "The models that the service has loaded, with their scores."},
     {"name": "status", "description": "Health for orchestrators, and metrics for Prometheus."},
 ]
-SECURITY: list[dict[str, list[str]]] = []
-"""Ways to authenticate that every route demands: none."""
+SECURITY_SCHEMES: dict[str, Part] = {
+    "bearerKey": {"type": "http", "scheme": "bearer", "description": "An API key, as Authorization: Bearer KEY"},
+    "headerKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key, in X-API-Key"},
+}
+SECURITY: list[dict[str, list[str]]] = [{}, {"bearerKey": []}, {"headerKey": []}]
+"""Ways to authenticate, among them none: the operator chooses whether keys are needed."""
 
 BINARY: Part = {"type": "string", "format": "binary"}
 TEXT: Part = {"type": "string"}
@@ -89,6 +93,16 @@ RESPONSE_HEADERS: dict[str, Part] = {
     "Allow": {"description": "Methods of the path, on 405", "schema": TEXT},
     "Cache-Control": {"description": "How long caches may keep the response", "schema": TEXT},
     "ETag": {"description": "Validator of the response, for If-None-Match", "schema": TEXT},
+    "RateLimit": {
+        "description": "Images left in the client's period, and its seconds, where there is a rate limit",
+        "schema": TEXT,
+        "example": '"images";r=536;t=42',
+    },
+    "RateLimit-Policy": {
+        "description": "Images that the client may have in a period of so many seconds, where there is a rate limit",
+        "schema": TEXT,
+        "example": '"images";q=600;w=60',
+    },
     "Retry-After": {
         "description": "Seconds after which to send the request again",
         "schema": {"type": "integer", "minimum": 0},
@@ -99,6 +113,7 @@ RESPONSE_HEADERS: dict[str, Part] = {
         "example": "queue;dur=0.04, decode;dur=5.31, inference;dur=48.20, encode;dur=3.77",
     },
     "Vary": {"description": "Request headers that the response depends on", "schema": TEXT},
+    "WWW-Authenticate": {"description": "How to send a key, on 401", "schema": TEXT},
     "X-Model": {"description": "Model that made the response, as name/version", "schema": TEXT, "example": "mnist/3"},
     "X-Request-Id": {
         "description": "Id of the request in the service's log: the request's own X-Request-Id if that is a plain word",
@@ -181,7 +196,10 @@ def _problem(description: str, *headers: str) -> Part:
 
 
 ERRORS: dict[int | str, Part] = {
-    "4XX": _problem("The request cannot be served as it is; the problem document says what to change", "Allow"),
+    "4XX": _problem(
+        "The request cannot be served as it is; the problem document says what to change",
+        *("Allow", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate"),
+    ),
     "5XX": _problem("The service cannot serve the request now; the problem document says what to do", "Retry-After"),
 }
 """Any other response of a route."""
@@ -216,6 +234,7 @@ def complete(document: Part) -> None:
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(SCHEMAS)
     components["headers"] = RESPONSE_HEADERS
+    components["securitySchemes"] = SECURITY_SCHEMES
     document["security"] = SECURITY
     for path in document["paths"].values():
         for operation in path.values():

@@ -49,7 +49,7 @@ class TranslateQuery(Query):
 RESPONSE = openapi.response(
     "The translated image; X-Model names the model, X-Size is width x height inside it",
     openapi.IMAGES,
-    *("Server-Timing", "Vary", "X-Model", "X-Size"),
+    *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
 
 

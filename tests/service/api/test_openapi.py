@@ -27,6 +27,7 @@ OPERATIONS = {
     "/healthz/startup": "checkStartup",
     "/metrics": "getMetrics",
 }
+LIMITS = ("RateLimit", "RateLimit-Policy")
 
 
 @pytest.fixture
@@ -57,8 +58,9 @@ def check_object(response: Schema, schema: Schema) -> None:
 
 
 def check_headers(response: httpx.Response, described: Schema, *absent: str) -> None:
-    """Every described header is there, except `absent` ones, and looks as described."""
-    assert [name for name in described if name not in response.headers] == list(absent)
+    """Every described header is there, except `absent` ones, and looks as described. There is no rate limit."""
+    absent = (*LIMITS, *absent)
+    assert {name for name in described if name not in response.headers} == set(absent) & described.keys()
     for name, reference in described.items():
         assert reference == {"$ref": f"#/components/headers/{name}"}
         pattern = openapi.RESPONSE_HEADERS[name]["schema"].get("pattern", "")
@@ -214,3 +216,21 @@ def test_a_decimal_pattern_ends_at_its_number(most: int) -> None:
     pattern = re.compile(openapi.decimal_pattern(most))
     near = {0, 1, 9, 10, most // 2, *range(max(0, most - 100), most + 100), 10 ** len(str(most))}
     assert {number for number in near if pattern.fullmatch(str(number))} == {n for n in near if n <= most}
+
+
+async def test_the_headers_of_a_rate_limit_are_described(
+    make_app: Callable[..., FastAPI], serve: Callable[..., Any], document: Schema
+) -> None:
+    client = await serve(make_app(rate_limit="5/hour"))
+    response = await client.get("/mnist/sample")
+    described = document["paths"]["/mnist/sample"]["get"]["responses"]["200"]["headers"]
+    for name in LIMITS:
+        assert name in described
+        assert name in response.headers
+
+
+def test_a_key_may_be_sent_in_two_ways_or_not_at_all(document: Schema) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearerKey"].items() >= {"type": "http", "scheme": "bearer"}.items()
+    assert schemes["headerKey"].items() >= {"type": "apiKey", "in": "header", "name": "X-API-Key"}.items()
+    assert document["security"] == [{}, *({name: []} for name in schemes)]
