@@ -130,7 +130,7 @@ async def test_responses_have_the_headers_that_are_described(
     check_headers(await client.get("/models"), responses("/models")["200"]["headers"])
     wrong = await client.post("/mnist/sample")
     assert wrong.status_code == 405
-    check_headers(wrong, digits["4XX"]["headers"])
+    check_headers(wrong, digits["4XX"]["headers"], "Retry-After", "WWW-Authenticate")
 
 
 def stages(response: httpx.Response) -> list[str]:
