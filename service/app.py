@@ -20,6 +20,7 @@ from service.api.middleware.disconnect import CancelWhenGone
 from service.api.middleware.fast_path import FastPath
 from service.api.middleware.request_context import RequestContext
 from service.api.middleware.rewriting import HeadAsGet, RootPath
+from service.api.v2 import infer, metadata
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
 from service.runtime.cpu import usable_cores
@@ -37,10 +38,28 @@ USUAL_BODY_BYTES = 10 * 2**20
 """Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
 COMPRESSED_BYTES = 4096
 """Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
+FAST = (mnist, translate, infer)
+"""The busiest routes, in the order in which a request is compared with their paths."""
+UNMEASURED = status.PATHS | metadata.PROBES
+"""Paths whose requests are neither counted nor traced."""
 CORS: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST"),
-    "allow_headers": ("If-None-Match", "Traceparent", "X-Request-Id", "X-Request-Timeout"),
-    "expose_headers": ("Retry-After", "Server-Timing", "X-Model", "X-Request-Id", "X-Seed", "X-Size"),
+    "allow_headers": (
+        "If-None-Match",
+        "Inference-Header-Content-Length",
+        "Traceparent",
+        "X-Request-Id",
+        "X-Request-Timeout",
+    ),
+    "expose_headers": (
+        "Inference-Header-Content-Length",
+        "Retry-After",
+        "Server-Timing",
+        "X-Model",
+        "X-Request-Id",
+        "X-Seed",
+        "X-Size",
+    ),
 }
 """What pages of other origins may send and read."""
 
@@ -92,17 +111,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for routes in (page, mnist, translate, models):
+    for routes in (page, mnist, translate, models, infer, metadata):
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
     app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
-    app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
+    app.add_middleware(FastPath, routes=[route for routes in FAST for route in routes.router.routes])
     app.add_middleware(HeadAsGet)
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=status.PATHS)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=UNMEASURED)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     if settings.root_path:
@@ -134,5 +153,5 @@ def _telemetry() -> TelemetryConfig:
         "logs": False,
         "operation_spans": False,
         "auto_configure": False,
-        "exclude": lambda scope: scope["path"] in status.PATHS,
+        "exclude": lambda scope: scope["path"] in UNMEASURED,
     }

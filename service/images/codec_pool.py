@@ -117,6 +117,14 @@ class CodecPool:
         self._record("encode", format, start)
         return body
 
+    async def run_in_time(
+        self, deadline: Deadline, weight: codecs.Weight, work: Callable[..., T], *arguments: object
+    ) -> T:
+        """Runs other work than an image's like `encode`, without a place in the metrics of formats."""
+        if weight.light:
+            return await self._in_time(deadline, self._light, work, *arguments)
+        return await self._in_time(deadline, self._heavy, self._run_apart, weight, deadline, work, *arguments)
+
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Runs light work in a codec thread, as `Lane.run` does."""
         return await self._light.run(work, *arguments)
