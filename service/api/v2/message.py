@@ -49,6 +49,8 @@ def read_call(chunks: Iterable[bytes], json_bytes: int | None, signature: Signat
     chosen = _chosen(signature, values)
     output = signature.outputs[chosen.name]
     options = dict(request.parameters)
+    if any(not isinstance(value, str | int | float) for value in options.values()):
+        raise malformed("parameters: the values are texts, numbers, true or false")
     binary = options.pop(BINARY_OUTPUT, False)
     if not isinstance(binary, bool):
         raise malformed(f"{BINARY_OUTPUT} is true or false, got {str(binary)[:40]!r}")

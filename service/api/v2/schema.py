@@ -9,6 +9,7 @@ from service.api.v2.signature import Datatype
 MAX_TENSORS = 8
 """Most inputs, outputs, axes or parameters of a request; no model has as many."""
 
+Size = Annotated[StrictInt, Field(ge=-1, lt=2**63)]
 Text = Annotated[str, Field(max_length=1000)]
 
 
@@ -34,7 +35,7 @@ class _Document(BaseModel):
 class InputParameters(_Part):
     """Parameters of an input."""
 
-    binary_data_size: StrictInt | None = Field(None, ge=0)
+    binary_data_size: Size | None = Field(None, ge=0)
     """Bytes of the tensor behind the JSON, if its elements are not in `data`."""
 
 
@@ -43,7 +44,7 @@ class RequestInput(_Part):
 
     name: Text
     """Name, from the model's metadata."""
-    shape: list[StrictInt] = Field(max_length=MAX_TENSORS)
+    shape: list[Size] = Field(max_length=MAX_TENSORS)
     """Axes."""
     datatype: Datatype
     """Element type, from the model's metadata."""
