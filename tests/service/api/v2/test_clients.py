@@ -5,12 +5,14 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tritonclient.utils import InferenceServerException
 
 from service.settings import BUNDLED_MODELS
 
+DOCUMENT = Path(__file__).parents[4] / "docs" / "v2.md"
 KSERVE = Path(__file__).parents[4] / "build" / "kserve" / "bin" / "python"
 CONNECTIONS = 64
 
@@ -62,6 +65,22 @@ def photograph() -> bytes:
     body = io.BytesIO()
     Image.effect_noise((300, 200), 80).convert("RGB").save(body, "JPEG")
     return body.getvalue()
+
+
+@pytest.fixture
+def run_documented(server: httpx.Client, photograph: bytes, tmp_path: Path) -> Callable[..., Path]:
+    """`run_documented(command, text)`: runs text of docs/v2.md beside a file horse.jpg; returns their folder."""
+
+    def run(command: list[object], text: str) -> Path:
+        (tmp_path / "horse.jpg").write_bytes(photograph)
+        address = f"{server.base_url.host}:{server.base_url.port}"
+        text = text.replace("127.0.0.1:8000", address)
+        result = subprocess.run([*command, text], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        assert "error" not in result.stdout
+        return tmp_path
+
+    return run
 
 
 def tensor(name: str, datatype: str, values: np.ndarray, binary: bool = True) -> triton.InferInput:
@@ -178,3 +197,19 @@ def test_kserves_client_gets_what_the_old_routes_give(server: httpx.Client, phot
     translated = server.post("/translate/horse2zebra?format=png", **upload).content
     assert got["translation"] == hashlib.sha256(translated).hexdigest()
     assert got["error"].startswith("there is no model 'cat2dog'; the models are: horse2zebra")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_documented_commands_of_curl_run(run_documented: Callable[..., Path]) -> None:
+    (commands,) = re.findall(r"## With curl\n\n((?:(?:    .*)?\n)+)", DOCUMENT.read_text())
+    folder = run_documented(["bash", "-euo", "pipefail", "-c"], textwrap.dedent(commands))
+    with Image.open(folder / "zebra.png") as image:
+        assert (image.format, image.size) == ("PNG", (300, 200))
+
+
+@pytest.mark.parametrize(("client", "python"), [("Triton", Path(sys.executable)), ("KServe", KSERVE)])
+def test_the_documented_programs_run(run_documented: Callable[..., Path], client: str, python: Path) -> None:
+    if not python.exists():
+        pytest.skip("KServe's client is not installed: make kserve")
+    (program,) = re.findall(rf"## With {client}'s client\n.*?```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    run_documented([python, "-c"], program + "\nassert digits.shape == (2, 28, 28)\n")
