@@ -5,16 +5,17 @@ from fastapi import APIRouter, Request, Response
 from service.api.context import AppContext, context_of
 from service.api.params import deadline_of, header
 from service.api.upload import arriving
-from service.api.v2.documented import INFERENCE, Name, Version
+from service.api.v2.documented import ERRORS, INFERENCE, Name, Version
 from service.api.v2.errors import protocol_errors
 from service.api.v2.execution import execute
 from service.api.v2.message import Call, read_call, write_response
 from service.api.v2.signature import Signature, malformed, signature_of
+from service.api.v2.tensors import Values
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images.codecs import LIGHT, Weight
 
-router = APIRouter(tags=["v2"])
+router = APIRouter(tags=["v2"], responses=ERRORS)
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """Bytes of the JSON in front of binary tensors."""
@@ -24,11 +25,13 @@ MAX_JSON_BYTES = 8 * 2**20
 """Most JSON of a request, since what it describes may take thirty times its memory; tensors in binary form do not."""
 INLINE_BYTES = 16_384
 """Bodies of so many bytes are read on the event loop, in less time than handing them to a thread takes."""
-LIGHT_JSON_BYTES = 131_072
-"""JSON of so many bytes is read in a thread, which stops the event loop for a millisecond or two; more in a process."""
-INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 65_536
+LIGHT_JSON_BYTES = 32_768
+"""JSON of so many bytes is read in a thread, which stops the event loop for 4 ms at worst; more goes to a process."""
+INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 32_768
 """The same for the elements of a response in JSON."""
-JSON_PIXELS = 2
+FILE_BYTES = 32
+"""Bytes of a file that take as long, in base64, as a number."""
+JSON_PIXELS = 4
 """A byte of JSON takes the memory of so many pixels."""
 
 
@@ -58,7 +61,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     if call.id is not None:
         head["id"] = call.id
     output = signature.outputs[call.chosen]
-    elements = 0 if call.binary or isinstance(values, list) else values.size
+    elements = 0 if call.binary else _elements(values)
     if elements <= INLINE_ELEMENTS:
         body, length = write_response(head, output, values, call.binary)
     else:
@@ -67,6 +70,11 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     if length is None:
         return Response(body, media_type="application/json")
     return Response(body, media_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
+
+
+def _elements(values: Values) -> int:
+    """Returns the elements of a tensor, those of files in the time that they take as JSON."""
+    return sum(map(len, values)) // FILE_BYTES if isinstance(values, list) else values.size
 
 
 async def _read(request: Request, context: AppContext, signature: Signature, deadline: Deadline) -> Call:
@@ -85,5 +93,8 @@ async def _read(request: Request, context: AppContext, signature: Signature, dea
     work = read_call, chunks, json_bytes, signature, context.settings.model_pixels
     if size <= INLINE_BYTES:
         return read_call(*work[1:])
-    weight = LIGHT if of_json <= LIGHT_JSON_BYTES else Weight(of_json * JSON_PIXELS, light=False)
+    weight = LIGHT
+    if of_json > LIGHT_JSON_BYTES:
+        context.codecs.check_heavy_room(deadline)
+        weight = Weight(of_json * JSON_PIXELS, light=False)
     return await context.codecs.run_in_time(deadline, weight, *work)

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 
 from service.api import status
 from service.api.context import context_of
-from service.api.v2.documented import Name, Version
+from service.api.v2.documented import ERRORS, Name, Version
 from service.api.v2.errors import protocol_errors
 from service.api.v2.schema import Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorMetadata
 from service.api.v2.signature import Tensor, signature_of
 from service.errors import Problem
 
-router = APIRouter(tags=["v2"])
+router = APIRouter(tags=["v2"], responses=ERRORS)
 
 PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Paths of probes, which the main port serves whether or not there is a management port: clients use them too."""

@@ -16,7 +16,9 @@ Text = Annotated[str, Field(max_length=1000)]
 class _Part(BaseModel):
     """A part of a request. A member that is not known is refused: the client expects something of it."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, extra="allow", json_schema_extra={"additionalProperties": False}
+    )
 
     @model_validator(mode="after")
     def _refuse_others(self) -> Self:
@@ -81,6 +83,43 @@ class InferenceRequest(_Document):
     """The tensors."""
     outputs: list[RequestOutput] = Field([], max_length=MAX_TENSORS)
     """The outputs asked for; by default all."""
+
+
+class ResponseOutput(_Document):
+    """An output tensor."""
+
+    name: str
+    """Name, from the model's metadata."""
+    datatype: Datatype
+    """Element type."""
+    shape: list[int]
+    """Axes."""
+    parameters: dict[str, int | str] = {}
+    """`binary_data_size`, if the elements are behind the JSON; `content_type`, if they are files in base64."""
+    data: list[Any] | None = None
+    """The elements, flat, unless they are behind the JSON."""
+
+
+class InferenceResponse(_Document):
+    """The JSON of a response."""
+
+    model_name: str
+    """Name of the model."""
+    model_version: str
+    """Version of the model."""
+    id: str | None = None
+    """That of the request, if it had one."""
+    outputs: list[ResponseOutput]
+    """The output."""
+
+
+class ErrorResponse(_Document):
+    """The response to a request that fails."""
+
+    error: str
+    """Explanation for people: what to do."""
+    type: str
+    """urn:gan:problem:<name>; the names are stable."""
 
 
 class ServerMetadata(_Document):

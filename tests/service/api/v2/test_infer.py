@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from service.images.codec_process import CodecProcess
+from service.images.lane import Lane
 from service.runtime.latents import latents
 
 from .conftest import LENGTH, array_of, binary, byte_strings, described, seeds
@@ -128,6 +129,29 @@ async def test_a_file_keeps_its_format_and_may_come_in_base64(
     response = await client.post(INVERT, json={"inputs": [described("image_file", "BYTES", [2], data=data)]})
     images = [Image.open(io.BytesIO(body)) for body in files_of(response)]
     assert [(image.format, image.size) for image in images] == [("JPEG", (70, 90)), ("WEBP", (70, 90))]
+
+
+async def test_a_large_file_in_base64_is_the_same_as_a_small_one(
+    client: httpx.AsyncClient, encoded: Encoded, noise: Noise
+) -> None:
+    body = encoded(noise(900, 800), "PNG")
+    assert len(body) > 2 * 2**20
+    upload = {"content": body, "headers": {"Content-Type": "image/png"}}
+    expected = await client.post("/translate/horse2zebra", params={"size": "64"}, **upload)
+    item = described("image_file", "BYTES", [1], data=[base64.b64encode(body).decode()])
+    response = await client.post(INVERT, json={"inputs": [item], "parameters": {"size": 64}})
+    assert files_of(response) == [expected.content]
+
+
+async def test_large_json_is_refused_while_too_much_heavy_work_waits(
+    client: httpx.AsyncClient, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lane, "seconds_to_wait", 7.0)
+    request = {**seeds(1), "padding": "x" * 40_000}
+    response = await client.post(MNIST, json=request, headers={"X-Request-Timeout": "8"})
+    error_of(response, 503, "codecs-busy")
+    assert response.headers["retry-after"] == "7"
+    assert (await client.post(MNIST, json=seeds(1))).status_code == 200
 
 
 @pytest.mark.parametrize(

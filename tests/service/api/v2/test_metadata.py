@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from fastapi import FastAPI
 
@@ -132,6 +133,21 @@ async def test_the_schema_lists_every_route_under_the_tag(client: httpx.AsyncCli
         assert [p["name"] for p in operation.get("parameters", [])] == [
             name for name in ("name", "version") if f"{{{name}}}" in path
         ]
+        assert set(operation["responses"]["default"]["content"]) >= {"application/json"}
     bodies = paths["/v2/models/{name}/infer"]["post"]
     for content in (bodies["requestBody"]["content"], bodies["responses"]["200"]["content"]):
         assert set(content) == {"application/json", "application/octet-stream"}
+
+
+async def test_messages_are_as_the_schema_says(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/v2/models/{name}/infer"]["post"]
+    request, accepted, failed = (
+        part["content"]["application/json"]["schema"]
+        for part in (operation["requestBody"], operation["responses"]["200"], operation["responses"]["default"])
+    )
+    sent = {"id": "mine", **seeds(1), "outputs": [{"name": "digits"}], "parameters": {"binary_data_output": False}}
+    jsonschema.validate(sent, request)
+    with pytest.raises(jsonschema.ValidationError, match="shared_memory"):
+        jsonschema.validate({"inputs": [{**sent["inputs"][0], "shared_memory": "x"}]}, request)
+    jsonschema.validate((await client.post("/v2/models/mnist/infer", json=sent)).json(), accepted)
+    jsonschema.validate((await client.post("/v2/models/mnist/infer", json={})).json(), failed)
