@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train docker-test lock clean
+.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu
 docker-test: .venv/test.installed ## build the cpu and gpu images, run them under Docker Compose, test them (minutes)
 	@$(BIN)/python -m pytest --capture=no -m "docker and not slow" tests/docker
 
+kserve: ## install KServe's own client into build/kserve; the test of it is skipped where it is not there
+	@$(PYTHON) -m venv build/kserve
+	@build/kserve/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/kserve.txt
+
 lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml -o requirements/cpu.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
@@ -65,6 +69,7 @@ lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --group test -o requirements/test.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
+	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
 

@@ -24,6 +24,7 @@ from service.api.middleware.disconnect import CancelWhenGone
 from service.api.middleware.fast_path import FastPath
 from service.api.middleware.request_context import RequestContext
 from service.api.middleware.rewriting import HeadAsGet, RootPath
+from service.api.v2 import infer, metadata
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
 from service.runtime.cpu import usable_cores
@@ -41,17 +42,23 @@ USUAL_BODY_BYTES = 10 * 2**20
 """Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
 COMPRESSED_BYTES = 4096
 """Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
+FAST = (mnist, translate, infer)
+"""The busiest routes, in the order in which a request is compared with their paths."""
+UNMEASURED = status.PATHS | metadata.PROBES
+"""Paths whose requests are neither counted nor traced."""
 CORS: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST"),
     "allow_headers": (
         "Authorization",
         "If-None-Match",
+        "Inference-Header-Content-Length",
         "Traceparent",
         "X-API-Key",
         "X-Request-Id",
         "X-Request-Timeout",
     ),
     "expose_headers": (
+        "Inference-Header-Content-Length",
         "RateLimit",
         "RateLimit-Policy",
         "Retry-After",
@@ -117,13 +124,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for routes in (page, mnist, translate, models):
+    for routes in (page, mnist, translate, models, infer, metadata):
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
     openapi.complete(app.openapi())
     app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
-    app.add_middleware(FastPath, routes=[route for routes in (mnist, translate) for route in routes.router.routes])
+    app.add_middleware(FastPath, routes=[route for routes in FAST for route in routes.router.routes])
     app.add_middleware(HeadAsGet)
     if keys or limiter:
         open_paths = {"docs": access.DOCS, "metrics": access.METRICS}
@@ -132,7 +139,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=status.PATHS)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=UNMEASURED)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     if settings.root_path:
@@ -164,5 +171,5 @@ def _telemetry() -> TelemetryConfig:
         "logs": False,
         "operation_spans": False,
         "auto_configure": False,
-        "exclude": lambda scope: scope["path"] in status.PATHS,
+        "exclude": lambda scope: scope["path"] in UNMEASURED,
     }

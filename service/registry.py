@@ -96,6 +96,24 @@ class Registry:
         """
         return self._find_cached(task, direction, wanted, labelled)
 
+    def versions(self, name: str) -> list[Model]:
+        """Returns the versions of a model, the newest last. Raises Problem 404 with the models that exist."""
+        found = [model for model in self.models if model.card.name == name]
+        if not found:
+            names = sorted({model.card.name for model in self.models})
+            raise _unknown(name, names)
+        return found
+
+    def version(self, name: str, version: str | None) -> Model:
+        """Returns a version of a model, by default the newest. Raises Problem 404 with those that exist."""
+        found = self.versions(name)
+        if version is None:
+            return found[-1]
+        for model in found:
+            if model.card.version == version:
+                return model
+        raise _unknown(f"{name}/{version}", [model.id for model in found])
+
     def _find(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Model:
         candidates = self._candidates(task, direction, labelled)
         matching = [m for m in candidates if wanted in (None, m.id, m.card.name)]
@@ -124,8 +142,7 @@ class Registry:
             return Problem(
                 404, "unknown-task", "no digit model is loaded; the task is: translate", available=["translate"]
             )
-        detail = f"there is no model {wanted!r} for this request; the models are: {', '.join(existing)}"
-        return Problem(404, "unknown-model", detail, available=existing)
+        return _unknown(f"{wanted}", existing, " for this request")
 
     def _candidates(self, task: Task, direction: str | None, labelled: bool) -> list[Model]:
         return [
@@ -133,6 +150,11 @@ class Registry:
             for m in self.models
             if (m.card.task, m.card.direction, m.card.label is not None) == (task, direction, labelled)
         ]
+
+
+def _unknown(wanted: str, existing: list[str], place: str = "") -> Problem:
+    detail = f"there is no model {wanted!r}{place}; the models are: {', '.join(existing)}"
+    return Problem(404, "unknown-model", detail, available=existing)
 
 
 def _default(candidates: list[Model]) -> Model:

@@ -17,6 +17,7 @@ SLOW = (
     "service/api/test_context.py",
     "service/api/test_models.py",
     "service/api/test_translate.py",
+    "service/api/v2/test_clients.py",
     "service/images",
     "service/runtime/test_cpu.py",
     "service/runtime/test_devices.py",

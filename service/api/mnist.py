@@ -19,6 +19,7 @@ from service.api.context import context_of
 from service.api.negotiation import OCTETS, VARY, accepts_gzip, choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.images import codecs
+from service.runtime.inputs import seed_inputs
 from service.runtime.latents import SEED_RANGE, consecutive_seeds
 from service.telemetry import stages
 
@@ -119,10 +120,8 @@ async def sample(request: Request) -> Response:
             return known
     context.charge(request, query.count)
     seeds = consecutive_seeds(secrets.randbelow(DRAWN_SEEDS) if query.seed is None else query.seed, query.count)
-    inputs = seeds[:, None]
-    if query.digit is not None:
-        inputs = np.column_stack([seeds, np.full(query.count, query.digit, np.uint64)])
-    digits = await context.infer(model, inputs, deadline)
+    labels = None if query.digit is None else np.full(query.count, query.digit)
+    digits = await context.infer(model, seed_inputs(seeds, labels), deadline)
     if max(query.count, query.columns or 0) <= INLINE_DIGITS:
         body = context.codecs.encode_inline(kind, _encode, digits, seeds, kind, query.columns)
     elif kind == "json" and accepts_gzip(request.scope):

@@ -33,9 +33,14 @@ def problem_response(problem: Problem, request_id: str) -> JSONResponse:
 
 def refusal(error: Problem | RequestValidationError, request_id: str) -> JSONResponse:
     """Returns the response to a request that a route refuses."""
+    return problem_response(problem_of(error), request_id)
+
+
+def problem_of(error: Problem | RequestValidationError) -> Problem:
+    """Returns the problem that an error of a route is."""
     if isinstance(error, RequestValidationError):
-        error = Problem(422, "invalid-parameter", "; ".join(map(_explain, error.errors())))
-    return problem_response(error, request_id)
+        return Problem(422, "invalid-parameter", "; ".join(map(_explain, error.errors())))
+    return error
 
 
 def install(app: FastAPI) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
@@ -53,6 +53,17 @@ RESPONSE = openapi.response(
 )
 
 
+class Translated(NamedTuple):
+    """A translated image."""
+
+    file: bytes
+    format: codecs.Format
+    size: tuple[int, int]
+    """Width and height."""
+    model_size: tuple[int, int]
+    """Width and height inside the model."""
+
+
 @router.post(
     "/translate/{direction}",
     operation_id="translateImage",
@@ -80,6 +91,32 @@ async def translate(
         model, spec = _choose(context, direction, query)
     chunks: Iterable[bytes] = iter(upload_body.chunks)  # drops them when it has given the last
     del upload_body
+    accept = header(request.scope, b"accept")
+    translated = await translate_file(context, model, spec, query, accept, chunks, deadline)
+    headers = {
+        **VARY,
+        "X-Model": model.id,
+        "X-Size": "{}x{}".format(*translated.model_size),
+        "Server-Timing": spent.server_timing(),
+    }
+    media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[translated.format])
+    return Response(translated.file, media_type=media_type, headers=headers)
+
+
+async def translate_file(
+    context: AppContext,
+    model: Model,
+    spec: InputSpec,
+    query: TranslateQuery,
+    accept: str | None,
+    chunks: Iterable[bytes],
+    deadline: Deadline,
+) -> Translated:
+    """Translates one image file, through all queues and within all limits.
+
+    `accept`: the Accept header, which chooses the format where `query` does not. Raises Problem.
+    """
+    settings = context.settings
     async with contextlib.AsyncExitStack() as turn:
         if spec.tiled:
             one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)
@@ -89,7 +126,6 @@ async def translate(
         del chunks
         image, kept = upload.image, _kept(upload, query)
         del upload  # frees the file, unless it is kept
-        accept = header(request.scope, b"accept")
         kind = choose_format(query.format, accept, codecs.MEDIA_TYPES, image.format)
         codecs.check_side(image.size, kind)
         if spec.tiled:
@@ -103,21 +139,19 @@ async def translate(
         else:
             (before,), limit = image.inputs, settings.image_pixels
             body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
-    headers = {
-        **VARY,
-        "X-Model": model.id,
-        "X-Size": "{}x{}".format(*image.model_size),
-        "Server-Timing": spent.server_timing(),
-    }
-    media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[kind])
-    return Response(body, media_type=media_type, headers=headers)
+    return Translated(body, kind, image.size, image.model_size)
 
 
 def _choose(context: AppContext, direction: str, query: TranslateQuery) -> tuple[Model, InputSpec]:
     """Returns the model that the query asks for, and which images it takes. Raises Problem 404 or 422."""
-    model, settings = context.registry.find("translate", direction, query.model), context.settings
-    rule, size = cast(SizeRule, model.card.size), _parse_size(query.size)
-    return model, InputSpec(size, rule, settings.image_pixels, settings.model_pixels, model.provider != CPU)
+    model = context.registry.find("translate", direction, query.model)
+    return model, input_spec(context, model, query)
+
+
+def input_spec(context: AppContext, model: Model, query: TranslateQuery) -> InputSpec:
+    """Returns which images a model takes for a query. Raises Problem 422."""
+    settings, rule, size = context.settings, cast(SizeRule, model.card.size), _parse_size(query.size)
+    return InputSpec(size, rule, settings.image_pixels, settings.model_pixels, model.provider != CPU)
 
 
 async def _infer_in_tiles(

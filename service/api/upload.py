@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -35,9 +35,24 @@ class Body:
 
 async def read_in_time(request: Request, deadline: Deadline) -> Body:
     """Reads the body. Raises Problem: 400, 408, 413, 415, 422 or 503."""
+    async with arriving(request, deadline):
+        return await _read(request)
+
+
+@contextlib.asynccontextmanager
+async def arriving(request: Request, deadline: Deadline) -> AsyncIterator[None]:
+    """Bounds the time of a block that reads a body. Raises Problem 408, and 415 for a body that is compressed."""
+    coding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise Problem(
+            415,
+            "unsupported-content-encoding",
+            f"Content-Encoding {coding[:40]}: send the body as it is, since images are compressed already",
+            headers={"Accept-Encoding": "identity"},
+        )
     try:
         async with asyncio.timeout(deadline.left):
-            return await _read(request)
+            yield
     except TimeoutError:
         raise Problem(
             408,
@@ -48,14 +63,6 @@ async def read_in_time(request: Request, deadline: Deadline) -> Body:
 
 
 async def _read(request: Request) -> Body:
-    coding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
-    if coding != "identity":
-        raise Problem(
-            415,
-            "unsupported-content-encoding",
-            f"Content-Encoding {coding[:40]}: send the image file as it is, since images are compressed already",
-            headers={"Accept-Encoding": "identity"},
-        )
     kind = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _read_form(request)

@@ -65,8 +65,7 @@ class CodecPool:
             upload = await self._in_time(deadline, self._light, self._decode_light, chunks, spec)
             if isinstance(upload, Upload):
                 return upload
-            if (seconds := self._heavy.full_for(deadline.left)) is not None:
-                raise _busy(seconds)
+            self.check_heavy_room(deadline)
             return await self._in_time(deadline, self._heavy, self._decode_heavy, *upload, spec, deadline)
         except Problem as problem:
             if problem.kind in REFUSALS:
@@ -117,9 +116,22 @@ class CodecPool:
         self._record("encode", format, start)
         return body
 
+    async def run_in_time(
+        self, deadline: Deadline, weight: codecs.Weight, work: Callable[..., T], *arguments: object
+    ) -> T:
+        """Runs other work than an image's like `encode`, without a place in the metrics of formats."""
+        if weight.light:
+            return await self._in_time(deadline, self._light, work, *arguments)
+        return await self._in_time(deadline, self._heavy, self._run_apart, weight, deadline, work, *arguments)
+
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Runs light work in a codec thread, as `Lane.run` does."""
         return await self._light.run(work, *arguments)
+
+    def check_heavy_room(self, deadline: Deadline) -> None:
+        """Raises Problem 503 when heavy work that comes now would wait too long for a thread."""
+        if (seconds := self._heavy.full_for(deadline.left)) is not None:
+            raise _busy(seconds)
 
     def heavy_full_for(self, seconds: float) -> int | None:
         """When to send heavy images again, in seconds, if those with `seconds` to live are refused; else None."""

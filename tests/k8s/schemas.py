@@ -1,4 +1,4 @@
-"""The parts of three operators' resource types that k8s/ uses: nothing else may stand in a manifest."""
+"""The parts of four operators' resource types that k8s/ uses: nothing else may stand in a manifest."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ TEXT: Schema = {"type": "string", "minLength": 1}
 TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"}
-METADATA = closed({"name": TEXT, "namespace": TEXT, "labels": TEXTS})
+METADATA = closed({"name": TEXT, "namespace": TEXT, "labels": TEXTS}, {"annotations": TEXTS})
 
 
 def resource(api_version: str, kind: str, spec: Schema) -> Schema:
@@ -116,4 +116,73 @@ SCALED_OBJECT = resource(
         }
     ),
 )
-CUSTOM = {"ServiceMonitor": SERVICE_MONITOR, "PrometheusRule": PROMETHEUS_RULE, "ScaledObject": SCALED_OBJECT}
+PROBE = closed(
+    {
+        "httpGet": closed({"path": {"type": "string", "pattern": "^/"}, "port": COUNT}),
+        "periodSeconds": COUNT,
+        "timeoutSeconds": COUNT,
+        "failureThreshold": COUNT,
+    }
+)
+SERVING_RUNTIME = resource(
+    "serving.kserve.io/v1alpha1",
+    "ServingRuntime",
+    closed(
+        {
+            "annotations": TEXTS,
+            "supportedModelFormats": several(closed({"name": TEXT, "autoSelect": {"type": "boolean"}})),
+            "protocolVersions": several({"enum": ["v1", "v2", "grpc-v1", "grpc-v2"]}),
+            "containers": several(
+                closed(
+                    {
+                        "name": {"const": "kserve-container"},
+                        "image": TEXT,
+                        "imagePullPolicy": TEXT,
+                        "env": several(closed({"name": TEXT, "value": TEXT})),
+                        "ports": several(closed({"containerPort": COUNT, "protocol": {"const": "TCP"}})),
+                        "startupProbe": PROBE,
+                        "readinessProbe": PROBE,
+                        "livenessProbe": PROBE,
+                        "lifecycle": closed({"preStop": closed({"sleep": closed({"seconds": COUNT})})}),
+                        "resources": closed({"requests": TEXTS, "limits": TEXTS}),
+                        "securityContext": {"type": "object"},
+                        "volumeMounts": several(closed({"name": TEXT, "mountPath": TEXT})),
+                    }
+                )
+            ),
+            "volumes": several(closed({"name": TEXT, "emptyDir": closed({"sizeLimit": TEXT})})),
+        }
+    ),
+)
+INFERENCE_SERVICE = resource(
+    "serving.kserve.io/v1beta1",
+    "InferenceService",
+    closed(
+        {
+            "predictor": closed(
+                {
+                    "minReplicas": COUNT,
+                    "maxReplicas": COUNT,
+                    "scaleMetric": {"enum": ["cpu", "memory", "concurrency", "rps"]},
+                    "scaleTarget": COUNT,
+                    "serviceAccountName": TEXT,
+                    "automountServiceAccountToken": {"const": False},
+                    "enableServiceLinks": {"const": False},
+                    "terminationGracePeriodSeconds": COUNT,
+                    "securityContext": {"type": "object"},
+                    "model": closed(
+                        {"runtime": TEXT, "modelFormat": closed({"name": TEXT}), "protocolVersion": TEXT},
+                        {"storageUri": TEXT},
+                    ),
+                }
+            )
+        }
+    ),
+)
+CUSTOM = {
+    "ServiceMonitor": SERVICE_MONITOR,
+    "PrometheusRule": PROMETHEUS_RULE,
+    "ScaledObject": SCALED_OBJECT,
+    "ServingRuntime": SERVING_RUNTIME,
+    "InferenceService": INFERENCE_SERVICE,
+}

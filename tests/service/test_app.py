@@ -65,7 +65,8 @@ async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
 async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     expected = ["/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics", "/mnist/sample", "/models"]
-    assert sorted(paths) == [*expected, "/translate/{direction}"]
+    others = [path for path in paths if not path.startswith("/v2")]  # tests/service/api/v2 has these
+    assert sorted(others) == [*expected, "/translate/{direction}"]
 
 
 async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

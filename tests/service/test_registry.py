@@ -255,3 +255,18 @@ def test_a_tampered_half_precision_file_stops_all(
     (folder / HALF_FILE).write_bytes((folder / HALF_FILE).read_bytes() + b"\0")
     with pytest.raises(CardError, match=r"model\.fp16\.onnx has sha256"):
         load()
+
+
+def test_a_model_is_found_by_its_name_and_version(tmp_path: Path, publish: Publish, load: Load) -> None:
+    for name, version in (("mnist", "9"), ("mnist", "10"), ("mnist-wide", "1")):
+        publish(tmp_path, name, version)
+    registry = load()
+    assert [model.id for model in registry.versions("mnist")] == ["mnist/9", "mnist/10"]
+    assert registry.version("mnist", None).id == "mnist/10"
+    assert registry.version("mnist", "9").id == "mnist/9"
+    with pytest.raises(Problem) as caught:
+        registry.version("mnist", "1")
+    assert (caught.value.kind, caught.value.extra["available"]) == ("unknown-model", ["mnist/9", "mnist/10"])
+    with pytest.raises(Problem) as caught:
+        registry.versions("mnist-narrow")
+    assert (caught.value.status, caught.value.extra["available"]) == (404, ["mnist", "mnist-wide"])

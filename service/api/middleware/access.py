@@ -9,7 +9,7 @@ from service.access.limits import client_at
 from service.api.problems import problem_response
 from service.errors import Problem
 
-OPEN = ("/healthz/",)
+OPEN = ("/healthz/", "/v2/health/")
 """Probes have no keys. Paths that end with a slash stand for all paths below them."""
 DOCS = ("/", "/docs", "/docs/", "/openapi.json")
 METRICS = ("/metrics",)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from service.card import MODEL_FILE, read_card
 from service.runtime.cuda import KEPT_BINDINGS, USUAL_SIDE, Lane, choose_batch_size, padded_size, provider_options
-from service.runtime.inputs import feeder
+from service.runtime.inputs import feeder, latent_inputs, seed_inputs
 from service.runtime.io_binding import NO_GRAPH, Binding, HostMemory
+from service.runtime.latents import latents
 from service.settings import Settings
 
 SIZES = (1, 2, 4)
@@ -204,3 +205,13 @@ def test_rows_are_padded_to_the_next_size(rows: int, size: int) -> None:
 def test_more_rows_than_the_largest_size_are_refused() -> None:
     with pytest.raises(ValueError, match="9 items, but batches have at most 8"):
         padded_size(9, (1, 2, 4, 8))
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-conditional"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_latent_vectors_give_the_digits_of_their_seeds(lane: OpenLane, name: str, count: int) -> None:
+    model, seeds = lane(name), np.arange(count, dtype=np.uint64)
+    labels = np.arange(count) if name == "mnist-conditional" else None
+    digits = model.run(seed_inputs(seeds, labels))
+    assert (model.run(latent_inputs(latents(seeds, 8), labels)) == digits).all()
+    assert model.batch_size((), 100) == model.batch_size(seed_inputs(seeds, labels).shape[1:], 100)

@@ -67,7 +67,7 @@ async def test_credentials_of_other_schemes_may_be_a_proxys(guarded: httpx.Async
 
 
 @pytest.mark.parametrize(
-    "path_", ["/healthz/live", "/healthz/ready", "/healthz/startup", "/", "/docs", "/openapi.json"]
+    "path_", ["/v2/health/ready", "/healthz/live", "/healthz/ready", "/healthz/startup", "/", "/docs", "/openapi.json"]
 )
 async def test_probes_and_documentation_need_no_key(guarded: httpx.AsyncClient, path_: str) -> None:
     assert (await guarded.get(path_)).status_code == 200

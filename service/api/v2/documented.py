@@ -1,0 +1,56 @@
+"""What /openapi.json says of the protocol's paths and errors, and of inference, whose bodies FastAPI does not read."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from service.api.v2.schema import ErrorResponse, InferenceRequest, InferenceResponse
+
+Name = Annotated[str, Path(description="Name of the model, from /models.")]
+Version = Annotated[str, Path(description="Version of the model, from /models.")]
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Returns a model's schema without references, which would lead nowhere inside the document."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def resolved(node: object) -> object:
+        if isinstance(node, list):
+            return [resolved(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        own = {name: resolved(item) for name, item in node.items() if name != "$ref"}
+        part = parts[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+        return {**cast("dict[str, object]", resolved(part)), **own} if part else own
+
+    return cast("dict[str, Any]", resolved(schema))
+
+
+def _contents(model: type[BaseModel]) -> dict[str, Any]:
+    """Returns the two forms of a message: JSON alone, and with binary tensors behind it."""
+    return {
+        "application/json": {"schema": _schema(model)},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    }
+
+
+INFERENCE: dict[str, Any] = {
+    "requestBody": {"required": True, "content": _contents(InferenceRequest)},
+    "responses": {
+        "200": {
+            "description": "The output; as bytes behind the JSON where the request asks for that",
+            "content": _contents(InferenceResponse),
+        }
+    },
+}
+"""Bodies of a request and of its response."""
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "An error of the protocol",
+        "content": {"application/json": {"schema": _schema(ErrorResponse)}},
+    }
+}
+"""Any other response of a route."""

@@ -1,0 +1,101 @@
+"""POST /v2/models/{name}/infer: tensors through a model."""
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.context import AppContext, context_of
+from service.api.params import deadline_of, header
+from service.api.upload import arriving
+from service.api.v2.documented import ERRORS, INFERENCE, Name, Version
+from service.api.v2.errors import protocol_errors
+from service.api.v2.execution import execute
+from service.api.v2.message import Call, read_call, write_response
+from service.api.v2.signature import Signature, malformed, signature_of
+from service.api.v2.tensors import Values
+from service.deadline import Deadline
+from service.errors import Problem
+from service.images.codecs import LIGHT, Weight
+
+router = APIRouter(tags=["v2"], responses=ERRORS)
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+"""Bytes of the JSON in front of binary tensors."""
+_LENGTH_KEY = LENGTH_HEADER.lower().encode()
+
+MAX_JSON_BYTES = 8 * 2**20
+"""Most JSON of a request, since what it describes may take thirty times its memory; tensors in binary form do not."""
+INLINE_BYTES = 16_384
+"""Bodies of so many bytes are read on the event loop, in less time than handing them to a thread takes."""
+LIGHT_JSON_BYTES = 32_768
+"""JSON of so many bytes is read in a thread, which stops the event loop for 4 ms at worst; more goes to a process."""
+INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 32_768
+"""The same for the elements of a response in JSON."""
+FILE_BYTES = 32
+"""Bytes of a file that take as long, in base64, as a number."""
+JSON_PIXELS = 4
+"""A byte of JSON takes the memory of so many pixels."""
+
+
+@router.post("/v2/models/{name}/infer", response_class=Response, openapi_extra=INFERENCE)
+@protocol_errors
+async def infer(request: Request, name: Name) -> Response:
+    """Runs tensors through the newest version of a model."""
+    return await _infer(request, name, None)
+
+
+@router.post("/v2/models/{name}/versions/{version}/infer", response_class=Response, openapi_extra=INFERENCE)
+@protocol_errors
+async def infer_version(request: Request, name: Name, version: Version) -> Response:
+    """Runs tensors through one version of a model."""
+    return await _infer(request, name, version)
+
+
+async def _infer(request: Request, name: str, version: str | None) -> Response:
+    context = context_of(request)
+    deadline = deadline_of(request, context.settings.timeout_seconds)
+    model = context.registry.version(name, version)
+    context.check_room(model, deadline)  # a refusal comes before the body is read
+    signature = signature_of(model.card)
+    call = await _read(request, context, signature, deadline)
+    context.charge(request, len(call.values))
+    values = await execute(context, model, call, deadline)
+    head = {"model_name": model.card.name, "model_version": model.card.version}
+    if call.id is not None:
+        head["id"] = call.id
+    output = signature.outputs[call.chosen]
+    elements = 0 if call.binary else _elements(values)
+    if elements <= INLINE_ELEMENTS:
+        body, length = write_response(head, output, values, call.binary)
+    else:
+        weight = Weight(elements, elements <= LIGHT_ELEMENTS)
+        body, length = await context.codecs.run_in_time(deadline, weight, write_response, head, output, values, False)
+    if length is None:
+        return Response(body, media_type="application/json")
+    return Response(body, media_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
+
+
+def _elements(values: Values) -> int:
+    """Returns the elements of a tensor, those of files in the time that they take as JSON."""
+    return sum(map(len, values)) // FILE_BYTES if isinstance(values, list) else values.size
+
+
+async def _read(request: Request, context: AppContext, signature: Signature, deadline: Deadline) -> Call:
+    """Reads the body where it does not stop other requests. Raises Problem 400, 408, 413, 415, 422 or 503."""
+    announced = header(request.scope, _LENGTH_KEY)
+    if announced is not None and not (announced.isascii() and announced.isdigit() and len(announced) < 20):
+        raise malformed(f"{LENGTH_HEADER} is the number of bytes of the JSON, got {announced[:40]!r}")
+    json_bytes = None if announced is None else int(announced)
+    async with arriving(request, deadline):
+        chunks = [chunk async for chunk in request.stream()]
+    size = sum(map(len, chunks))
+    of_json = size if json_bytes is None else min(json_bytes, size)
+    if of_json > MAX_JSON_BYTES:
+        detail = f"the JSON has {of_json:,} bytes, but at most {MAX_JSON_BYTES:,} are read: send tensors in binary form"
+        raise Problem(413, "json-too-large", detail)
+    work = read_call, chunks, json_bytes, signature, context.settings.model_pixels
+    if size <= INLINE_BYTES:
+        return read_call(*work[1:])
+    weight = LIGHT
+    if of_json > LIGHT_JSON_BYTES:
+        context.codecs.check_heavy_room(deadline)
+        weight = Weight(of_json * JSON_PIXELS, light=False)
+    return await context.codecs.run_in_time(deadline, weight, *work)
