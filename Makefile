@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs image-cpu image-gpu image-train docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ docs: .venv/test.installed ## write the files again that are made from code, mod
 	@$(BIN)/python -m tools.render_docs
 	@$(BIN)/python -m tools.render_rules
 
+clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/clients.md (needs what that page names)
+	@$(BIN)/python -m tools.clients
+
 image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
 		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
@@ -66,6 +69,7 @@ lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --group test -o requirements/test.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
 
@@ -87,7 +91,7 @@ clean: ## delete the virtual environment and caches
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-.venv/test.installed .venv/train.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed
+.venv/test.installed .venv/train.installed .venv/clients.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed
 	@echo "installing requirements/$*.txt into .venv"
 	@$(INSTALL) -r requirements/$*.txt
 	@touch $@

@@ -102,11 +102,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("gan-serving"),
         lifespan=lifespan,
         telemetry=_telemetry(),
-        responses=openapi.PROBLEM,
+        responses=openapi.ERRORS,
         docs_url=None,
         redoc_url=None,
         static_url=page.DOCS_FILES,
-        servers=[{"url": "./"}],
+        license_info=openapi.LICENCE,
+        openapi_tags=openapi.TAGS,
+        servers=openapi.SERVERS,
         redirect_slashes=False,
     )
     app.state.context = context
@@ -115,6 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
+    openapi.complete(app.openapi())
     app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
     app.add_middleware(FastPath, routes=[route for routes in FAST for route in routes.router.routes])
     app.add_middleware(HeadAsGet)

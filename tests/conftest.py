@@ -29,6 +29,7 @@ SLOW = (
     "test_bundled_models.py",
     "test_end_to_end.py",
     "test_privacy.py",
+    "tools/clients/test_clients.py",
     "training/evaluation",
     "training/tasks",
     "training/test_cli.py",

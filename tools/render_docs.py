@@ -1,15 +1,19 @@
 """Writes the pages of docs/ that repeat what the code or the model cards say: python -m tools.render_docs"""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.app import create_app
 from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard, Score, Training, read_card
 from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
 from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, Outcome
+from tools.api_changes import breaking_changes
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -167,8 +171,30 @@ def _interval(score: Score) -> str:
     return "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "models.md": models_page}
+def openapi_document() -> str:
+    """docs/openapi.json: the document of a service with the bundled models and default settings."""
+    settings = Settings.model_construct(device="cpu")  # reads no environment
+    return json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+def refuse_to_break_clients(page: Path, document: str) -> None:
+    """Exits if `document` would break clients of the one in `page`."""
+    broken = breaking_changes(json.loads(page.read_text()), json.loads(document)) if page.exists() else []
+    if broken:
+        sys.exit(
+            "\n".join([f"{page} stays: clients would break, see docs/http.md. If it must be, delete it.", *broken])
+        )
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "models.md": models_page,
+    "openapi.json": openapi_document,
+}
 
 if __name__ == "__main__":
-    for name, page in PAGES.items():
-        (DOCS / name).write_text(page())
+    written = {DOCS / name: render() for name, render in PAGES.items()}
+    refuse_to_break_clients(DOCS / "openapi.json", written[DOCS / "openapi.json"])
+    for page, text in written.items():
+        page.write_text(text)

@@ -6,21 +6,22 @@ import io
 import json
 import math
 import secrets
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from service.api import openapi
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.negotiation import VARY, accepts_gzip, choose_format
+from service.api.negotiation import OCTETS, VARY, accepts_gzip, choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.images import codecs
 from service.runtime.inputs import seed_inputs
 from service.runtime.latents import SEED_RANGE, consecutive_seeds
+from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
 
@@ -38,6 +39,9 @@ SEEDED = {**VARY, "Cache-Control": "max-age=3600"}
 DRAWN = {**VARY, "Cache-Control": "no-store"}
 """Headers of any other response: the next one shall have other digits."""
 
+SEED_PATTERN = f"^({openapi.decimal_pattern(SEED_RANGE - 1)})$"
+"""What a seed in decimal digits looks like."""
+
 OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/json"}
 
 
@@ -46,8 +50,12 @@ class SampleQuery(Query):
 
     count: int = Field(1, ge=1, le=1024)
     """Number of digits."""
-    seed: int | None = Field(None, ge=0, lt=SEED_RANGE)
-    """Seed of the first digit; digit i has seed + i modulo 2^64. By default a random one below 2^53."""
+    # a string, since JavaScript has no exact numbers above 2^53
+    seed: Annotated[int | None, WithJsonSchema({"type": "string", "pattern": SEED_PATTERN})] = Field(
+        None, ge=0, lt=SEED_RANGE
+    )
+    """Seed of the first digit, in decimal digits, below 2^64; digit i has seed + i modulo 2^64. By default a random one
+    below 2^53."""
     format: Literal["png", "npy", "json"] | None = None
     """Format of the response; takes precedence over the Accept header."""
     digit: int | None = Field(None, ge=0, le=9)
@@ -56,17 +64,54 @@ class SampleQuery(Query):
     """Digits per row of the PNG. By default the PNG is about square."""
 
 
+EXAMPLE = {
+    "digits": [
+        {
+            "seed": "7",
+            "png": "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAs0lEQVR4AWNgoA1gJMVYsT1ve1lxaGCUfP+znQmHJNfB"
+            "vz+jcMgxRLz791AahyT3y7+/LHDIMej++ncLl3NYtv//V4RLo8CX/294cUgyVv35txxXqLAc+vsrAJdGgz//b7HjkGT2"
+            "/PdvJQt2SSb/b/+eSmCXY+Db/+93Jo5gZYz/9v+JCi6Nx//99MbhD5Ztv/5fEcehUef7v99lzDgkS379zeHAIccw4/c7"
+            "VRw24tJCE3EArJ49U/oOTD4AAAAASUVORK5CYII=",
+        }
+    ]
+}
+"""Response in JSON to seed 7 from the model mnist/3."""
+
+RESPONSE = openapi.response(
+    "The digits; X-Seed and X-Model reproduce them. Those of seed 7 are, for example: "
+    "![digits of seed 7](mnist/sample?seed=7&count=16&columns=8)",
+    {
+        # first, since some generators of clients know no image type: they read bytes of any type then
+        OCTETS: {"schema": {**openapi.BINARY, "description": "The PNG, for clients that accept only this type"}},
+        "image/png": {"schema": openapi.BINARY},
+        "application/x-npy": {
+            "schema": {**openapi.BINARY, "description": "uint8 (count, 28, 28), from 0 for paper to 255 for ink"}
+        },
+        "application/json": {
+            "schema": openapi.shared("Digits"),
+            "example": EXAMPLE,
+        },
+    },
+    *("Cache-Control", "ETag", "Server-Timing", "Vary", "X-Model", "X-Seed"),
+    not_modified=True,
+)
+
+
 @router.get(
     "/mnist/sample",
+    operation_id="sampleDigits",
+    summary="Sample digits",
     response_class=Response,
-    openapi_extra={**SampleQuery.documented(), "responses": openapi.DIGITS},
+    openapi_extra={**openapi.parameters(SampleQuery, openapi.TIMEOUT, openapi.IF_NONE_MATCH), **RESPONSE},
 )
 async def sample(request: Request) -> Response:
     """Returns digits as one PNG (28x28 each, white on black), as a NumPy array (count, 28, 28), or as PNGs in JSON."""
     context = context_of(request)
     deadline, query = deadline_of(request, context.settings.timeout_seconds), SampleQuery.of(request)
     model = context.registry.find("sample", None, query.model, labelled=query.digit is not None)
-    kind = choose_format(query.format, header(request.scope, b"accept"), OFFERS, "png")
+    accept = header(request.scope, b"accept")
+    kind = choose_format(query.format, accept, OFFERS, "png")
+    spent = stages.begin()
     headers = DRAWN
     if query.seed is not None:
         parts = model.id, model.artefact.sha256, kind, query.seed, query.count, query.digit, query.columns
@@ -83,7 +128,13 @@ async def sample(request: Request) -> Response:
         headers = {**headers, "Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
     else:
         body = await context.codecs.encode(deadline, kind, _encode, digits, seeds, kind, query.columns)
-    return Response(body, media_type=OFFERS[kind], headers={**headers, "X-Seed": str(seeds[0]), "X-Model": model.id})
+    headers = {
+        **headers,
+        "X-Seed": str(seeds[0]),
+        "X-Model": model.id,
+        "Server-Timing": spent.server_timing(),
+    }
+    return Response(body, media_type=media_type_of(query.format, accept, OFFERS[kind]), headers=headers)
 
 
 def _encode_packed(digits: NDArray[np.uint8], seeds: NDArray[np.uint64]) -> bytes:

@@ -55,7 +55,7 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
 
-@router.get("/models")
+@router.get("/models", operation_id="listModels", summary="List the models")
 async def models(request: Request) -> ModelList:
     """Lists the loaded models with the essentials of their cards."""
     registry = context_of(request).registry

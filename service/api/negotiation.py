@@ -12,6 +12,8 @@ K = TypeVar("K", bound=str)
 
 VARY = {"Vary": "Accept"}
 """Header of responses whose format the Accept header chooses: caches keep one for each."""
+OCTETS = "application/octet-stream"
+"""Type under which a client that accepts no other gets the default format."""
 _ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 
 
@@ -48,6 +50,11 @@ def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], 
         f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: accept one of them, or use format=",
         headers=VARY,
     )
+
+
+def media_type_of(asked: K | None, accept: str | None, chosen: str) -> str:
+    """Returns the media type of a response in the format `chosen`: OCTETS if the client accepts that type alone."""
+    return OCTETS if accept == OCTETS and asked is None else chosen
 
 
 def _parse(accept: str) -> list[tuple[str, float]]:

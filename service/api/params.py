@@ -5,7 +5,7 @@ FastAPI's own way, a function parameter for each, takes longer than a digit take
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -88,32 +88,6 @@ class Query(BaseModel):
                 detail["msg"] = reason
             details.append({**detail, "loc": ("query", *detail["loc"])})
         return RequestValidationError(details)
-
-    @classmethod
-    def documented(cls) -> dict[str, Any]:
-        """Returns the `openapi_extra` of a route: these parameters and the timeout header."""
-        described = [
-            {
-                "name": name,
-                "in": "query",
-                "required": field.is_required(),
-                "description": field.description,
-                "schema": {
-                    k: v
-                    for k, v in cls.model_json_schema()["properties"][name].items()
-                    if k not in ("description", "title")
-                },
-            }
-            for name, field in cls.model_fields.items()
-        ]
-        timeout = {
-            "name": TIMEOUT_HEADER,
-            "in": "header",
-            "required": False,
-            "description": "Seconds that the client will wait, at most GAN_TIMEOUT_SECONDS.",
-            "schema": {"type": "number", "exclusiveMinimum": 0},
-        }
-        return {"parameters": [*described, timeout]}
 
 
 def deadline_of(request: Request, max_seconds: float) -> Deadline:

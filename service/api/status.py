@@ -1,7 +1,10 @@
 """Health and metrics, for orchestrators and Prometheus."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict
 
 from service.api import openapi
 from service.api.context import AppContext, context_of
@@ -16,9 +19,25 @@ LOST_AFTER_SECONDS = 60.0
 """A model that has failed for so long needs a new process."""
 
 
-@router.get("/healthz/live")
-@router.get("/healthz/startup")
-async def alive(request: Request) -> dict[str, str]:
+class Health(BaseModel):
+    """A service that works."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: Literal["ok"] = "ok"
+    """Always ok: any other state has an error's status."""
+    large_images: str | None = None
+    """For how long large images are refused; absent while they are served."""
+
+
+@router.get("/healthz/live", operation_id="checkLive", summary="Check that it runs", response_model_exclude_none=True)
+@router.get(
+    "/healthz/startup",
+    operation_id="checkStartup",
+    summary="Check that it has started",
+    response_model_exclude_none=True,
+)
+async def alive(request: Request) -> Health:
     """200 once every model is loaded and has run once, which happens before the port opens.
 
     503 when a model has been failing or hanging for a minute: the process must be restarted.
@@ -26,8 +45,13 @@ async def alive(request: Request) -> dict[str, str]:
     return _unless_failing(context_of(request), for_seconds=LOST_AFTER_SECONDS)
 
 
-@router.get("/healthz/ready")
-async def ready(request: Request) -> dict[str, str]:
+@router.get(
+    "/healthz/ready",
+    operation_id="checkReady",
+    summary="Check that it takes requests",
+    response_model_exclude_none=True,
+)
+async def ready(request: Request) -> Health:
     """200 while the service should get requests; 503 while a model fails or hangs, and after SIGTERM.
 
     503 too when light images would wait too long for a codec. Heavy images that would are told in the document, with
@@ -36,15 +60,15 @@ async def ready(request: Request) -> dict[str, str]:
     context = context_of(request)
     if context.lifecycle.draining:
         raise Problem(503, "draining", "the service is stopping: it finishes accepted requests and accepts no more")
-    timeout, status = context.settings.timeout_seconds, _unless_failing(context, for_seconds=0)
+    timeout, health = context.settings.timeout_seconds, _unless_failing(context, for_seconds=0)
     if context.codecs.light_full_for(timeout) is not None:
         raise Problem(503, "codecs-busy", "too many images wait to be decoded: requests would time out")
     if (seconds := context.codecs.heavy_full_for(timeout)) is not None:
-        status["large_images"] = f"refused for about {seconds} s"
-    return status
+        health.large_images = f"refused for about {seconds} s"
+    return health
 
 
-def _unless_failing(context: AppContext, for_seconds: float) -> dict[str, str]:
+def _unless_failing(context: AppContext, for_seconds: float) -> Health:
     failing = [
         model.id
         for model in context.registry.models
@@ -52,10 +76,16 @@ def _unless_failing(context: AppContext, for_seconds: float) -> dict[str, str]:
     ]
     if failing:
         raise Problem(503, "model-failing", f"{', '.join(failing)} keeps failing or hangs: see the log")
-    return {"status": "ok"}
+    return Health()
 
 
-@router.get("/metrics", response_class=Response, openapi_extra={"responses": openapi.METRICS})
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Scrape the metrics",
+    response_class=Response,
+    openapi_extra=openapi.response("Prometheus' text format", {"text/plain": {"schema": openapi.TEXT}}),
+)
 def metrics(request: Request) -> Response:
     """Returns the metrics in Prometheus' text format. They are collected in a thread, off the event loop."""
     return Response(generate_latest(context_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -8,10 +8,11 @@ from typing import Annotated, Literal, NamedTuple, cast
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 from numpy.typing import NDArray
+from pydantic import WithJsonSchema
 
 from service.api import openapi
 from service.api.context import AppContext, context_of
-from service.api.negotiation import VARY, choose_format
+from service.api.negotiation import VARY, choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.api.upload import read_in_time
 from service.card import SizeRule
@@ -23,14 +24,19 @@ from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Siz
 from service.images.tiles import Tiling
 from service.registry import Model
 from service.runtime.cpu import PROVIDER as CPU
+from service.telemetry import stages
 
 router = APIRouter(tags=["translate"])
+
+SIZE_PATTERN = "^(native|6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|10[01][0-9]|102[0-4])$"
+"""The word native, or a number from MINIMUM_SIDE to MAXIMUM_SIZE."""
 
 
 class TranslateQuery(Query):
     """The query of /translate/{direction}."""
 
-    size: str | None = None
+    # described as a number or a word, it would be sent by some generated clients as the name of its type
+    size: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN})] = None
     """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload.
     Default: 256 for images whose sides are at most 256, for others 384 on the CPU and 512 on a GPU."""
     detail: Literal["on", "off"] = "on"
@@ -51,21 +57,30 @@ class Translated(NamedTuple):
     """Width and height inside the model."""
 
 
+RESPONSE = openapi.response(
+    "The translated image; X-Model names the model, X-Size is width x height inside it",
+    openapi.IMAGES,
+    *("Server-Timing", "Vary", "X-Model", "X-Size"),
+)
+
+
 @router.post(
     "/translate/{direction}",
+    operation_id="translateImage",
+    summary="Translate an image",
     response_class=Response,
-    openapi_extra={
-        "requestBody": openapi.UPLOAD,
-        **TranslateQuery.documented(),
-        "responses": openapi.TRANSLATION,
-    },
+    openapi_extra={**openapi.parameters(TranslateQuery, openapi.TIMEOUT), **openapi.UPLOAD, **RESPONSE},
 )
 async def translate(
-    request: Request, direction: Annotated[str, Path(description="horse2zebra or zebra2horse, listed by /models.")]
+    request: Request,
+    direction: Annotated[
+        str, Path(description="horse2zebra or zebra2horse, listed by /models.", examples=["horse2zebra", "zebra2horse"])
+    ],
 ) -> Response:
     """Returns the translated image at the size of the upload and, unless asked otherwise, in its format."""
     context = context_of(request)
     settings = context.settings
+    spent = stages.begin()
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
@@ -77,8 +92,14 @@ async def translate(
     del upload_body
     accept = header(request.scope, b"accept")
     translated = await translate_file(context, model, spec, query, accept, chunks, deadline)
-    headers = {**VARY, "X-Model": model.id, "X-Size": "{}x{}".format(*translated.model_size)}
-    return Response(translated.file, media_type=codecs.MEDIA_TYPES[translated.format], headers=headers)
+    headers = {
+        **VARY,
+        "X-Model": model.id,
+        "X-Size": "{}x{}".format(*translated.model_size),
+        "Server-Timing": spent.server_timing(),
+    }
+    media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[translated.format])
+    return Response(translated.file, media_type=media_type, headers=headers)
 
 
 async def translate_file(

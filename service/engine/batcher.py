@@ -164,6 +164,8 @@ class Batcher:
             if part.first == 0:
                 waited = now - part.entry.queued_at
                 self._waits.observe(waited)
+                if part.entry.stages is not None:
+                    part.entry.stages.queue += waited
                 tracing.record_stage("queue", waited, {"gan.model": self._name}, part.entry.context)
         return batch
 
@@ -212,6 +214,9 @@ class Batcher:
     def _record_run(self, batch: list[Part], inputs: Inputs, seconds: float) -> None:
         self._metrics.batch_ends(self._name, len(inputs), seconds)
         self._estimator.record(inputs.size, seconds)
+        for part in batch:
+            if part.entry.stages is not None:
+                part.entry.stages.inference += seconds
         tracing.record_batch(self._name, len(inputs), seconds, (part.entry.context for part in batch))
 
     def _fail(self, entry: Entry, error: Exception) -> bool:

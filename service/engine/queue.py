@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.telemetry.stages import Stages, current
+
 Inputs = NDArray[Any]
 """Items for a model, along the first axis."""
 Outputs = NDArray[np.uint8]
@@ -55,6 +57,8 @@ class Entry:
     """When the request was queued, on the batcher's clock."""
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """The request's context variables: its log lines and spans carry its ids."""
+    stages: Stages | None = field(default_factory=current.get)
+    """Where the request's time goes, if its route tells the client."""
     taken: int = 0
     """Items already given to a batch."""
     done: int = 0

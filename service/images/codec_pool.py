@@ -20,7 +20,7 @@ from service.images import codecs, preprocess
 from service.images.codec_process import CodecCostError, CodecProcess, CodecProcessError, within
 from service.images.lane import Lane
 from service.images.pixel_budget import PixelBudget
-from service.telemetry import tracing
+from service.telemetry import stages, tracing
 from service.telemetry.metrics import CodecRefusal, Metrics
 
 log = logging.getLogger("service")
@@ -220,9 +220,11 @@ class CodecPool:
             raise Problem(500, "codec-failed", reason) from error
 
     def _record(self, stage: Literal["decode", "encode"], format: str, start: float) -> None:
-        """Records work that began at `start` (perf_counter) and ends now, as a metric and as a span of the request."""
+        """Records work that began at `start` (perf_counter) and ends now, as metric, stage and span of the request."""
         seconds = time.perf_counter() - start
         self._metrics.codec_ends(stage, format, seconds)
+        if (spent := stages.current.get()) is not None:
+            setattr(spent, stage, getattr(spent, stage) + seconds)
         tracing.record_stage(stage, seconds, {"gan.format": format})
 
     def _start(self, ended: CodecProcess | None) -> CodecProcess:

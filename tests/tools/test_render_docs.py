@@ -6,12 +6,29 @@ import pytest
 
 from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, sha256_of
 from service.settings import BUNDLED_MODELS
-from tools.render_docs import DOCS, PAGES, models_page
+from tools.api_changes import breaking_changes
+from tools.render_docs import DOCS, PAGES, models_page, refuse_to_break_clients
 
 
-@pytest.mark.parametrize("name", ["settings.md", "metrics.md", "models.md"])
+@pytest.mark.parametrize("name", ["settings.md", "metrics.md", "models.md", "openapi.json"])
 def test_a_page_says_what_the_code_and_the_cards_say(name: str) -> None:
     assert (DOCS / name).read_text() == PAGES[name](), "run python -m tools.render_docs"
+
+
+def test_clients_of_the_committed_document_go_on_to_work() -> None:
+    committed = json.loads((DOCS / "openapi.json").read_text())
+    assert breaking_changes(committed, json.loads(PAGES["openapi.json"]())) == []
+
+
+def test_a_document_that_breaks_clients_is_not_written(tmp_path: Path) -> None:
+    page, new = tmp_path / "openapi.json", json.loads((DOCS / "openapi.json").read_text())
+    page.write_text(json.dumps(new))
+    refuse_to_break_clients(page, json.dumps(new))
+    del new["paths"]["/models"]
+    with pytest.raises(SystemExit, match="/models: removed"):
+        refuse_to_break_clients(page, json.dumps(new))
+    page.unlink()
+    refuse_to_break_clients(page, json.dumps(new))
 
 
 def test_a_half_precision_file_is_told_with_its_error(tmp_path: Path) -> None:

@@ -35,14 +35,26 @@ JSON_PIXELS = 4
 """A byte of JSON takes the memory of so many pixels."""
 
 
-@router.post("/v2/models/{name}/infer", response_class=Response, openapi_extra=INFERENCE)
+@router.post(
+    "/v2/models/{name}/infer",
+    operation_id="inferModel",
+    summary="Run a model",
+    response_class=Response,
+    openapi_extra=INFERENCE,
+)
 @protocol_errors
 async def infer(request: Request, name: Name) -> Response:
     """Runs tensors through the newest version of a model."""
     return await _infer(request, name, None)
 
 
-@router.post("/v2/models/{name}/versions/{version}/infer", response_class=Response, openapi_extra=INFERENCE)
+@router.post(
+    "/v2/models/{name}/versions/{version}/infer",
+    operation_id="inferVersion",
+    summary="Run a model's version",
+    response_class=Response,
+    openapi_extra=INFERENCE,
+)
 @protocol_errors
 async def infer_version(request: Request, name: Name, version: Version) -> Response:
     """Runs tensors through one version of a model."""

@@ -1,6 +1,6 @@
 import pytest
 
-from service.api.negotiation import accepts_gzip, choose_format
+from service.api.negotiation import accepts_gzip, choose_format, media_type_of
 from service.errors import Problem
 
 OFFERS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -52,6 +52,21 @@ def test_an_accept_that_admits_nothing_is_refused(accept: str) -> None:
         choose_format(None, accept, OFFERS, "jpeg")
     assert caught.value.status == 406
     assert caught.value.headers == {"Vary": "Accept"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "accept", "media_type"),
+    [
+        (None, "application/octet-stream", "application/octet-stream"),
+        ("png", "application/octet-stream", "image/png"),
+        (None, "application/octet-stream, image/png", "image/png"),
+        (None, None, "image/png"),
+    ],
+)
+def test_bytes_of_any_type_are_labelled_so_for_a_client_that_knows_no_other(
+    asked: str | None, accept: str | None, media_type: str
+) -> None:
+    assert media_type_of(asked, accept, "image/png") == media_type
 
 
 @pytest.mark.parametrize(
