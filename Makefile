@@ -68,8 +68,8 @@ lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra tracing -o requirements/tracing.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --group test -o requirements/test.txt
-	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
 

@@ -46,13 +46,6 @@ class TranslateQuery(Query):
     """Format of the response; takes precedence over the Accept header. Default: the format of the upload."""
 
 
-RESPONSE = openapi.response(
-    "The translated image; X-Model names the model, X-Size is width x height inside it",
-    openapi.IMAGES,
-    *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
-)
-
-
 class Translated(NamedTuple):
     """A translated image."""
 
@@ -62,6 +55,13 @@ class Translated(NamedTuple):
     """Width and height."""
     model_size: tuple[int, int]
     """Width and height inside the model."""
+
+
+RESPONSE = openapi.response(
+    "The translated image; X-Model names the model, X-Size is width x height inside it",
+    openapi.IMAGES,
+    *("Server-Timing", "Vary", "X-Model", "X-Size"),
+)
 
 
 @router.post(

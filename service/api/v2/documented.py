@@ -48,9 +48,10 @@ INFERENCE: dict[str, Any] = {
 """Bodies of a request and of its response."""
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "An error of the protocol",
-        "content": {"application/json": {"schema": _schema(ErrorResponse)}},
-    }
+    statuses: {"description": description, "content": {"application/json": {"schema": _schema(ErrorResponse)}}}
+    for statuses, description in (
+        ("4XX", "The request cannot be served as it is; the error says what to change"),
+        ("5XX", "The service cannot serve the request now; the error says what to do"),
+    )
 }
 """Any other response of a route."""

@@ -14,6 +14,7 @@ from service.api.v2.tensors import Values
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images.codecs import LIGHT, Weight
+from service.telemetry import stages
 
 router = APIRouter(tags=["v2"], responses=ERRORS)
 
@@ -35,14 +36,26 @@ JSON_PIXELS = 4
 """A byte of JSON takes the memory of so many pixels."""
 
 
-@router.post("/v2/models/{name}/infer", response_class=Response, openapi_extra=INFERENCE)
+@router.post(
+    "/v2/models/{name}/infer",
+    operation_id="inferModel",
+    summary="Run a model",
+    response_class=Response,
+    openapi_extra=INFERENCE,
+)
 @protocol_errors
 async def infer(request: Request, name: Name) -> Response:
     """Runs tensors through the newest version of a model."""
     return await _infer(request, name, None)
 
 
-@router.post("/v2/models/{name}/versions/{version}/infer", response_class=Response, openapi_extra=INFERENCE)
+@router.post(
+    "/v2/models/{name}/versions/{version}/infer",
+    operation_id="inferVersion",
+    summary="Run a model's version",
+    response_class=Response,
+    openapi_extra=INFERENCE,
+)
 @protocol_errors
 async def infer_version(request: Request, name: Name, version: Version) -> Response:
     """Runs tensors through one version of a model."""
@@ -50,7 +63,7 @@ async def infer_version(request: Request, name: Name, version: Version) -> Respo
 
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
-    context = context_of(request)
+    context, spent = context_of(request), stages.begin()
     deadline = deadline_of(request, context.settings.timeout_seconds)
     model = context.registry.version(name, version)
     context.check_room(model, deadline)  # a refusal comes before the body is read
@@ -68,9 +81,10 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     else:
         weight = Weight(elements, elements <= LIGHT_ELEMENTS)
         body, length = await context.codecs.run_in_time(deadline, weight, write_response, head, output, values, False)
+    headers = {"X-Model": model.id, "Server-Timing": spent.server_timing()}
     if length is None:
-        return Response(body, media_type="application/json")
-    return Response(body, media_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
+        return Response(body, media_type="application/json", headers=headers)
+    return Response(body, media_type="application/octet-stream", headers={**headers, LENGTH_HEADER: str(length)})
 
 
 def _elements(values: Values) -> int:

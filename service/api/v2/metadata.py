@@ -22,13 +22,13 @@ PLATFORM = "onnxruntime_onnx"
 """Triton's name of ONNX files that ONNX Runtime runs."""
 
 
-@router.get("/v2")
+@router.get("/v2", operation_id="getServerMetadata", summary="Name the server")
 async def server() -> ServerMetadata:
     """Names the service, its version and its extensions of the protocol."""
     return ServerMetadata(name="gan-serving", version=importlib.metadata.version("gan-serving"), extensions=EXTENSIONS)
 
 
-@router.get("/v2/health/live")
+@router.get("/v2/health/live", operation_id="checkServerLive", summary="Check that the server runs")
 @protocol_errors
 async def live(request: Request) -> Live:
     """200 and 503 as /healthz/live."""
@@ -36,7 +36,7 @@ async def live(request: Request) -> Live:
     return Live(live=True)
 
 
-@router.get("/v2/health/ready")
+@router.get("/v2/health/ready", operation_id="checkServerReady", summary="Check that the server takes requests")
 @protocol_errors
 async def ready(request: Request) -> Ready:
     """200 and 503 as /healthz/ready."""
@@ -44,28 +44,36 @@ async def ready(request: Request) -> Ready:
     return Ready(ready=True)
 
 
-@router.get("/v2/models/{name}")
+@router.get("/v2/models/{name}", operation_id="getModelMetadata", summary="Name a model's tensors")
 @protocol_errors
 async def model_metadata(request: Request, name: Name) -> ModelMetadata:
     """Names the tensors of a model's newest version."""
     return _metadata(request, name, None)
 
 
-@router.get("/v2/models/{name}/versions/{version}")
+@router.get(
+    "/v2/models/{name}/versions/{version}",
+    operation_id="getVersionMetadata",
+    summary="Name the tensors of a model's version",
+)
 @protocol_errors
 async def version_metadata(request: Request, name: Name, version: Version) -> ModelMetadata:
     """Names the tensors of one version of a model."""
     return _metadata(request, name, version)
 
 
-@router.get("/v2/models/{name}/ready")
+@router.get("/v2/models/{name}/ready", operation_id="checkModelReady", summary="Check that a model works")
 @protocol_errors
 async def model_ready(request: Request, name: Name) -> ModelReady:
     """200 while the model works; 503 while it fails or hangs, and after SIGTERM; 404 if it is not loaded."""
     return _ready(request, name, None)
 
 
-@router.get("/v2/models/{name}/versions/{version}/ready")
+@router.get(
+    "/v2/models/{name}/versions/{version}/ready",
+    operation_id="checkVersionReady",
+    summary="Check that a model's version works",
+)
 @protocol_errors
 async def version_ready(request: Request, name: Name, version: Version) -> ModelReady:
     """The same for one version of a model."""

@@ -26,6 +26,15 @@ OPERATIONS = {
     "/healthz/ready": "checkReady",
     "/healthz/startup": "checkStartup",
     "/metrics": "getMetrics",
+    "/v2": "getServerMetadata",
+    "/v2/health/live": "checkServerLive",
+    "/v2/health/ready": "checkServerReady",
+    "/v2/models/{name}": "getModelMetadata",
+    "/v2/models/{name}/versions/{version}": "getVersionMetadata",
+    "/v2/models/{name}/ready": "checkModelReady",
+    "/v2/models/{name}/versions/{version}/ready": "checkVersionReady",
+    "/v2/models/{name}/infer": "inferModel",
+    "/v2/models/{name}/versions/{version}/infer": "inferVersion",
 }
 LIMITS = ("RateLimit", "RateLimit-Policy")
 

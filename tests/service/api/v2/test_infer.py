@@ -59,6 +59,8 @@ def files_of(response: httpx.Response) -> list[bytes]:
 async def test_seeds_give_the_digits_of_the_sample_route(client: httpx.AsyncClient) -> None:
     response = await client.post(MNIST, json={"id": "mine", **seeds(2**64 - 1, 0)})
     assert (array_of(response) == await digits_of(client, seed=2**64 - 1, count=2)).all()
+    assert response.headers["x-model"] == "mnist/1"
+    assert response.headers["server-timing"].startswith("queue;dur=")
     document = response.json()
     assert {name: document[name] for name in ("id", "model_name", "model_version")} == {
         "id": "mine",
