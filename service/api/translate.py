@@ -60,7 +60,7 @@ class Translated(NamedTuple):
 RESPONSE = openapi.response(
     "The translated image; X-Model names the model, X-Size is width x height inside it",
     openapi.IMAGES,
-    *("Server-Timing", "Vary", "X-Model", "X-Size"),
+    *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
 
 

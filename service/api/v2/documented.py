@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 from fastapi import Path
 from pydantic import BaseModel
 
+from service.api import openapi
 from service.api.v2.schema import ErrorResponse, InferenceRequest, InferenceResponse
 
 Name = Annotated[str, Path(description="Name of the model, from /models.")]
@@ -48,10 +49,11 @@ INFERENCE: dict[str, Any] = {
 """Bodies of a request and of its response."""
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    statuses: {"description": description, "content": {"application/json": {"schema": _schema(ErrorResponse)}}}
-    for statuses, description in (
-        ("4XX", "The request cannot be served as it is; the error says what to change"),
-        ("5XX", "The service cannot serve the request now; the error says what to do"),
-    )
+    statuses: {
+        "description": "The protocol's error; a problem document where no route is reached, as without a key",
+        "content": {"application/json": {"schema": _schema(ErrorResponse)}, **error["content"]},
+        "headers": error["headers"],
+    }
+    for statuses, error in openapi.ERRORS.items()
 }
 """Any other response of a route."""

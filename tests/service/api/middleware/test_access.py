@@ -177,3 +177,12 @@ async def test_a_repeated_digit_that_the_client_has_does_not_count(make_app: Mak
     client = await serve(make_app(rate_limit="1/hour"))
     etag = (await client.get("/mnist/sample?seed=1")).headers["etag"]
     assert (await client.get("/mnist/sample?seed=1", headers={"If-None-Match": etag})).status_code == 304
+
+
+async def test_items_of_the_inference_protocol_count_too(make_app: MakeApp, serve: Serve) -> None:
+    client = await serve(make_app(rate_limit="3/hour"))
+    seeds = {"name": "seed", "datatype": "UINT64", "shape": [2], "data": [1, 2]}
+    first = await client.post("/v2/models/mnist/infer", json={"inputs": [seeds]})
+    assert (first.status_code, first.headers["ratelimit"][:12]) == (200, '"images";r=1')
+    refused = await client.post("/v2/models/mnist/infer", json={"inputs": [seeds]})
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:gan:problem:rate-limited")

@@ -133,7 +133,7 @@ async def test_the_schema_lists_every_route_under_the_tag(client: httpx.AsyncCli
         assert [p["name"] for p in operation.get("parameters", [])] == [
             name for name in ("name", "version") if f"{{{name}}}" in path
         ]
-        assert set(operation["responses"]["4XX"]["content"]) == {"application/json"}
+        assert set(operation["responses"]["4XX"]["content"]) == {"application/json", "application/problem+json"}
     bodies = paths["/v2/models/{name}/infer"]["post"]
     for content in (bodies["requestBody"]["content"], bodies["responses"]["200"]["content"]):
         assert set(content) == {"application/json", "application/octet-stream"}
