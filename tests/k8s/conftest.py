@@ -26,7 +26,10 @@ def subsets(names: list[str]) -> list[tuple[str, ...]]:
 
 SERVING = [
     (overlay, *extras, *scaler)
-    for overlay, components in (("cpu", ["monitoring", "ingress"]), ("gpu", ["monitoring", "ingress", "runtime-class"]))
+    for overlay, components in (
+        ("cpu", ["monitoring", "ingress", "api-keys"]),
+        ("gpu", ["monitoring", "ingress", "runtime-class"]),
+    )
     for extras in subsets(components)
     for scaler in ((), ("autoscaling-keda",), ("autoscaling-hpa",))
 ]
