@@ -16,6 +16,7 @@ from service.images.codecs import MEDIA_TYPES
 Part = dict[str, Any]
 """A part of an OpenAPI document."""
 
+DESCRIPTION = "Handwritten digits from a GAN, and images translated between two domains by a CycleGAN."
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 SERVERS = [{"url": ".", "description": "This service, behind whatever path prefix the document came from"}]
 TAGS = [
@@ -29,6 +30,7 @@ SECURITY: list[dict[str, list[str]]] = []
 
 BINARY: Part = {"type": "string", "format": "binary"}
 TEXT: Part = {"type": "string"}
+SEED: Part = {"type": "string", "pattern": "^[0-9]{1,20}$"}
 
 
 def decimal_pattern(most: int) -> str:
@@ -74,7 +76,7 @@ SCHEMAS: dict[str, Part] = {
     "Digit": {
         "description": "A digit as a PNG of 28x28 pixels.",
         **object_schema(
-            seed={**TEXT, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
+            seed={**SEED, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
             png={**TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
         ),
     },
@@ -106,7 +108,7 @@ RESPONSE_HEADERS: dict[str, Part] = {
     },
     "X-Seed": {
         "description": "Seed of the first digit, as decimal digits: it may exceed 2^53",
-        "schema": {**TEXT, "pattern": "^[0-9]{1,20}$"},
+        "schema": SEED,
         "example": "7",
     },
     "X-Size": {
