@@ -1,7 +1,7 @@
 """What /openapi.json says beyond the routes' signatures: parameters, bodies, headers, and the parts that routes share.
 
-A route declares itself with `operation`, made of `parameters`, a body such as `UPLOAD`, and `response`. The problem
-documents, X-Request-Id and the shared components are added to all routes.
+A route's `openapi_extra` is made of `parameters`, a body such as `UPLOAD`, and `response`. All routes get the problem
+documents (`ERRORS`), and with `complete` X-Request-Id and the shared components.
 """
 
 from collections.abc import Mapping
@@ -152,12 +152,15 @@ def parameters(query: type[BaseModel], *headers: Part) -> Part:
 
 
 def _present(schema: Part) -> Part:
-    """Returns the schema of a value that is there: a query has no null, and its parameters say what they mean."""
-    kept = {key: value for key, value in schema.items() if key not in ("description", "title", "anyOf")}
-    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    """Returns the schema of a value that is there: a query has no null, and its parameters say what they mean.
+
+    Raises ValueError for a parameter of several types, which not all generated clients can send.
+    """
+    (kind,) = [kind for kind in schema.get("anyOf", [schema]) if kind != {"type": "null"}]
+    kept = {key: value for key, value in {**schema, **kind}.items() if key not in ("description", "title", "anyOf")}
     if kept.get("default", ...) is None:
         del kept["default"]
-    return {**kept, **kinds[0]} if len(kinds) == 1 else {**kept, **({"anyOf": kinds} if kinds else {})}
+    return kept
 
 
 def response(description: str, content: Mapping[str, Part], *headers: str, not_modified: bool = False) -> Part:
@@ -221,5 +224,7 @@ def complete(document: Part) -> None:
     document["security"] = SECURITY
     for path in document["paths"].values():
         for operation in path.values():
-            for answer in operation["responses"].values():
-                answer.setdefault("headers", {}).update(_headers("X-Request-Id"))
+            operation["responses"] = {
+                status: {**found, "headers": {**found.get("headers", {}), **_headers("X-Request-Id")}}
+                for status, found in operation["responses"].items()
+            }

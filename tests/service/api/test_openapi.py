@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+from pydantic import BaseModel
 
 from service.api import openapi
 from service.runtime.latents import SEED_RANGE
@@ -207,6 +208,14 @@ async def test_a_size_is_described_as_it_is_accepted(
     pattern = parameters(document, "/translate/{direction}")["size"]["schema"]["pattern"]
     response = await client.post("/translate/horse2zebra", params={"size": size}, content=photograph)
     assert response.status_code == (200 if re.search(pattern, size) else 422)
+
+
+def test_a_parameter_of_several_types_is_refused() -> None:
+    class Either(BaseModel):
+        size: int | str
+
+    with pytest.raises(ValueError, match="too many values"):
+        openapi.parameters(Either)
 
 
 @pytest.mark.parametrize("most", [0, 7, 10, 255, 1999, 2**64 - 1])
