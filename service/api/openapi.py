@@ -39,8 +39,8 @@ def decimal_pattern(most: int) -> str:
     smaller = [f"[0-9]{{1,{len(digits) - 1}}}"] if most > 9 else []
     for place, digit in enumerate(digits):
         if digit != "0":
-            rest = len(digits) - place - 1
-            smaller.append(f"{digits[:place]}[0-{int(digit) - 1}]" + (f"[0-9]{{{rest}}}" if rest else ""))
+            lower, rest = "0" if digit == "1" else f"[0-{int(digit) - 1}]", len(digits) - place - 1
+            smaller.append(digits[:place] + lower + (f"[0-9]{{{rest}}}" if rest else ""))
     return "|".join([*smaller, digits])
 
 
@@ -209,9 +209,9 @@ UPLOAD: Part = {
 """Request body that is an image, as a part of an operation."""
 
 IMAGES: dict[str, Part] = {
-    # first, since some generators of clients know no image type: they read bytes of any type then
-    OCTETS: {"schema": {**BINARY, "description": "The image file, for clients that accept only this type"}},
     **{media_type: {"schema": BINARY} for media_type in MEDIA_TYPES.values()},
+    # some generators of clients know no image type, and have bytes in place of it
+    OCTETS: {"schema": {**BINARY, "description": "The image file, for clients that accept only this type"}},
 }
 """Content of a response that is an image in a format to choose."""
 

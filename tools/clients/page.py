@@ -27,8 +27,8 @@ NOTES = """## What to know
   and seeds go up to 2^64. The programs use 2^53 + 1.
 - **`size` is a string**, a number from 64 to 1024 or `native`. Described as an integer or a word, it made
   openapi-generator's client in Go send the name of its type in place of the value, which got 422.
-- **`application/octet-stream`** is listed first among the types of images, because openapi-python-client knows no image
-  type. A client that accepts this type alone gets the default format, labelled so.
+- **`application/octet-stream`** is among the types of images, because openapi-python-client knows no image type and
+  would read digits as JSON. A client that accepts this type alone gets the default format, labelled so.
 - **openapi-python-client** warns that it leaves out `image/*` as a request body. Forms and `application/octet-stream`
   remain.
 - **openapi-fetch** sends a form with a `bodySerializer`, since its types say that a file is a string.
