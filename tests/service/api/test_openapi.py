@@ -97,13 +97,13 @@ async def test_digits_as_json_are_as_described(client: httpx.AsyncClient, docume
         check_object(digit, schemas["Digit"])
 
 
-def test_the_example_of_digits_is_a_picture(document: Schema, responses: Callable[[str], Schema]) -> None:
+def test_the_example_of_digits_is_an_image(document: Schema, responses: Callable[[str], Schema]) -> None:
     described = responses("/mnist/sample")["200"]["content"]["application/json"]
     assert described["schema"] == {"$ref": "#/components/schemas/Digits"}
     (digit,) = described["example"]["digits"]
     check_object(digit, document["components"]["schemas"]["Digit"])
-    with Image.open(io.BytesIO(base64.b64decode(digit["png"]))) as picture:
-        assert (picture.size, picture.mode) == ((28, 28), "L")
+    with Image.open(io.BytesIO(base64.b64decode(digit["png"]))) as image:
+        assert (image.size, image.mode) == ((28, 28), "L")
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
