@@ -62,7 +62,7 @@ kserve: ## install KServe's own client into build/kserve; the test of it is skip
 	@$(PYTHON) -m venv build/kserve
 	@build/kserve/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/kserve.txt
 
-lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
+lock: ## resolve all dependencies again into requirements/*.txt and tools/clients/package-lock.json (needs uv, npm)
 	$(LOCK) pyproject.toml -o requirements/cpu.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra tracing -o requirements/tracing.txt
@@ -72,6 +72,8 @@ lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
+	npm --prefix tools/clients install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+	sed -i -z 's/,\n *"funding": {[^}]*}//g; s/,\n *"funding": \[[^]]*\]//g' tools/clients/package-lock.json
 
 clean: ## delete the virtual environment and caches
 	rm -rf .venv build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

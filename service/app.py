@@ -117,6 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         static_url=page.DOCS_FILES,
+        description=openapi.DESCRIPTION,
         license_info=openapi.LICENCE,
         openapi_tags=openapi.TAGS,
         servers=openapi.SERVERS,

@@ -81,9 +81,9 @@ RESPONSE = openapi.response(
     "The digits; X-Seed and X-Model reproduce them. Those of seed 7 are, for example: "
     "![digits of seed 7](mnist/sample?seed=7&count=16&columns=8)",
     {
-        # first, since some generators of clients know no image type: they read bytes of any type then
-        OCTETS: {"schema": {**openapi.BINARY, "description": "The PNG, for clients that accept only this type"}},
         "image/png": {"schema": openapi.BINARY},
+        # some generators of clients know no image type, and would take the next type that they know, which is JSON
+        OCTETS: {"schema": {**openapi.BINARY, "description": "The PNG, for clients that accept only this type"}},
         "application/x-npy": {
             "schema": {**openapi.BINARY, "description": "uint8 (count, 28, 28), from 0 for paper to 255 for ink"}
         },

@@ -1,7 +1,7 @@
 """What /openapi.json says beyond the routes' signatures: parameters, bodies, headers, and the parts that routes share.
 
-A route declares itself with `operation`, made of `parameters`, a body such as `UPLOAD`, and `response`. The problem
-documents, X-Request-Id and the shared components are added to all routes.
+A route's `openapi_extra` is made of `parameters`, a body such as `UPLOAD`, and `response`. All routes get the problem
+documents (`ERRORS`), and with `complete` X-Request-Id and the shared components.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from service.images.codecs import MEDIA_TYPES
 Part = dict[str, Any]
 """A part of an OpenAPI document."""
 
+DESCRIPTION = "Handwritten digits from a GAN, and images translated between two domains by a CycleGAN."
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 SERVERS = [{"url": ".", "description": "This service, behind whatever path prefix the document came from"}]
 TAGS = [
@@ -34,6 +35,7 @@ SECURITY: list[dict[str, list[str]]] = [{}, {"bearerKey": []}, {"headerKey": []}
 
 BINARY: Part = {"type": "string", "format": "binary"}
 TEXT: Part = {"type": "string"}
+SEED: Part = {"type": "string", "pattern": "^[0-9]{1,20}$"}
 
 
 def decimal_pattern(most: int) -> str:
@@ -42,8 +44,8 @@ def decimal_pattern(most: int) -> str:
     smaller = [f"[0-9]{{1,{len(digits) - 1}}}"] if most > 9 else []
     for place, digit in enumerate(digits):
         if digit != "0":
-            rest = len(digits) - place - 1
-            smaller.append(f"{digits[:place]}[0-{int(digit) - 1}]" + (f"[0-9]{{{rest}}}" if rest else ""))
+            lower, rest = "0" if digit == "1" else f"[0-{int(digit) - 1}]", len(digits) - place - 1
+            smaller.append(digits[:place] + lower + (f"[0-9]{{{rest}}}" if rest else ""))
     return "|".join([*smaller, digits])
 
 
@@ -79,7 +81,7 @@ SCHEMAS: dict[str, Part] = {
     "Digit": {
         "description": "A digit as a PNG of 28x28 pixels.",
         **object_schema(
-            seed={**TEXT, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
+            seed={**SEED, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
             png={**TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
         ),
     },
@@ -122,7 +124,7 @@ RESPONSE_HEADERS: dict[str, Part] = {
     },
     "X-Seed": {
         "description": "Seed of the first digit, as decimal digits: it may exceed 2^53",
-        "schema": {**TEXT, "pattern": "^[0-9]{1,20}$"},
+        "schema": SEED,
         "example": "7",
     },
     "X-Size": {
@@ -166,12 +168,15 @@ def parameters(query: type[BaseModel], *headers: Part) -> Part:
 
 
 def _present(schema: Part) -> Part:
-    """Returns the schema of a value that is there: a query has no null, and its parameters say what they mean."""
-    kept = {key: value for key, value in schema.items() if key not in ("description", "title", "anyOf")}
-    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    """Returns the schema of a value that is there: a query has no null, and its parameters say what they mean.
+
+    Raises ValueError for a parameter of several types, which not all generated clients can send.
+    """
+    (kind,) = [kind for kind in schema.get("anyOf", [schema]) if kind != {"type": "null"}]
+    kept = {key: value for key, value in {**schema, **kind}.items() if key not in ("description", "title", "anyOf")}
     if kept.get("default", ...) is None:
         del kept["default"]
-    return {**kept, **kinds[0]} if len(kinds) == 1 else {**kept, **({"anyOf": kinds} if kinds else {})}
+    return kept
 
 
 def response(description: str, content: Mapping[str, Part], *headers: str, not_modified: bool = False) -> Part:
@@ -223,9 +228,9 @@ UPLOAD: Part = {
 """Request body that is an image, as a part of an operation."""
 
 IMAGES: dict[str, Part] = {
-    # first, since some generators of clients know no image type: they read bytes of any type then
-    OCTETS: {"schema": {**BINARY, "description": "The image file, for clients that accept only this type"}},
     **{media_type: {"schema": BINARY} for media_type in MEDIA_TYPES.values()},
+    # some generators of clients know no image type, and have bytes in place of it
+    OCTETS: {"schema": {**BINARY, "description": "The image file, for clients that accept only this type"}},
 }
 """Content of a response that is an image in a format to choose."""
 
@@ -239,5 +244,7 @@ def complete(document: Part) -> None:
     document["security"] = SECURITY
     for path in document["paths"].values():
         for operation in path.values():
-            for answer in operation["responses"].values():
-                answer.setdefault("headers", {}).update(_headers("X-Request-Id"))
+            operation["responses"] = {
+                status: {**found, "headers": {**found.get("headers", {}), **_headers("X-Request-Id")}}
+                for status, found in operation["responses"].items()
+            }

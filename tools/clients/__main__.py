@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
@@ -20,7 +21,7 @@ FOLDER = DOCS.parent / "build" / "clients"
 
 def check(generator: Generator, url: str, image: Path) -> Row:
     """Generates, compiles and runs one client."""
-    folder = FOLDER / generator.package / generator.build.__name__.strip("_")
+    folder = FOLDER / re.sub(r"\W+", "-", generator.name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

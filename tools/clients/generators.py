@@ -13,6 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "programs"
 NODE_FILES = ("package.json", "package-lock.json")
+NODE_RELEASE = 20
+"""Oldest release of Node.js that the packages run on."""
 JAVA_LIBRARIES = ("httpclient", "httpcore", "httpmime", "commons-logging", "jakarta-annotation-api")
 """Debian's packages of what a Java client needs beside Jackson: libhttpmime-java, libjakarta-annotation-api-java."""
 DEBIAN_JARS = Path("/usr/share/java")
@@ -43,8 +45,16 @@ class Generator:
 
     @property
     def missing(self) -> list[str]:
-        """The programs that are not on PATH."""
-        return [tool for tool in self.tools if shutil.which(tool) is None]
+        """The programs that are not on PATH, or too old."""
+        missing = [tool for tool in self.tools if shutil.which(tool) is None]
+        if "node" in self.tools and "node" not in missing and _node_release() < NODE_RELEASE:
+            missing.append(f"node {NODE_RELEASE}")
+        return missing
+
+
+def _node_release() -> int:
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(said.removeprefix("v").partition(".")[0])
 
 
 def run(*command: object, cwd: Path | None = None) -> None:

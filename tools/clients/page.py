@@ -15,20 +15,20 @@ compares the responses with those to plain HTTP; it writes this page. The progra
 
     make clients
 
-installs the generators into `.venv` and runs the command. It needs Node.js, a JDK, Go and two libraries of the Java
+installs the generators into `.venv` and runs the command. It needs Node.js 20, a JDK, Go and two libraries of the Java
 client: `apt-get install nodejs npm default-jdk-headless golang-go libhttpmime-java libjakarta-annotation-api-java`.
 """
 
 NOTES = """## What to know
 
-- **Digits in a format.** A route that returns several types gets the Accept header that the generator chose. Those of
-  openapi-generator ask for JSON where a route has JSON, in Python, Go and Java. Send `format=png`, as the programs do.
+- **Digits in a format.** openapi-generator's clients in Python and Go ask for JSON where a route has JSON among its
+  types, whatever they make of the response. Send `format=png`, as the programs do.
 - **Seeds are strings** of decimal digits, in requests and in responses. A JavaScript number is exact up to 2^53 only,
   and seeds go up to 2^64. The programs use 2^53 + 1.
 - **`size` is a string**, a number from 64 to 1024 or `native`. Described as an integer or a word, it made
   openapi-generator's client in Go send the name of its type in place of the value, which got 422.
-- **`application/octet-stream`** is listed first among the types of images, because openapi-python-client knows no image
-  type. A client that accepts this type alone gets the default format, labelled so.
+- **`application/octet-stream`** is among the types of images, because openapi-python-client knows no image type and
+  would read digits as JSON. A client that accepts this type alone gets the default format, labelled so.
 - **openapi-python-client** warns that it leaves out `image/*` as a request body. Forms and `application/octet-stream`
   remain.
 - **openapi-fetch** sends a form with a `bodySerializer`, since its types say that a file is a string.

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+from pydantic import BaseModel
 
 from service.api import openapi
 from service.runtime.latents import SEED_RANGE
@@ -107,13 +108,13 @@ async def test_digits_as_json_are_as_described(client: httpx.AsyncClient, docume
         check_object(digit, schemas["Digit"])
 
 
-def test_the_example_of_digits_is_a_picture(document: Schema, responses: Callable[[str], Schema]) -> None:
+def test_the_example_of_digits_is_an_image(document: Schema, responses: Callable[[str], Schema]) -> None:
     described = responses("/mnist/sample")["200"]["content"]["application/json"]
     assert described["schema"] == {"$ref": "#/components/schemas/Digits"}
     (digit,) = described["example"]["digits"]
     check_object(digit, document["components"]["schemas"]["Digit"])
-    with Image.open(io.BytesIO(base64.b64decode(digit["png"]))) as picture:
-        assert (picture.size, picture.mode) == ((28, 28), "L")
+    with Image.open(io.BytesIO(base64.b64decode(digit["png"]))) as image:
+        assert (image.size, image.mode) == ((28, 28), "L")
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
@@ -218,6 +219,14 @@ async def test_a_size_is_described_as_it_is_accepted(
     pattern = parameters(document, "/translate/{direction}")["size"]["schema"]["pattern"]
     response = await client.post("/translate/horse2zebra", params={"size": size}, content=photograph)
     assert response.status_code == (200 if re.search(pattern, size) else 422)
+
+
+def test_a_parameter_of_several_types_is_refused() -> None:
+    class Either(BaseModel):
+        size: int | str
+
+    with pytest.raises(ValueError, match="too many values"):
+        openapi.parameters(Either)
 
 
 @pytest.mark.parametrize("most", [0, 7, 10, 255, 1999, 2**64 - 1])

@@ -1,5 +1,6 @@
 """Clients of the committed document, generated, compiled and run against the real service with its bundled models."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -46,7 +47,7 @@ def image(tmp_path: Path) -> Path:
 def need(generator: Generator) -> None:
     """Skips the test on a machine without the generator's tools; in CI they must be there."""
     if generator.missing and not os.environ.get("CI"):
-        pytest.skip(f"{', '.join(generator.missing)} is not installed: apt-get install nodejs npm")
+        pytest.skip(f"{', '.join(generator.missing)} is not installed: Node.js 20 or newer comes with npm")
 
 
 @pytest.mark.parametrize("generator", QUICK, ids=lambda generator: generator.package)
@@ -104,6 +105,15 @@ def test_a_client_that_cannot_be_generated_is_told_with_the_reason(tmp_path: Pat
     document.write_text("{}")
     with pytest.raises(BuildError, match="Failed to parse"):
         QUICK[0].build(document, tmp_path)
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert dataclasses.replace(QUICK[0], tools=("no-such-tool",)).missing == ["no-such-tool"]
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho v18.20.4\n")
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert QUICK[1].missing == ["npm", "node 20"]
 
 
 def test_what_a_client_got_wrong_is_told(tmp_path: Path, url: str, image: Path) -> None:
