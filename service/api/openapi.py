@@ -57,6 +57,10 @@ def shared(name: str) -> Part:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _list(items: Part) -> Part:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": 1024}
+
+
 SCHEMAS: dict[str, Part] = {
     "Problem": {
         "description": "A problem document (RFC 9457): what was expected, what was received, what to do.",
@@ -86,6 +90,39 @@ SCHEMAS: dict[str, Part] = {
     "Digits": {
         "description": "Digits in the order of their seeds.",
         **object_schema(digits={"type": "array", "items": shared("Digit")}),
+    },
+    "ChosenDigit": {
+        "description": "A digit as a PNG of 28x28 pixels.",
+        **object_schema(
+            ("seed",),
+            seed={**TEXT, "description": "Seed of this digit, as decimal digits, if it was asked for by its seed"},
+            png={**TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
+        ),
+    },
+    "ChosenDigits": {
+        "description": "Digits in the order of the seeds or latent vectors.",
+        **object_schema(digits={"type": "array", "items": shared("ChosenDigit")}),
+    },
+    "DigitChoice": {
+        "description": "The digits to sample: `seeds`, or `latents`.",
+        **object_schema(
+            ("seeds", "latents", "digits"),
+            seeds={
+                **_list(TEXT),
+                "description": "Seeds below 2^64, as strings of decimal digits: JavaScript rounds larger numbers "
+                "than 2^53",
+                "example": ["7", "18446744073709551615"],
+            },
+            latents={
+                **_list(_list({"type": "number"})),
+                "description": "Latent vectors: finite numbers, as many in each as /models says of the model",
+            },
+            digits={
+                **_list({"type": "integer", "minimum": 0, "maximum": 9}),
+                "description": "The digit that each shall show, or one for all, from a model with labels",
+            },
+        ),
+        "additionalProperties": False,
     },
 }
 """Schemas that are not those of pydantic models; the document's shared components."""
@@ -154,11 +191,11 @@ def parameters(query: type[BaseModel], *headers: Part) -> Part:
     properties = query.model_json_schema()["properties"]
     described = [
         {
-            "name": name,
+            "name": field.alias or name,
             "in": "query",
             "required": field.is_required(),
             "description": field.description,
-            "schema": _present(properties[name]),
+            "schema": _present(properties[field.alias or name]),
         }
         for name, field in query.model_fields.items()
     ]
