@@ -38,16 +38,14 @@ async def read_beside(
     json_bytes: int,
     work: Callable[..., T],
     *arguments: object,
-    light_bytes: int = LIGHT_JSON_BYTES,
 ) -> T:
     """Returns what `work` makes of a body of `size` bytes, of which `json_bytes` are JSON.
 
-    `light_bytes`: of JSON that a thread may read. Raises Problem as `work` does, 503 when too much such work waits,
-    504 past the deadline.
+    Raises Problem as `work` does, 503 when too much such work waits, 504 past the deadline.
     """
     if size <= INLINE_BYTES:
         return work(*arguments)
-    if json_bytes <= light_bytes:
+    if json_bytes <= LIGHT_JSON_BYTES:
         return await context.codecs.run_in_time(deadline, LIGHT, work, *arguments)
     context.codecs.check_heavy_room(deadline)
     weight = Weight(json_bytes * JSON_PIXELS, light=False)

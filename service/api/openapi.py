@@ -77,8 +77,19 @@ SCHEMAS: dict[str, Part] = {
     },
     "ImageForm": {
         "description": "An image as a form. Browsers may send the query's parameters as further fields.",
-        **object_schema(file={**BINARY, "description": "The image file"}),
+        **object_schema(
+            file={**BINARY, "description": "The image file; repeat the part for further images, up to 100"}
+        ),
         "additionalProperties": False,  # the parameters stay out: clients would have each of them twice
+    },
+    "TranslatedImage": {
+        "description": "The response to an image in JSON.",
+        **object_schema(
+            image={**TEXT, "contentEncoding": "base64", "description": "The translated image file, in base64"},
+            media_type={**TEXT, "description": "Its media type", "example": "image/png"},
+            model={**TEXT, "description": "Model that made it, as name/version"},
+            size={**TEXT, "description": "Width x height of the image inside the model, in pixels"},
+        ),
     },
     "Digit": {
         "description": "A digit as a PNG of 28x28 pixels.",
@@ -244,7 +255,9 @@ ERRORS: dict[int | str, Part] = {
 
 UPLOAD: Part = {
     "requestBody": {
-        "description": "The image, whose bytes tell its format",
+        "description": "The image, whose bytes tell its format. Tools that speak JSON alone may send "
+        '`{"image": "<base64>"}`, with the parameters of the query as further members, as application/json; generated '
+        "clients would prefer that to a form, so it is not listed here.",
         "required": True,
         "content": {
             # the form comes first: most generators of clients know the first alone, and send forms best
