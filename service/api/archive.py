@@ -89,6 +89,13 @@ class _Window(io.BytesIO):
         return piece
 
 
+class _Abandonable(zipfile.ZipFile):
+    """A ZIP file in memory, which may be dropped unfinished when its reader has gone."""
+
+    def __del__(self) -> None:
+        """Unlike the base class, does not write the directory."""
+
+
 class ZipArchive:
     """A ZIP file whose entries are stored, since images are compressed already."""
 
@@ -96,7 +103,7 @@ class ZipArchive:
 
     def __init__(self) -> None:
         self._window = _Window()
-        self._zip = zipfile.ZipFile(self._window, "w")
+        self._zip = _Abandonable(self._window, "w")
 
     def add(self, name: str, content: bytes, headers: dict[str, str]) -> bytes:
         """Returns the piece that adds a file."""
