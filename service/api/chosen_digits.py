@@ -45,17 +45,17 @@ def _seed(value: object) -> int:
 
 
 # no long list of errors is made: the first is told
-_Items = Field(min_length=1, max_length=MAX_DIGITS, fail_fast=True)
+_Items = Field(max_length=MAX_DIGITS, fail_fast=True)
 
 
 class _Body(BaseModel):
-    """What the JSON holds; `openapi.SCHEMAS` describes it."""
+    """What the JSON holds; `openapi.SCHEMAS` describes it. Some generated clients send empty lists for what is unset."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    seeds: Annotated[list[Annotated[int, PlainValidator(_seed)]], _Items] | None = None
-    latents: Annotated[list[Annotated[list[FiniteFloat], Field(fail_fast=True)]], _Items] | None = None
-    digits: Annotated[list[Annotated[int, Field(ge=0, le=9)]], _Items] | None = None
+    seeds: Annotated[list[Annotated[int, PlainValidator(_seed)]], _Items] = []
+    latents: Annotated[list[Annotated[list[FiniteFloat], Field(fail_fast=True)]], _Items] = []
+    digits: Annotated[list[Annotated[int, Field(ge=0, le=9)]], _Items] = []
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def read_choice(chunks: Sequence[bytes]) -> Choice:
         body = _Body.model_validate_json(b"".join(chunks))
     except ValidationError as error:
         raise refused(error) from None
-    if (body.seeds is None) == (body.latents is None):
+    if bool(body.seeds) == bool(body.latents):
         raise _wrong("send either seeds or latents" + (", not both" if body.seeds else ""))
-    items = np.array(body.seeds, np.uint64) if body.latents is None else _vectors(body.latents)
+    items = _vectors(body.latents) if body.latents else np.array(body.seeds, np.uint64)
     labels = None
-    if body.digits is not None:
+    if body.digits:
         if len(body.digits) not in (1, len(items)):
             raise _wrong(f"digits: send one for all, or one for each of the {len(items)}, not {len(body.digits)}")
         labels = np.resize(np.array(body.digits, np.int64), len(items))

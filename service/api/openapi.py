@@ -58,7 +58,7 @@ def shared(name: str) -> Part:
 
 
 def _list(items: Part) -> Part:
-    return {"type": "array", "items": items, "minItems": 1, "maxItems": 1024}
+    return {"type": "array", "items": items, "maxItems": 1024}
 
 
 SCHEMAS: dict[str, Part] = {
@@ -115,7 +115,7 @@ SCHEMAS: dict[str, Part] = {
         **object_schema(digits={"type": "array", "items": shared("ChosenDigit")}),
     },
     "DigitChoice": {
-        "description": "The digits to sample: `seeds`, or `latents`.",
+        "description": "The digits to sample: `seeds`, or `latents`. An empty list is as good as none.",
         **object_schema(
             ("seeds", "latents", "digits"),
             seeds={

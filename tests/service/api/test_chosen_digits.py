@@ -64,6 +64,11 @@ async def test_the_formats_are_those_of_sampled_digits(client: httpx.AsyncClient
     assert response.headers["server-timing"].startswith("queue;dur=")
 
 
+async def test_an_empty_list_is_as_good_as_none(client: httpx.AsyncClient) -> None:
+    digits = await chosen(client, seeds=["7"], latents=[], digits=[])
+    assert (digits == await sampled(client, seed=7)).all()
+
+
 async def test_digits_of_latent_vectors_have_no_seed(client: httpx.AsyncClient) -> None:
     response = await client.post(f"{ROUTE}?format=json", json={"latents": [[0.5] * LENGTH] * 2})
     assert [list(item) for item in response.json()["digits"]] == [["png"], ["png"]]
@@ -117,7 +122,7 @@ async def test_digits_without_a_model_that_knows_them_are_a_404(
     [
         ({}, "send either seeds or latents"),
         ({"seeds": ["1"], "latents": [[0] * LENGTH]}, "not both"),
-        ({"seeds": []}, "seeds: "),
+        ({"seeds": [], "latents": []}, "send either seeds or latents"),
         ({"seeds": "7"}, "seeds: "),
         ({"seeds": [7]}, "seeds.0: expected a seed below 2^64 as a string of digits"),
         ({"seeds": ["7", "-1"]}, "seeds.1: "),
