@@ -49,7 +49,7 @@ _Items = Field(max_length=MAX_DIGITS, fail_fast=True)
 
 
 class _Body(BaseModel):
-    """What the JSON holds; `openapi.SCHEMAS` describes it. Some generated clients send empty lists for what is unset."""
+    """What the JSON holds; `openapi.SCHEMAS` describes it. Some clients send empty lists for what is unset."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
