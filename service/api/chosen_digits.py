@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.context import context_of
 from service.api.digits import MAX_DIGITS, OFFERS, PNG, Format, Seeds, array_content, encode
 from service.api.json_body import MEDIA_TYPE, check_json_size, read_beside, refused
@@ -49,7 +49,7 @@ _Items = Field(max_length=MAX_DIGITS, fail_fast=True)
 
 
 class _Body(BaseModel):
-    """What the JSON holds; `openapi.SCHEMAS` describes it. Some clients send empty lists for what is unset."""
+    """What the JSON holds; `schemas.SCHEMAS` describes it. Some clients send empty lists for what is unset."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -113,13 +113,13 @@ def _wrong(detail: str) -> Problem:
     return Problem(422, "invalid-parameter", detail)
 
 
-BODY: openapi.Part = {
+BODY: schemas.Part = {
     "requestBody": {
         "description": "Seeds or latent vectors, at most 1024",
         "required": True,
         "content": {
             MEDIA_TYPE: {
-                "schema": openapi.shared("DigitChoice"),
+                "schema": schemas.shared("DigitChoice"),
                 "example": {"seeds": ["7", "18446744073709551615"]},
             }
         },
@@ -127,7 +127,7 @@ BODY: openapi.Part = {
 }
 RESPONSE = openapi.response(
     "The digits, in the order of the request",
-    {**PNG, **array_content("n"), "application/json": {"schema": openapi.shared("ChosenDigits")}},
+    {**PNG, **array_content("n"), "application/json": {"schema": schemas.shared("ChosenDigits")}},
     *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model"),
 )
 

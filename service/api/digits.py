@@ -13,7 +13,7 @@ from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import WithJsonSchema
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.context import AppContext
 from service.api.negotiation import OCTETS, VARY, accepts_gzip
 from service.deadline import Deadline
@@ -45,18 +45,18 @@ SEED_SCHEMA = WithJsonSchema({"type": "string", "pattern": SEED_PATTERN})
 Seeds = NDArray[np.uint64] | Sequence[int | None]
 """Seed of each digit; None for a digit that has none."""
 
-PNG: openapi.Part = {
+PNG: schemas.Part = {
     # first, since some generators of clients know no image type: they read bytes of any type then
-    OCTETS: {"schema": {**openapi.BINARY, "description": "The PNG, for clients that accept only this type"}},
-    "image/png": {"schema": openapi.BINARY},
+    OCTETS: {"schema": {**schemas.BINARY, "description": "The PNG, for clients that accept only this type"}},
+    "image/png": {"schema": schemas.BINARY},
 }
 """Content of a response that is a PNG."""
 
 
-def array_content(axis: str) -> openapi.Part:
+def array_content(axis: str) -> schemas.Part:
     """Returns the content of a response that is an array of digits along `axis`."""
     description = f"uint8 ({axis}, 28, 28), from 0 for paper to 255 for ink"
-    return {OFFERS["npy"]: {"schema": {**openapi.BINARY, "description": description}}}
+    return {OFFERS["npy"]: {"schema": {**schemas.BINARY, "description": description}}}
 
 
 async def encode(

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
 from service.api.digits import MAX_DIGITS, OFFERS, PNG, SEED_SCHEMA, SEEDED, Format, array_content, encode
@@ -37,7 +37,7 @@ class InterpolateQuery(Query):
 RESPONSE = openapi.response(
     "The digits; X-Seed is the seed of the first one. From seed 7 to seed 8, for example: "
     "![eight digits between two](mnist/interpolate?from=7&to=8)",
-    {**PNG, **array_content("steps"), "application/json": {"schema": openapi.shared("ChosenDigits")}},
+    {**PNG, **array_content("steps"), "application/json": {"schema": schemas.shared("ChosenDigits")}},
     *("Cache-Control", "ETag", "RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Seed"),
     not_modified=True,
 )

@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
 from service.api.digits import (
@@ -69,7 +69,7 @@ RESPONSE = openapi.response(
         **PNG,
         **array_content("count"),
         "application/json": {
-            "schema": openapi.shared("Digits"),
+            "schema": schemas.shared("Digits"),
             "example": EXAMPLE,
         },
     },

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from service.api import json_image, openapi
+from service.api import json_image, openapi, schemas
 from service.api.archive import ARCHIVES
 from service.api.bulk import chosen_archive, translate_all
 from service.api.context import AppContext, context_of
@@ -24,8 +24,8 @@ RESPONSE = openapi.response(
     "The translated image; X-Model names the model, X-Size is width x height inside it",
     {
         **openapi.IMAGES,
-        **{media_type: {"schema": openapi.BINARY} for media_type in ARCHIVES.values()},
-        json_image.MEDIA_TYPE: {"schema": openapi.shared("TranslatedImage")},
+        **{media_type: {"schema": schemas.BINARY} for media_type in ARCHIVES.values()},
+        json_image.MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
     },
     *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
