@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from PIL import Image
-from starlette.types import Message
 
 from service.api import bulk
 from service.engine.batcher import Batcher
@@ -261,45 +260,13 @@ async def test_without_room_for_any_image_the_response_is_a_503(
 
 # while the archive is sent
 
+Connect = Callable[..., Any]
 FORM = {"Content-Type": "multipart/form-data; boundary=a"}
 
 
 def multipart(*files: tuple[str, bytes]) -> bytes:
     head = '--a\r\nContent-Disposition: form-data; name="file"; filename="{}"\r\n\r\n'
     return b"".join(head.format(name).encode() + body + b"\r\n" for name, body in files) + b"--a--\r\n"
-
-
-class Connection:
-    """A client by hand, that reads pieces as they come and hangs up when told to."""
-
-    def __init__(self, body: bytes, **headers: str) -> None:
-        self.sent: list[Message] = []
-        self.began, self.hang_up, self.reads = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.reads.set()
-        named = {"host": "test", **FORM, **headers}
-        self.scope: dict[str, Any] = {
-            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
-            "scheme": "http", "path": INVERT, "raw_path": INVERT.encode(), "query_string": b"", "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
-            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
-        }  # fmt: skip
-        self._messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive(self) -> Message:
-        if self._messages:
-            return self._messages.pop(0)
-        await self.hang_up.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-        if message.get("body"):
-            self.began.set()
-        await self.reads.wait()
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.sent)
 
 
 class Turnstile:
@@ -321,11 +288,11 @@ class Turnstile:
 
 
 async def test_an_entry_is_sent_while_others_are_translated(
-    make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, turnstile = make_app(), Turnstile(monkeypatch)
     await serve(app)
-    connection = Connection(multipart(*((f"{i}.png", grey(i)) for i in range(3))))
+    connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(3))), **FORM)
     request = asyncio.create_task(app(connection.scope, connection.receive, connection.send))
     turnstile.passes.release()
     await asyncio.wait_for(connection.began.wait(), 30)
@@ -340,12 +307,12 @@ async def test_an_entry_is_sent_while_others_are_translated(
 
 
 async def test_images_that_are_late_are_problems_behind_those_that_were_sent(
-    make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, turnstile = make_app(), Turnstile(monkeypatch)
     await serve(app)
     headers = {"X-Request-Timeout": "1"}
-    connection = Connection(multipart(*((f"{i}.png", grey(i)) for i in range(8))), **headers)
+    connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(8))), **FORM, **headers)
     request = asyncio.create_task(app(connection.scope, connection.receive, connection.send))
     turnstile.passes.release()
     await asyncio.wait_for(connection.began.wait(), 30)
@@ -360,11 +327,16 @@ async def test_images_that_are_late_are_problems_behind_those_that_were_sent(
 
 @pytest.mark.parametrize("begun", [True, False], ids=["while it is sent", "before it begins"])
 async def test_a_hang_up_ends_all_that_is_left(
-    make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, begun: bool
+    connect: Connect,
+    make_app: MakeApp,
+    serve: Serve,
+    grey: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
 ) -> None:
     app, turnstile = make_app(), Turnstile(monkeypatch)
     client = await serve(app)
-    connection = Connection(multipart(*((f"{i}.png", grey(i)) for i in range(20))))
+    connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(20))), **FORM)
     request = asyncio.create_task(app(connection.scope, connection.receive, connection.send))
     if begun:
         turnstile.passes.release()
@@ -381,7 +353,7 @@ async def test_a_hang_up_ends_all_that_is_left(
 
 
 async def test_a_client_that_reads_nothing_holds_few_images_and_is_left(
-    make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, make_app: MakeApp, serve: Serve, grey: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "STALL_SECONDS", 1.0)
     submit, submitted = Batcher.submit, []
@@ -393,7 +365,7 @@ async def test_a_client_that_reads_nothing_holds_few_images_and_is_left(
     monkeypatch.setattr(Batcher, "submit", noted)
     app = make_app()
     await serve(app)
-    connection = Connection(multipart(*((f"{i}.png", grey(i)) for i in range(50))))
+    connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(50))), **FORM)
     connection.reads.clear()
     await asyncio.wait_for(app(connection.scope, connection.receive, connection.send), 30)
     assert len(submitted) <= 2 * bulk.IN_FLIGHT

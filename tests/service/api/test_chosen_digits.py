@@ -217,3 +217,7 @@ async def test_a_full_queue_is_a_503(
     response = await client.post(ROUTE, json={"seeds": ["1"]})
     problem_of(response, 503, "queue-full")
     assert int(response.headers["retry-after"]) >= 1
+
+
+async def test_a_hang_up_cancels_the_request(cancelled: Callable[..., Awaitable[bool]]) -> None:
+    assert await cancelled(ROUTE, b'{"seeds": ["1"]}', content_type="application/json")

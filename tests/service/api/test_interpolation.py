@@ -154,3 +154,7 @@ async def test_a_full_queue_is_a_503(
     response = await client.get("/mnist/interpolate?from=1&to=2")
     problem_of(response, 503, "queue-full")
     assert int(response.headers["retry-after"]) >= 1
+
+
+async def test_a_hang_up_cancels_the_request(cancelled: Callable[..., Awaitable[bool]]) -> None:
+    assert await cancelled("/mnist/interpolate?from=1&to=2")

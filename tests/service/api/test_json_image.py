@@ -160,3 +160,10 @@ async def test_a_result_after_the_deadline_is_a_504(
     client, body = await serve(make_app()), {"image": in_base64(encoded(noise(9, 9), "PNG"))}
     response = await client.post(INVERT, json=body, headers={"X-Request-Timeout": "0.05"})
     problem_of(response, 504, "deadline-exceeded")
+
+
+async def test_a_hang_up_cancels_the_request(
+    cancelled: Callable[..., Awaitable[bool]], encoded: Encoded, noise: Noise
+) -> None:
+    body = json.dumps({"image": in_base64(encoded(noise(9, 9), "PNG"))}).encode()
+    assert await cancelled(INVERT, body, content_type="application/json")
