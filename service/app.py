@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.access.keys import KeyStore
 from service.access.limits import RateLimiter
-from service.api import mnist, models, openapi, page, problems, status, translate
+from service.api import chosen_digits, interpolation, mnist, models, openapi, page, problems, status, translate
 from service.api.context import AppContext, Lifecycle
 from service.api.middleware import access
 from service.api.middleware.access import Access
@@ -125,7 +125,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for routes in (page, mnist, translate, models, infer, metadata):
+    for routes in (page, mnist, chosen_digits, interpolation, translate, models, infer, metadata):
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)

@@ -1,6 +1,6 @@
 """Measures what a request costs outside the model, part by part, in process with the real application.
 
-    python benchmarks/serving/overhead.py --image photograph.jpg
+    python -m benchmarks.serving.overhead --image photograph.jpg
 
 Requests are sent one after the other as ASGI calls, without a socket. Routing (with the middleware around it),
 the route, its validation and the response are timed where the fast path hands over; decode, queue, run and encode are

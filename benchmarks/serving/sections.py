@@ -6,7 +6,6 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.report import processor
@@ -15,7 +14,6 @@ from benchmarks.serving.bench import Bench
 from benchmarks.serving.load_generators import Load, Work
 from benchmarks.serving.servers import ServerError
 
-HERE = Path(__file__).resolve().parent
 CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SATURATED = 32
 DEADLINE_SECONDS = 5.0
@@ -101,7 +99,7 @@ def overload(bench: Bench) -> dict[str, Any]:
 def overhead(bench: Bench) -> dict[str, Any]:
     """Microseconds of each part of a request, measured inside the service's process."""
     environment = {**os.environ, "PYTHONPATH": str(bench.place.checkout)}
-    command = [bench.place.python, str(HERE / "overhead.py"), "--json", "--image"]
+    command = [bench.place.python, "-m", "benchmarks.serving.overhead", "--json", "--image"]
     done = subprocess.run(
         [*command, str(bench.bodies.square[0]), *(["--requests", "100"] if bench.quick else [])],
         capture_output=True, text=True, timeout=120, check=True, cwd=bench.place.checkout, env=environment,

@@ -22,14 +22,15 @@ class RateLimiter:
         self._limit, self._counts = parse(limit), FixedWindowRateLimiter(MemoryStorage())
         self._policy = f'"images";q={self._limit.amount};w={self._limit.get_expiry()}'
 
-    def charge(self, client: str, images: int) -> dict[str, str]:
+    def charge(self, client: str, images: int, before: int = 0) -> dict[str, str]:
         """Counts a request for so many images, and returns the headers that say what is left.
 
-        Raises Problem 429 when it would exceed the limit; the request then does not count.
+        `before`: images of the same request that have been counted before, when it was not known how many it has.
+        Raises Problem 429 when the limit would be exceeded; `images` then do not count.
         """
-        most = self._limit.amount
-        if images > most:
-            detail = f"the request asks for {images:,} images and the limit is {self._limit}: ask for at most {most:,}"
+        most, asked = self._limit.amount, images + before
+        if asked > most:
+            detail = f"the request asks for {asked:,} images and the limit is {self._limit}: ask for at most {most:,}"
             raise Problem(429, "over-the-limit", detail, headers={"RateLimit-Policy": self._policy})
         if not self._counts.test(self._limit, client, cost=images):
             headers, seconds = self._headers(client)

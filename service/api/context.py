@@ -40,11 +40,14 @@ class AppContext:
     limiter: RateLimiter | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
-    def charge(self, request: Request, images: int) -> None:
-        """Counts images towards the client's rate limit, if there is one. Raises Problem 429 when it is reached."""
+    def charge(self, request: Request, images: int, before: int = 0) -> None:
+        """Counts images towards the client's rate limit, if there is one. Raises Problem 429 when it is reached.
+
+        `before`: images of the request that have been counted before.
+        """
         if self.limiter is not None:
             state = request.scope["state"]
-            headers = self.limiter.charge(state["client"], images)
+            headers = self.limiter.charge(state["client"], images, before)
             state["rate_limit"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     def check_room(self, model: Model, deadline: Deadline) -> None:

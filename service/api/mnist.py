@@ -1,66 +1,51 @@
 """GET /mnist/sample: handwritten digits from the GAN."""
 
-import base64
-import gzip
-import io
-import json
-import math
 import secrets
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from numpy.typing import NDArray
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.negotiation import OCTETS, VARY, accepts_gzip, choose_format, media_type_of
+from service.api.digits import (
+    DRAWN,
+    MAX_DIGITS,
+    OFFERS,
+    PNG,
+    SEED_SCHEMA,
+    SEEDED,
+    Format,
+    array_content,
+    encode,
+)
+from service.api.negotiation import choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
-from service.images import codecs
 from service.runtime.inputs import seed_inputs
 from service.runtime.latents import SEED_RANGE, consecutive_seeds
 from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
 
-INLINE_DIGITS = 8
-"""Up to so many digits are encoded on the event loop, in less time than handing them to a thread takes."""
-
-STORED_PIXELS = 1000
-"""An image of so few pixels fits into one packet uncompressed, and compressing it would take longer."""
-
 DRAWN_SEEDS = 2**53 - 1024
 """Drawn seeds are below this, so that the seeds of all digits of a response are exact as JavaScript numbers."""
-
-SEEDED = {**VARY, "Cache-Control": "max-age=3600"}
-"""Headers of a repeatable response: caches may keep it. An hour, since a newer model may become the default."""
-DRAWN = {**VARY, "Cache-Control": "no-store"}
-"""Headers of any other response: the next one shall have other digits."""
-
-SEED_PATTERN = f"^({openapi.decimal_pattern(SEED_RANGE - 1)})$"
-"""What a seed in decimal digits looks like."""
-
-OFFERS = {"png": "image/png", "npy": "application/x-npy", "json": "application/json"}
 
 
 class SampleQuery(Query):
     """The query of /mnist/sample."""
 
-    count: int = Field(1, ge=1, le=1024)
+    count: int = Field(1, ge=1, le=MAX_DIGITS)
     """Number of digits."""
-    # a string, since JavaScript has no exact numbers above 2^53
-    seed: Annotated[int | None, WithJsonSchema({"type": "string", "pattern": SEED_PATTERN})] = Field(
-        None, ge=0, lt=SEED_RANGE
-    )
+    seed: Annotated[int | None, SEED_SCHEMA] = Field(None, ge=0, lt=SEED_RANGE)
     """Seed of the first digit, in decimal digits, below 2^64; digit i has seed + i modulo 2^64. By default a random one
     below 2^53."""
-    format: Literal["png", "npy", "json"] | None = None
+    format: Format | None = None
     """Format of the response; takes precedence over the Accept header."""
     digit: int | None = Field(None, ge=0, le=9)
     """Sample only this digit, from a model with labels."""
-    columns: int | None = Field(None, ge=1, le=1024)
+    columns: int | None = Field(None, ge=1, le=MAX_DIGITS)
     """Digits per row of the PNG. By default the PNG is about square."""
 
 
@@ -81,14 +66,10 @@ RESPONSE = openapi.response(
     "The digits; X-Seed and X-Model reproduce them. Those of seed 7 are, for example: "
     "![digits of seed 7](mnist/sample?seed=7&count=16&columns=8)",
     {
-        "image/png": {"schema": openapi.BINARY},
-        # some generators of clients know no image type, and would take the next type that they know, which is JSON
-        OCTETS: {"schema": {**openapi.BINARY, "description": "The PNG, for clients that accept only this type"}},
-        "application/x-npy": {
-            "schema": {**openapi.BINARY, "description": "uint8 (count, 28, 28), from 0 for paper to 255 for ink"}
-        },
+        **PNG,
+        **array_content("count"),
         "application/json": {
-            "schema": openapi.shared("Digits"),
+            "schema": schemas.shared("Digits"),
             "example": EXAMPLE,
         },
     },
@@ -122,34 +103,12 @@ async def sample(request: Request) -> Response:
     seeds = consecutive_seeds(secrets.randbelow(DRAWN_SEEDS) if query.seed is None else query.seed, query.count)
     labels = None if query.digit is None else np.full(query.count, query.digit)
     digits = await context.infer(model, seed_inputs(seeds, labels), deadline)
-    if max(query.count, query.columns or 0) <= INLINE_DIGITS:
-        body = context.codecs.encode_inline(kind, _encode, digits, seeds, kind, query.columns)
-    elif kind == "json" and accepts_gzip(request.scope):
-        body = await context.codecs.encode(deadline, kind, _encode_packed, digits, seeds)
-        headers = {**headers, "Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
-    else:
-        body = await context.codecs.encode(deadline, kind, _encode, digits, seeds, kind, query.columns)
+    body, described = await encode(request, context, deadline, kind, digits, seeds, query.columns)
     headers = {
         **headers,
+        **described,
         "X-Seed": str(seeds[0]),
         "X-Model": model.id,
         "Server-Timing": spent.server_timing(),
     }
     return Response(body, media_type=media_type_of(query.format, accept, OFFERS[kind]), headers=headers)
-
-
-def _encode_packed(digits: NDArray[np.uint8], seeds: NDArray[np.uint64]) -> bytes:
-    return gzip.compress(_encode(digits, seeds, "json", None), compresslevel=1, mtime=0)
-
-
-def _encode(digits: NDArray[np.uint8], seeds: NDArray[np.uint64], kind: str, columns: int | None) -> bytes:
-    if kind == "npy":
-        buffer = io.BytesIO()
-        np.save(buffer, digits)
-        return buffer.getvalue()
-    if kind == "json":
-        pngs = [base64.b64encode(codecs.encode_grey(digit)).decode() for digit in digits]
-        items: list[dict[str, Any]] = [{"seed": str(s), "png": png} for s, png in zip(seeds, pngs, strict=True)]
-        return json.dumps({"digits": items}).encode()
-    sheet = codecs.tile(digits, columns or math.ceil(math.sqrt(len(digits))))
-    return codecs.encode_grey(sheet, level=0 if sheet.size <= STORED_PIXELS else 1)

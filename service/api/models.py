@@ -31,6 +31,8 @@ class ModelInfo(BaseModel):
     """Network of a translation."""
     labels: bool
     """Whether a sampler accepts the query parameter `digit`."""
+    latent: int | None
+    """Numbers of a sampler's latent vector."""
     file: str
     """Path of the loaded file, relative to the models folder."""
     precision: str
@@ -72,6 +74,7 @@ def _info(model: Model, registry: Registry) -> ModelInfo:
         direction=card.direction,
         preset=card.preset,
         labels=card.label is not None,
+        latent=card.latent,
         file=registry.relative_file(model),
         precision=model.artefact.precision,
         sha256=model.artefact.sha256,

@@ -17,12 +17,18 @@ OCTETS = "application/octet-stream"
 _ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 
 
-def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], default: K) -> K:
+def choose_format(
+    asked: K | None,
+    accept: str | None,
+    offers: Mapping[K, str],
+    default: K,
+    advice: str = "accept one of them, or use format=",
+) -> K:
     """Returns the format asked for by parameter, else the best one by the Accept header, else `default`.
 
     `offers` maps formats to media types. A header that allows none of them is that of a client which expects something
-    else, an error or a page, and gets `default`. Raises Problem 406 when such a header names image types, or excludes
-    `default`.
+    else, an error or a page, and gets `default`. Raises Problem 406, with `advice` on what to do, when such a header
+    names image types, or excludes `default`.
     """
     if asked is not None:
         return asked
@@ -47,7 +53,7 @@ def choose_format(asked: K | None, accept: str | None, offers: Mapping[K, str], 
     raise Problem(
         406,
         "not-acceptable",
-        f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: accept one of them, or use format=",
+        f"Accept: {accept[:200]} allows none of {', '.join(offers.values())}: {advice}",
         headers=VARY,
     )
 

@@ -5,16 +5,13 @@ documents (`ERRORS`), and with `complete` X-Request-Id and the shared components
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel
 
 from service.api.negotiation import OCTETS
 from service.api.params import TIMEOUT_HEADER
+from service.api.schemas import BINARY, SCHEMAS, SEED, TEXT, Part, shared
 from service.images.codecs import MEDIA_TYPES
-
-Part = dict[str, Any]
-"""A part of an OpenAPI document."""
 
 DESCRIPTION = "Handwritten digits from a GAN, and images translated between two domains by a CycleGAN."
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -33,10 +30,6 @@ SECURITY_SCHEMES: dict[str, Part] = {
 SECURITY: list[dict[str, list[str]]] = [{}, {"bearerKey": []}, {"headerKey": []}]
 """Ways to authenticate, among them none: the operator chooses whether keys are needed."""
 
-BINARY: Part = {"type": "string", "format": "binary"}
-TEXT: Part = {"type": "string"}
-SEED: Part = {"type": "string", "pattern": "^[0-9]{1,20}$"}
-
 
 def decimal_pattern(most: int) -> str:
     """Returns a regular expression of the decimal numbers from 0 to `most`, with as many digits as that at most."""
@@ -48,49 +41,6 @@ def decimal_pattern(most: int) -> str:
             smaller.append(digits[:place] + lower + (f"[0-9]{{{rest}}}" if rest else ""))
     return "|".join([*smaller, digits])
 
-
-def object_schema(optional: tuple[str, ...] = (), **properties: Part) -> Part:
-    """Returns the schema of an object, whose properties are required unless they are `optional`."""
-    return {"type": "object", "required": [n for n in properties if n not in optional], "properties": properties}
-
-
-def shared(name: str) -> Part:
-    """Returns a reference to a schema of `SCHEMAS`."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-SCHEMAS: dict[str, Part] = {
-    "Problem": {
-        "description": "A problem document (RFC 9457): what was expected, what was received, what to do.",
-        **object_schema(
-            ("available",),
-            type={**TEXT, "description": "urn:gan:problem:<name>; the names are stable"},
-            title={**TEXT, "description": "Name of the status"},
-            status={"type": "integer", "description": "HTTP status of the response", "minimum": 400, "maximum": 599},
-            detail={**TEXT, "description": "Explanation for people: what to do"},
-            instance={**TEXT, "description": "urn:gan:request:<request id>"},
-            request_id={**TEXT, "description": "Id of the request in the service's log"},
-            available={"type": "array", "items": TEXT, "description": "Values that exist"},
-        ),
-    },
-    "ImageForm": {
-        "description": "An image as a form. Browsers may send the query's parameters as further fields.",
-        **object_schema(file={**BINARY, "description": "The image file"}),
-        "additionalProperties": False,  # the parameters stay out: clients would have each of them twice
-    },
-    "Digit": {
-        "description": "A digit as a PNG of 28x28 pixels.",
-        **object_schema(
-            seed={**SEED, "description": "Seed of this digit, as decimal digits: it may exceed 2^53"},
-            png={**TEXT, "contentEncoding": "base64", "contentMediaType": "image/png"},
-        ),
-    },
-    "Digits": {
-        "description": "Digits in the order of their seeds.",
-        **object_schema(digits={"type": "array", "items": shared("Digit")}),
-    },
-}
-"""Schemas that are not those of pydantic models; the document's shared components."""
 
 RESPONSE_HEADERS: dict[str, Part] = {
     "Allow": {"description": "Methods of the path, on 405", "schema": TEXT},
@@ -156,11 +106,11 @@ def parameters(query: type[BaseModel], *headers: Part) -> Part:
     properties = query.model_json_schema()["properties"]
     described = [
         {
-            "name": name,
+            "name": field.alias or name,
             "in": "query",
             "required": field.is_required(),
             "description": field.description,
-            "schema": _present(properties[name]),
+            "schema": _present(properties[field.alias or name]),
         }
         for name, field in query.model_fields.items()
     ]
@@ -212,7 +162,9 @@ ERRORS: dict[int | str, Part] = {
 
 UPLOAD: Part = {
     "requestBody": {
-        "description": "The image, whose bytes tell its format",
+        "description": "The image, whose bytes tell its format. Tools that speak JSON alone may send "
+        '`{"image": "<base64>"}`, with the parameters of the query as further members, as application/json; generated '
+        "clients would prefer that to a form, so it is not listed here.",
         "required": True,
         "content": {
             # the form comes first: most generators of clients know the first alone, and send forms best

@@ -59,10 +59,10 @@ class Query(BaseModel):
 
     @classmethod
     def of(cls, request: Request, fields: Mapping[str, str] | None = None) -> Self:
-        """Reads a request's query; of a repeated parameter the last counts. `fields`: further ones, from a form.
+        """Reads a request's query; of a repeated parameter the last counts. `fields`: further ones, from the body.
 
         Raises RequestValidationError for a wrong value, for a parameter that does not exist, and for one that the query
-        and the form set to different values.
+        and the body set to different values.
         """
         text: bytes = request.scope["query_string"]
         try:
@@ -74,7 +74,7 @@ class Query(BaseModel):
                 return cls.model_validate({**query, **fields})
         except ValidationError as error:
             raise cls._refused(error) from error
-        msg = "the form and the query differ: send the parameter once"
+        msg = "the body and the query differ: send the parameter once"
         raise RequestValidationError([{"loc": ("body", name), "msg": msg, "input": fields[name]} for name in differing])
 
     @classmethod
@@ -83,7 +83,8 @@ class Query(BaseModel):
         details = []
         for detail in error.errors():
             if detail["type"] == "extra_forbidden":
-                near, names = nearest(str(detail["loc"][0])[:40], cls.model_fields), ", ".join(cls.model_fields)
+                known = [field.alias or name for name, field in cls.model_fields.items()]
+                near, names = nearest(str(detail["loc"][0])[:40], known), ", ".join(known)
                 reason = f"there is no such parameter: the nearest is {near!r}, the parameters are {names}"
                 detail["msg"] = reason
             details.append({**detail, "loc": ("query", *detail["loc"])})

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-from service.api import openapi
+from service.api import openapi, schemas
 from service.api.context import AppContext, context_of
 from service.errors import Problem
 
@@ -84,7 +84,7 @@ def _unless_failing(context: AppContext, for_seconds: float) -> Health:
     operation_id="getMetrics",
     summary="Scrape the metrics",
     response_class=Response,
-    openapi_extra=openapi.response("Prometheus' text format", {"text/plain": {"schema": openapi.TEXT}}),
+    openapi_extra=openapi.response("Prometheus' text format", {"text/plain": {"schema": schemas.TEXT}}),
 )
 def metrics(request: Request) -> Response:
     """Returns the metrics in Prometheus' text format. They are collected in a thread, off the event loop."""

@@ -1,65 +1,32 @@
-"""POST /translate/{direction}: an image of one domain into the other."""
+"""POST /translate/{direction}: images of one domain into the other."""
 
-import contextlib
-from collections.abc import Iterable
-from functools import partial
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Path, Request, Response
-from numpy.typing import NDArray
-from pydantic import WithJsonSchema
 
-from service.api import openapi
+from service.api import json_image, openapi, schemas
+from service.api.archive import ARCHIVES
+from service.api.bulk import chosen_archive, translate_all
 from service.api.context import AppContext, context_of
 from service.api.negotiation import VARY, choose_format, media_type_of
-from service.api.params import Query, deadline_of, header
-from service.api.upload import read_in_time
-from service.card import SizeRule
+from service.api.params import deadline_of, header
+from service.api.translation import TranslateQuery, input_spec, translate_file
+from service.api.upload import UploadedFile, read_in_time
 from service.deadline import Deadline
-from service.errors import Problem
-from service.images import codecs, detail
-from service.images.codec_pool import Upload
-from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
-from service.images.tiles import Tiling
+from service.images import codecs
+from service.images.preprocess import InputSpec
 from service.registry import Model
-from service.runtime.cpu import PROVIDER as CPU
 from service.telemetry import stages
 
 router = APIRouter(tags=["translate"])
 
-SIZE_PATTERN = "^(native|6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|10[01][0-9]|102[0-4])$"
-"""The word native, or a number from MINIMUM_SIDE to MAXIMUM_SIZE."""
-
-
-class TranslateQuery(Query):
-    """The query of /translate/{direction}."""
-
-    # described as a number or a word, it would be sent by some generated clients as the name of its type
-    size: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN})] = None
-    """Longest side inside the model (64 to 1024), or 'native'. The response always has the size of the upload.
-    Default: 256 for images whose sides are at most 256, for others 384 on the CPU and 512 on a GPU."""
-    detail: Literal["on", "off"] = "on"
-    """'on' adds the model's change, enlarged, to the upload, which keeps its fine detail. 'off' enlarges the model's
-    image. Both are the same where the upload has the size inside the model."""
-    format: Literal["png", "jpeg", "webp"] | None = None
-    """Format of the response; takes precedence over the Accept header. Default: the format of the upload."""
-
-
-class Translated(NamedTuple):
-    """A translated image."""
-
-    file: bytes
-    format: codecs.Format
-    size: tuple[int, int]
-    """Width and height."""
-    model_size: tuple[int, int]
-    """Width and height inside the model."""
-
-
 RESPONSE = openapi.response(
     "The translated image; X-Model names the model, X-Size is width x height inside it",
-    openapi.IMAGES,
+    {
+        **openapi.IMAGES,
+        **{media_type: {"schema": schemas.BINARY} for media_type in ARCHIVES.values()},
+        json_image.MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
+    },
     *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
 
@@ -77,7 +44,12 @@ async def translate(
         str, Path(description="horse2zebra or zebra2horse, listed by /models.", examples=["horse2zebra", "zebra2horse"])
     ],
 ) -> Response:
-    """Returns the translated image at the size of the upload and, unless asked otherwise, in its format."""
+    """Returns the translated image at the size of the upload and, unless asked otherwise, in its format.
+
+    Several images, as parts `file` of a form, come back as a ZIP file, or as multipart/mixed if Accept prefers that;
+    so does one if Accept asks for it. An image in JSON, {"image": "<base64>"} with the query's parameters as further
+    members, comes back in JSON.
+    """
     context = context_of(request)
     settings = context.settings
     spent = stages.begin()
@@ -85,99 +57,54 @@ async def translate(
     model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
     context.charge(request, 1)
-    upload_body = await read_in_time(request, deadline)
-    if upload_body.fields:
-        query = TranslateQuery.of(request, upload_body.fields)
+    body = await read_in_time(request, context, deadline)
+    if body.fields:
+        query = TranslateQuery.of(request, body.fields)
         model, spec = _choose(context, direction, query)
-    chunks: Iterable[bytes] = iter(upload_body.chunks)  # drops them when it has given the last
-    del upload_body
     accept = header(request.scope, b"accept")
-    translated = await translate_file(context, model, spec, query, accept, chunks, deadline)
+    if body.json:
+        return await _translate_json(context, model, spec, query, accept, body.files.pop(), deadline, spent)
+    if archive := chosen_archive(accept, len(body.files)):
+        context.charge(request, len(body.files) - 1, before=1)
+        return await translate_all(request, model, spec, query, archive, body.files, deadline, spent)
+    translated = await translate_file(context, model, spec, query, accept, body.files.pop().chunks, deadline)
     headers = {
         **VARY,
         "X-Model": model.id,
-        "X-Size": "{}x{}".format(*translated.model_size),
+        "X-Size": translated.inside,
         "Server-Timing": spent.server_timing(),
     }
     media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[translated.format])
     return Response(translated.file, media_type=media_type, headers=headers)
 
 
-async def translate_file(
+async def _translate_json(
     context: AppContext,
     model: Model,
     spec: InputSpec,
     query: TranslateQuery,
     accept: str | None,
-    chunks: Iterable[bytes],
+    file: UploadedFile,
     deadline: Deadline,
-) -> Translated:
-    """Translates one image file, through all queues and within all limits.
-
-    `accept`: the Accept header, which chooses the format where `query` does not. Raises Problem.
-    """
-    settings = context.settings
-    async with contextlib.AsyncExitStack() as turn:
-        if spec.tiled:
-            one_at_a_time = context.codecs.turn(chunks, settings.model_pixels, deadline)
-            chunks = [await turn.enter_async_context(one_at_a_time)]
-        with context.reserve(model, deadline):
-            upload = await context.codecs.decode(chunks, spec, deadline)
-        del chunks
-        image, kept = upload.image, _kept(upload, query)
-        del upload  # frees the file, unless it is kept
-        kind = choose_format(query.format, accept, codecs.MEDIA_TYPES, image.format)
-        codecs.check_side(image.size, kind)
-        if spec.tiled:
-            pixels = await _infer_in_tiles(context, model, image.inputs, deadline)
-        else:
-            (pixels,) = await context.infer(model, image.inputs, deadline, reserved=True)
-        encode = partial(context.codecs.encode, deadline, kind)
-        if kept is None:
-            weight = codecs.Weight.of_size(image.size)
-            body = await encode(codecs.from_model, pixels, image.size, kind, weight=weight)
-        else:
-            (before,), limit = image.inputs, settings.image_pixels
-            body = await encode(detail.render, kept.body, before, pixels, kind, limit, weight=kept.weight)
-    return Translated(body, kind, image.size, image.model_size)
+    spent: stages.Stages,
+) -> Response:
+    """Translates the image of a request in JSON. Its format is that of the parameter, else that of the image."""
+    choose_format(None, accept, {"json": json_image.MEDIA_TYPE}, "json", "accept it, or send the image as it is")
+    translated = await translate_file(context, model, spec, query, None, file.chunks, deadline)
+    media_type = codecs.MEDIA_TYPES[translated.format]
+    body = await context.codecs.run_in_time(
+        deadline, codecs.LIGHT, json_image.write, translated.file, media_type, model.id, translated.inside
+    )
+    headers = {
+        **VARY,
+        "X-Model": model.id,
+        "X-Size": translated.inside,
+        "Server-Timing": spent.server_timing(),
+    }
+    return Response(body, media_type=json_image.MEDIA_TYPE, headers=headers)
 
 
 def _choose(context: AppContext, direction: str, query: TranslateQuery) -> tuple[Model, InputSpec]:
     """Returns the model that the query asks for, and which images it takes. Raises Problem 404 or 422."""
     model = context.registry.find("translate", direction, query.model)
     return model, input_spec(context, model, query)
-
-
-def input_spec(context: AppContext, model: Model, query: TranslateQuery) -> InputSpec:
-    """Returns which images a model takes for a query. Raises Problem 422."""
-    settings, rule, size = context.settings, cast(SizeRule, model.card.size), _parse_size(query.size)
-    return InputSpec(size, rule, settings.image_pixels, settings.model_pixels, model.provider != CPU)
-
-
-async def _infer_in_tiles(
-    context: AppContext, model: Model, image: NDArray[np.uint8], deadline: Deadline
-) -> NDArray[np.uint8]:
-    """Returns what the model makes of an image (1, height, width, 3), row by row of tiles, as (height, width, 3)."""
-    tiling = Tiling(image, cast(SizeRule, model.card.size))
-    for row in tiling.rows:
-        tiles = await context.codecs.run(tiling.cut, row)  # copying takes milliseconds
-        outputs = await context.infer(model, tiles, deadline, reserved=True)
-        await context.codecs.run(tiling.put, row, outputs)
-    return tiling.output
-
-
-def _kept(upload: Upload, query: TranslateQuery) -> Upload | None:
-    """Returns the upload if its detail goes into the response."""
-    return upload if query.detail == "on" and upload.image.size != upload.image.model_size else None
-
-
-def _parse_size(text: str | None) -> Size | None:
-    if text is None:
-        return None
-    if text == "native":
-        return "native"
-    if text.isascii() and text.isdigit() and MINIMUM_SIDE <= int(text[:5]) <= MAXIMUM_SIZE and len(text) < 5:
-        return int(text)
-    raise Problem(
-        422, "invalid-parameter", f"size: expected 'native' or {MINIMUM_SIDE} to {MAXIMUM_SIZE}, got {text[:40]!r}"
-    )

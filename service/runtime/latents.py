@@ -1,4 +1,4 @@
-"""Maps a seed to a digit's latent vector: the same on every machine and in every version.
+"""Maps a seed to a digit's latent vector, the same on every machine and in every version, and interpolates vectors.
 
 The map is part of the HTTP contract, so it uses no library's random generator: SplitMix64 (Steele et al. 2014) gives
 uniform numbers, the Box-Muller transform (1958) makes them normal.
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 SEED_RANGE = 2**64
 """Seeds are smaller than this."""
 
+_STRAIGHT = 1e-6
+"""Sine of an angle between vectors that lie on one line."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -29,6 +31,24 @@ def latents(seeds: NDArray[np.uint64], length: int) -> NDArray[np.float32]:
     angle = 2.0 * np.pi * uniform[:, pairs:]
     normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return normal[:, :length].astype(np.float32)
+
+
+def interpolated(ends: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Returns vectors (steps, length) on the arc from the first of `ends` (2, length) to the second, both included.
+
+    Spherical interpolation (Shoemake 1985): vectors between have about the length of the ends, like the samples that a
+    generator was fitted on, while those on a straight line are shorter. `steps` is at least 2.
+    """
+    first, last = ends.astype(np.float64)
+    norms = np.linalg.norm(first) * np.linalg.norm(last)
+    angle = np.arccos(np.clip(first @ last / norms, -1.0, 1.0))
+    share = np.linspace(0.0, 1.0, steps)[:, None]
+    if np.sin(angle) < _STRAIGHT:  # equal ends, or opposite ones, between which no arc is the shortest
+        between = (1 - share) * first + share * last
+    else:
+        between = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
+    between[[0, -1]] = ends  # without what rounding changes
+    return between.astype(np.float32)
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

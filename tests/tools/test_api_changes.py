@@ -21,7 +21,7 @@ def document() -> Document:
 
 
 def parameter(document: Document, path: str, name: str) -> Document:
-    (operation,) = document["paths"][path].values()
+    operation = next(iter(document["paths"][path].values()))
     return next(found for found in operation["parameters"] if found["name"] == name)
 
 

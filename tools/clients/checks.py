@@ -9,6 +9,8 @@ import httpx
 
 OPERATIONS = (
     "sampleDigits",
+    "interpolateDigits",
+    "sampleChosenDigits",
     "translateImage",
     "listModels",
     "checkLive",
@@ -50,11 +52,16 @@ def _wrong(out: Path, call: str, expected: bytes | None) -> str:
 def _expected(url: str, image: Path) -> dict[str, bytes | None]:
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
         digits = client.get("/mnist/sample", params={"seed": SEED, "count": 4}).raise_for_status()
+        ends = {"from": SEED, "to": "7", "steps": "3"}
+        between = client.get("/mnist/interpolate", params=ends).raise_for_status()
+        chosen = client.post("/mnist/sample", json={"seeds": [SEED, "7"]}).raise_for_status()
         body = {"file": image.read_bytes()}
         translation = client.post("/translate/horse2zebra", params={"size": "128"}, files=body).raise_for_status()
         models = client.get("/models").raise_for_status().json()["models"]
     return {
         "sampleDigits": digits.content,
+        "interpolateDigits": between.content,
+        "sampleChosenDigits": chosen.content,
         "translateImage": translation.content,
         "listModels": " ".join(model["id"] for model in models).encode(),
         **dict.fromkeys(("checkLive", "checkReady", "checkStartup"), b"ok"),

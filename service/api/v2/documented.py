@@ -22,7 +22,9 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
             return [resolved(item) for item in node]
         if not isinstance(node, dict):
             return node
-        own = {name: resolved(item) for name, item in node.items() if name != "$ref"}
+        # an object as the default makes openapi-generator's client in Go one that does not compile
+        kept = {n: item for n, item in node.items() if n != "$ref" and not (n == "default" and isinstance(item, dict))}
+        own = {name: resolved(item) for name, item in kept.items()}
         part = parts[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
         return {**cast("dict[str, object]", resolved(part)), **own} if part else own
 

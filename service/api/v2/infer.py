@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from service.api.context import AppContext, context_of
+from service.api.json_body import check_json_size, read_beside
 from service.api.params import deadline_of, header
 from service.api.upload import arriving
 from service.api.v2.documented import ERRORS, INFERENCE, Name, Version
@@ -12,8 +13,7 @@ from service.api.v2.message import Call, read_call, write_response
 from service.api.v2.signature import Signature, malformed, signature_of
 from service.api.v2.tensors import Values
 from service.deadline import Deadline
-from service.errors import Problem
-from service.images.codecs import LIGHT, Weight
+from service.images.codecs import Weight
 from service.telemetry import stages
 
 router = APIRouter(tags=["v2"], responses=ERRORS)
@@ -22,18 +22,10 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 """Bytes of the JSON in front of binary tensors."""
 _LENGTH_KEY = LENGTH_HEADER.lower().encode()
 
-MAX_JSON_BYTES = 8 * 2**20
-"""Most JSON of a request, since what it describes may take thirty times its memory; tensors in binary form do not."""
-INLINE_BYTES = 16_384
-"""Bodies of so many bytes are read on the event loop, in less time than handing them to a thread takes."""
-LIGHT_JSON_BYTES = 32_768
-"""JSON of so many bytes is read in a thread, which stops the event loop for 4 ms at worst; more goes to a process."""
 INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 32_768
-"""The same for the elements of a response in JSON."""
+"""Elements of a response in JSON that are written on the event loop, and in a thread; more go to a process."""
 FILE_BYTES = 32
 """Bytes of a file that take as long, in base64, as a number."""
-JSON_PIXELS = 4
-"""A byte of JSON takes the memory of so many pixels."""
 
 
 @router.post(
@@ -102,14 +94,6 @@ async def _read(request: Request, context: AppContext, signature: Signature, dea
         chunks = [chunk async for chunk in request.stream()]
     size = sum(map(len, chunks))
     of_json = size if json_bytes is None else min(json_bytes, size)
-    if of_json > MAX_JSON_BYTES:
-        detail = f"the JSON has {of_json:,} bytes, but at most {MAX_JSON_BYTES:,} are read: send tensors in binary form"
-        raise Problem(413, "json-too-large", detail)
+    check_json_size(of_json, "send tensors in binary form")
     work = read_call, chunks, json_bytes, signature, context.settings.model_pixels
-    if size <= INLINE_BYTES:
-        return read_call(*work[1:])
-    weight = LIGHT
-    if of_json > LIGHT_JSON_BYTES:
-        context.codecs.check_heavy_room(deadline)
-        weight = Weight(of_json * JSON_PIXELS, light=False)
-    return await context.codecs.run_in_time(deadline, weight, *work)
+    return await read_beside(context, deadline, size, of_json, *work)

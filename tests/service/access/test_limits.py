@@ -55,3 +55,11 @@ def test_a_new_period_begins() -> None:
 )
 def test_addresses_of_one_ipv6_network_are_one_client(address: str, client: str) -> None:
     assert client_at(address) == client
+
+
+def test_images_counted_before_belong_to_the_request() -> None:
+    limiter = RateLimiter("5/hour")
+    limiter.charge("a", 1)
+    with pytest.raises(Problem, match="asks for 6 images"):
+        limiter.charge("a", 5, 1)
+    assert limiter.charge("a", 4, 1)["RateLimit"].startswith('"images";r=0;')

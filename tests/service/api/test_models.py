@@ -29,6 +29,7 @@ async def test_a_model_is_described_by_its_card(client: httpx.AsyncClient, model
         "direction": "horse2zebra",
         "preset": "compact",
         "labels": False,
+        "latent": None,
         "file": "horse2zebra/1/model.onnx",
         "sha256": sha256_of(models / "horse2zebra" / "1" / MODEL_FILE),
         "provider": "CPUExecutionProvider",

@@ -20,22 +20,24 @@ pytestmark = pytest.mark.anyio
 Schema = dict[str, Any]
 
 OPERATIONS = {
-    "/mnist/sample": "sampleDigits",
-    "/translate/{direction}": "translateImage",
-    "/models": "listModels",
-    "/healthz/live": "checkLive",
-    "/healthz/ready": "checkReady",
-    "/healthz/startup": "checkStartup",
-    "/metrics": "getMetrics",
-    "/v2": "getServerMetadata",
-    "/v2/health/live": "checkServerLive",
-    "/v2/health/ready": "checkServerReady",
-    "/v2/models/{name}": "getModelMetadata",
-    "/v2/models/{name}/versions/{version}": "getVersionMetadata",
-    "/v2/models/{name}/ready": "checkModelReady",
-    "/v2/models/{name}/versions/{version}/ready": "checkVersionReady",
-    "/v2/models/{name}/infer": "inferModel",
-    "/v2/models/{name}/versions/{version}/infer": "inferVersion",
+    "GET /mnist/sample": "sampleDigits",
+    "GET /mnist/interpolate": "interpolateDigits",
+    "POST /mnist/sample": "sampleChosenDigits",
+    "POST /translate/{direction}": "translateImage",
+    "GET /models": "listModels",
+    "GET /healthz/live": "checkLive",
+    "GET /healthz/ready": "checkReady",
+    "GET /healthz/startup": "checkStartup",
+    "GET /metrics": "getMetrics",
+    "GET /v2": "getServerMetadata",
+    "GET /v2/health/live": "checkServerLive",
+    "GET /v2/health/ready": "checkServerReady",
+    "GET /v2/models/{name}": "getModelMetadata",
+    "GET /v2/models/{name}/versions/{version}": "getVersionMetadata",
+    "GET /v2/models/{name}/ready": "checkModelReady",
+    "GET /v2/models/{name}/versions/{version}/ready": "checkVersionReady",
+    "POST /v2/models/{name}/infer": "inferModel",
+    "POST /v2/models/{name}/versions/{version}/infer": "inferVersion",
 }
 LIMITS = ("RateLimit", "RateLimit-Policy")
 
@@ -46,18 +48,18 @@ def document(make_app: Callable[..., FastAPI]) -> Schema:
 
 
 @pytest.fixture
-def responses(document: Schema) -> Callable[[str], Schema]:
-    """`responses(path)`: what the document says that a path returns."""
+def responses(document: Schema) -> Callable[..., Schema]:
+    """`responses(path, method=None)`: what the document says that a path returns, by default to its first method."""
 
-    def of(path: str) -> Schema:
-        (operation,) = document["paths"][path].values()
-        return operation["responses"]
+    def of(path: str, method: str | None = None) -> Schema:
+        operations = document["paths"][path]
+        return operations[method or next(iter(operations))]["responses"]
 
     return of
 
 
 def parameters(document: Schema, path: str) -> dict[str, Schema]:
-    (operation,) = document["paths"][path].values()
+    operation = next(iter(document["paths"][path].values()))
     return {parameter["name"]: parameter for parameter in operation["parameters"]}
 
 
@@ -86,7 +88,7 @@ def photograph() -> bytes:
 
 @pytest.mark.parametrize("path", ["/mnist/sample", "/models", "/healthz/live", "/healthz/ready", "/metrics"])
 async def test_a_route_returns_a_listed_media_type(
-    client: httpx.AsyncClient, responses: Callable[[str], Schema], path: str
+    client: httpx.AsyncClient, responses: Callable[..., Schema], path: str
 ) -> None:
     response = await client.get(path)
     assert response.headers["content-type"].split(";")[0] in responses(path)["200"]["content"]
@@ -94,7 +96,7 @@ async def test_a_route_returns_a_listed_media_type(
 
 @pytest.mark.parametrize("kind", ["png", "npy", "json"])
 async def test_every_kind_of_digits_is_listed(
-    client: httpx.AsyncClient, responses: Callable[[str], Schema], kind: str
+    client: httpx.AsyncClient, responses: Callable[..., Schema], kind: str
 ) -> None:
     response = await client.get("/mnist/sample", params={"format": kind})
     assert response.headers["content-type"] in responses("/mnist/sample")["200"]["content"]
@@ -108,7 +110,7 @@ async def test_digits_as_json_are_as_described(client: httpx.AsyncClient, docume
         check_object(digit, schemas["Digit"])
 
 
-def test_the_example_of_digits_is_an_image(document: Schema, responses: Callable[[str], Schema]) -> None:
+def test_the_example_of_digits_is_an_image(document: Schema, responses: Callable[..., Schema]) -> None:
     described = responses("/mnist/sample")["200"]["content"]["application/json"]
     assert described["schema"] == {"$ref": "#/components/schemas/Digits"}
     (digit,) = described["example"]["digits"]
@@ -119,14 +121,14 @@ def test_the_example_of_digits_is_an_image(document: Schema, responses: Callable
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 async def test_every_kind_of_translation_is_listed(
-    client: httpx.AsyncClient, responses: Callable[[str], Schema], photograph: bytes, kind: str
+    client: httpx.AsyncClient, responses: Callable[..., Schema], photograph: bytes, kind: str
 ) -> None:
     response = await client.post("/translate/horse2zebra", params={"format": kind}, files={"file": photograph})
     assert response.headers["content-type"] in responses("/translate/{direction}")["200"]["content"]
 
 
 async def test_responses_have_the_headers_that_are_described(
-    client: httpx.AsyncClient, responses: Callable[[str], Schema], photograph: bytes
+    client: httpx.AsyncClient, responses: Callable[..., Schema], photograph: bytes
 ) -> None:
     digits, translation = responses("/mnist/sample"), responses("/translate/{direction}")
     seeded = await client.get("/mnist/sample?seed=18446744073709551615")
@@ -138,7 +140,7 @@ async def test_responses_have_the_headers_that_are_described(
     check_headers(known, digits["304"]["headers"])
     check_headers(await client.post("/translate/horse2zebra", content=photograph), translation["200"]["headers"])
     check_headers(await client.get("/models"), responses("/models")["200"]["headers"])
-    wrong = await client.post("/mnist/sample")
+    wrong = await client.put("/mnist/sample")
     assert wrong.status_code == 405
     check_headers(wrong, digits["4XX"]["headers"], "Retry-After", "WWW-Authenticate")
 
@@ -165,7 +167,7 @@ async def test_a_response_tells_its_stages(client: httpx.AsyncClient, photograph
     ids=["a bad parameter", "what is not there"],
 )
 async def test_a_problem_is_as_described(
-    client: httpx.AsyncClient, document: Schema, responses: Callable[[str], Schema], path: str, url: str
+    client: httpx.AsyncClient, document: Schema, responses: Callable[..., Schema], path: str, url: str
 ) -> None:
     response = await (client.get(url) if "?" in url else client.post(url))
     listed = responses(path)["4XX"]["content"][response.headers["content-type"]]
@@ -179,11 +181,14 @@ def test_the_document_says_how_an_image_is_sent(document: Schema) -> None:
 
 
 def test_every_route_has_a_name_a_known_tag_and_the_shared_errors(document: Schema) -> None:
-    assert document["paths"].keys() == OPERATIONS.keys()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert {place: operation["operationId"] for place, operation in operations.items()} == OPERATIONS
     tags = {tag["name"] for tag in document["tags"]}
-    for path, operations in document["paths"].items():
-        (operation,) = operations.values()
-        assert operation["operationId"] == OPERATIONS[path]
+    for operation in operations.values():
         assert set(operation["tags"]) <= tags
         errors = {status: found for status, found in operation["responses"].items() if status not in ("200", "304")}
         assert errors.keys() == {"4XX", "5XX"}

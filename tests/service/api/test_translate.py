@@ -129,8 +129,8 @@ async def test_parameters_may_be_fields_of_the_form(
 @pytest.mark.parametrize(
     ("field", "value", "status", "kind", "reason"),
     [
-        ("size", "128", 422, "invalid-parameter", "size: the form and the query differ"),
-        ("size", "64.0", 422, "invalid-parameter", "size: the form and the query differ"),
+        ("size", "128", 422, "invalid-parameter", "size: the body and the query differ"),
+        ("size", "64.0", 422, "invalid-parameter", "size: the body and the query differ"),
         ("formt", "png", 422, "invalid-parameter", "the nearest is 'format'"),
         ("detail", "more", 422, "invalid-parameter", "'on' or 'off'"),
         ("model", "nobody", 404, "unknown-model", "'nobody'"),
@@ -472,7 +472,7 @@ async def test_the_first_image_of_a_rarer_format_is_translated(send: Send, encod
     assert np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB")).min() > 250
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded"])
 async def test_another_content_type_is_refused_before_the_body_is_read(
     send: Send, problem_of: ProblemOf, kind: str
 ) -> None:
@@ -499,9 +499,17 @@ async def test_a_form_without_the_file_is_refused(
     assert "'file'" in detail
 
 
-async def test_a_form_with_two_files_is_refused(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
-    response = await client.post(INVERT, files=[("file", b"x"), ("file", b"y")])
-    assert "Too many files" in problem_of(response, 400, "bad-multipart")["detail"]
+async def test_a_form_with_more_files_than_a_hundred_is_refused(
+    client: httpx.AsyncClient, problem_of: ProblemOf
+) -> None:
+    response = await client.post(INVERT, files=[("file", b"x")] * 101)
+    detail = problem_of(response, 400, "bad-multipart")["detail"]
+    assert "Too many files. Maximum number of files is 100." in detail
+
+
+async def test_a_file_in_another_field_is_refused(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
+    response = await client.post(INVERT, files=[("file", b"x"), ("mask", b"y")])
+    assert "'mask'" in problem_of(response, 422, "invalid-parameter")["detail"]
 
 
 @pytest.mark.parametrize(

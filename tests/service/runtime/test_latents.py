@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from service.runtime.latents import SEED_RANGE, consecutive_seeds, latents
+from service.runtime.latents import SEED_RANGE, consecutive_seeds, interpolated, latents
 
 LAST = 2**64 - 1
 
@@ -80,3 +80,30 @@ def test_latents_of_neighbouring_seeds_and_places_are_uncorrelated() -> None:
 
 def test_latents_stay_finite() -> None:
     assert np.isfinite(latents(consecutive_seeds(LAST - 20_000, 20_001), 8)).all()
+
+
+@pytest.mark.parametrize("steps", [2, 3, 64])
+def test_interpolated_vectors_lie_on_the_arc_between_the_ends(steps: int) -> None:
+    ends = latents(np.array([1, 2], np.uint64), 64)
+    vectors = interpolated(ends, steps)
+    assert (vectors.shape, vectors.dtype) == ((steps, 64), np.float32)
+    assert (vectors[[0, -1]] == ends).all()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    angles = np.arccos(np.clip((unit[:-1] * unit[1:]).sum(axis=1), -1, 1))
+    whole = np.arccos(unit[0] @ unit[-1])
+    assert angles.sum() == pytest.approx(whole, abs=1e-3)  # the shortest way there is
+    norms = np.linalg.norm(vectors, axis=1)
+    assert norms.min() > 0.95 * np.linalg.norm(ends, axis=1).min()
+
+
+def test_between_ends_of_one_length_all_vectors_have_it_and_equal_angles() -> None:
+    ends = np.array([[3, 0, 0], [0, 3, 0]], np.float32)
+    vectors = interpolated(ends, 4)
+    turns = np.radians([0, 30, 60, 90])
+    assert vectors == pytest.approx(3 * np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=1), abs=1e-6)
+
+
+@pytest.mark.parametrize("end", [1.0, -1.0])
+def test_ends_on_one_line_are_joined_by_it(end: float) -> None:
+    ends = np.array([[1, 2], [end, 2 * end]], np.float32)
+    assert interpolated(ends, 3)[1] == pytest.approx(ends.mean(axis=0))

@@ -7,6 +7,7 @@ import ganclient.api.MnistApi;
 import ganclient.api.ModelsApi;
 import ganclient.api.StatusApi;
 import ganclient.api.TranslateApi;
+import ganclient.model.DigitChoice;
 import ganclient.model.ModelInfo;
 import ganclient.model.Problem;
 import java.io.File;
@@ -38,6 +39,11 @@ public class OpenapiGenerator {
 
         write("sampleDigits", () -> Files.readAllBytes(new MnistApi(client)
             .sampleDigits(null, 4, "9007199254740993", "png", null, null, null, null).toPath()));
+        write("interpolateDigits", () -> Files.readAllBytes(new MnistApi(client)
+            .interpolateDigits("9007199254740993", "7", null, 3, "png", null, null, null).toPath()));
+        write("sampleChosenDigits", () -> Files.readAllBytes(new MnistApi(client)
+            .sampleChosenDigits(new DigitChoice().addSeedsItem("9007199254740993").addSeedsItem("7"),
+                null, "png", null, null).toPath()));
         write("translateImage", () -> Files.readAllBytes(translator
             .translateImage("horse2zebra", image, null, "128", null, null, null).toPath()));
         write("listModels", () -> new ModelsApi(client).listModels().getModels().stream()

@@ -42,6 +42,19 @@ await write("sampleDigits", async () =>
     }),
   ),
 );
+await write("interpolateDigits", async () =>
+  present(
+    await client.GET("/mnist/interpolate", {
+      params: { query: { from: "9007199254740993", to: "7", steps: 3 } },
+      parseAs: "arrayBuffer",
+    }),
+  ),
+);
+await write("sampleChosenDigits", async () =>
+  present(
+    await client.POST("/mnist/sample", { body: { seeds: ["9007199254740993", "7"] }, parseAs: "arrayBuffer" }),
+  ),
+);
 await write("translateImage", async () =>
   present(
     await client.POST("/translate/{direction}", {

@@ -59,6 +59,16 @@ func main() {
 		file, response, err := client.MnistAPI.SampleDigits(ctx).Seed("9007199254740993").Count(4).Format("png").Execute()
 		return contents(file, response, err)
 	})
+	write("interpolateDigits", func() ([]byte, error) {
+		file, response, err := client.MnistAPI.InterpolateDigits(ctx).
+			From("9007199254740993").To("7").Steps(3).Format("png").Execute()
+		return contents(file, response, err)
+	})
+	write("sampleChosenDigits", func() ([]byte, error) {
+		choice := ganclient.DigitChoice{Seeds: []string{"9007199254740993", "7"}}
+		file, response, err := client.MnistAPI.SampleChosenDigits(ctx).DigitChoice(choice).Format("png").Execute()
+		return contents(file, response, err)
+	})
 	write("translateImage", func() ([]byte, error) {
 		file, response, err := client.TranslateAPI.TranslateImage(ctx, "horse2zebra").File(upload()).Size("128").Execute()
 		return contents(file, response, err)

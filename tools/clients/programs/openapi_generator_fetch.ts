@@ -29,6 +29,10 @@ const digits = new MnistApi(configuration);
 const translator = new TranslateApi(configuration);
 
 await write("sampleDigits", () => digits.sampleDigits({ seed: "9007199254740993", count: 4 }));
+await write("interpolateDigits", () => digits.interpolateDigits({ from: "9007199254740993", to: "7", steps: 3 }));
+await write("sampleChosenDigits", () =>
+  digits.sampleChosenDigits({ digitChoice: { seeds: ["9007199254740993", "7"] } }),
+);
 await write("translateImage", () => translator.translateImage({ direction: "horse2zebra", size: "128", file }));
 await write("listModels", async () =>
   (await new ModelsApi(configuration).listModels()).models.map((model) => model.id).join(" "),

@@ -4,7 +4,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ganclient import ApiClient, ApiException, Configuration, MnistApi, ModelsApi, Problem, StatusApi, TranslateApi
+from ganclient import (
+    ApiClient,
+    ApiException,
+    Configuration,
+    DigitChoice,
+    MnistApi,
+    ModelsApi,
+    Problem,
+    StatusApi,
+    TranslateApi,
+)
 
 service, image, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 client = ApiClient(Configuration(host=service))
@@ -23,6 +33,15 @@ def digits() -> bytes:
     return bytes(MnistApi(client).sample_digits(seed="9007199254740993", count=4, format="png"))
 
 
+def between() -> bytes:
+    return bytes(MnistApi(client).interpolate_digits(var_from="9007199254740993", to="7", steps=3, format="png"))
+
+
+def chosen() -> bytes:
+    choice = DigitChoice(seeds=["9007199254740993", "7"])
+    return bytes(MnistApi(client).sample_chosen_digits(choice, format="png"))
+
+
 def translation() -> bytes:
     file = (image.name, image.read_bytes())
     return bytes(TranslateApi(client).translate_image("horse2zebra", file, size="128"))
@@ -38,6 +57,8 @@ def problem() -> bytes:
 
 
 write("sampleDigits", digits)
+write("interpolateDigits", between)
+write("sampleChosenDigits", chosen)
 write("translateImage", translation)
 write("listModels", lambda: " ".join(model.id for model in ModelsApi(client).list_models().models).encode())
 write("checkLive", lambda: str(status.check_live().status).encode())

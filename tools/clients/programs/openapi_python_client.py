@@ -6,11 +6,11 @@ from io import BytesIO
 from pathlib import Path
 
 from ganclient import Client
-from ganclient.api.mnist import sample_digits
+from ganclient.api.mnist import interpolate_digits, sample_chosen_digits, sample_digits
 from ganclient.api.models import list_models
 from ganclient.api.status import check_live, check_ready, check_startup, get_metrics
 from ganclient.api.translate import translate_image
-from ganclient.models import Health, ImageForm, ModelList, Problem
+from ganclient.models import DigitChoice, Health, ImageForm, ModelList, Problem
 from ganclient.types import File
 
 service, image, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -27,6 +27,18 @@ def write(operation: str, call: Callable[[], bytes]) -> None:
 
 def digits() -> bytes:
     found = sample_digits.sync(client=client, seed="9007199254740993", count=4)
+    assert isinstance(found, File)
+    return found.payload.read()
+
+
+def between() -> bytes:
+    found = interpolate_digits.sync(client=client, from_="9007199254740993", to="7", steps=3)
+    assert isinstance(found, File)
+    return found.payload.read()
+
+
+def chosen() -> bytes:
+    found = sample_chosen_digits.sync(client=client, body=DigitChoice(seeds=["9007199254740993", "7"]))
     assert isinstance(found, File)
     return found.payload.read()
 
@@ -58,6 +70,8 @@ def problem() -> bytes:
 
 
 write("sampleDigits", digits)
+write("interpolateDigits", between)
+write("sampleChosenDigits", chosen)
 write("translateImage", translation)
 write("listModels", models)
 write("checkLive", lambda: health(check_live.sync))
