@@ -14,8 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.access.keys import KeyStore
 from service.access.limits import RateLimiter
-from service.api import chosen_digits, interpolation, mnist, models, openapi, page, problems, status, translate
+from service.api import models, openapi, page, problems, status
 from service.api.context import AppContext, Lifecycle
+from service.api.digits import chosen, interpolation, sample
 from service.api.middleware import access
 from service.api.middleware.access import Access
 from service.api.middleware.body_limit import BodyLimit
@@ -24,6 +25,7 @@ from service.api.middleware.disconnect import CancelWhenGone
 from service.api.middleware.fast_path import FastPath
 from service.api.middleware.request_context import RequestContext
 from service.api.middleware.rewriting import HeadAsGet, RootPath
+from service.api.translation import route
 from service.api.v2 import infer, metadata
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
@@ -42,7 +44,7 @@ USUAL_BODY_BYTES = 10 * 2**20
 """Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
 COMPRESSED_BYTES = 4096
 """Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
-FAST = (mnist, translate, infer)
+FAST = (sample, route, infer)
 """The busiest routes, in the order in which a request is compared with their paths."""
 UNMEASURED = status.PATHS | metadata.PROBES
 """Paths whose requests are neither counted nor traced."""
@@ -125,7 +127,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for routes in (page, mnist, chosen_digits, interpolation, translate, models, infer, metadata):
+    for routes in (page, sample, chosen, interpolation, route, models, infer, metadata):
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)

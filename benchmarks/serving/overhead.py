@@ -19,8 +19,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.api import mnist, translate
+from service.api.digits import sample
 from service.api.params import Query
+from service.api.translation import route as translation
 from service.app import create_app
 
 METRICS = {
@@ -46,11 +47,11 @@ class Stopwatch:
 
     def install(self) -> None:
         """Marks the start and end of every route on the fast path, and times the parsing of queries and deadlines."""
-        for route in (*mnist.router.routes, *translate.router.routes):
+        for route in (*sample.router.routes, *translation.router.routes):
             if isinstance(route, APIRoute):
                 route.endpoint = self._marking(route.endpoint)
         Query.of = classmethod(self._timing(vars(Query)["of"].__func__))  # type: ignore[assignment]  # a stopwatch around it
-        for route_module in (mnist, translate):
+        for route_module in (sample, translation):
             vars(route_module)["deadline_of"] = self._timing(vars(route_module)["deadline_of"])
 
     def _marking(self, route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -107,10 +108,10 @@ def totals(app: FastAPI) -> dict[str, float]:
     """Sums of the service's own histograms in seconds, over all labels."""
     sums = dict.fromkeys(METRICS, 0.0)
     for family in app.state.context.metrics.registry.collect():
-        for sample in family.samples:
+        for found in family.samples:
             for part, name in METRICS.items():
-                if sample.name == f"{name}_sum":
-                    sums[part] += sample.value
+                if found.name == f"{name}_sum":
+                    sums[part] += found.value
     return sums
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from service.api.context import AppContext
-from service.api.translation import TranslateQuery, input_spec, translate_file
+from service.api.translation.one_image import TranslateQuery, input_spec, translate_file
 from service.api.v2.message import Call
 from service.api.v2.signature import SEED, malformed
 from service.api.v2.tensors import Values

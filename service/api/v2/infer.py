@@ -2,10 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.body import arriving, check_json_size, read_beside
 from service.api.context import AppContext, context_of
-from service.api.json_body import check_json_size, read_beside
 from service.api.params import deadline_of, header
-from service.api.upload import arriving
 from service.api.v2.documented import ERRORS, INFERENCE, Name, Version
 from service.api.v2.errors import protocol_errors
 from service.api.v2.execution import execute

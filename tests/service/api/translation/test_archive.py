@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from service.api.archive import LONGEST_STEM, ZipArchive, entry_stems, new_archive
+from service.api.translation.archive import LONGEST_STEM, ZipArchive, entry_stems, new_archive
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.digits import MAX_DIGITS, OFFERS, PNG, SEED_SCHEMA, SEEDED, Format, array_content, encode
+from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, SEED_SCHEMA, SEEDED, Format, array_content, encode
 from service.api.negotiation import choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.runtime.inputs import latent_inputs

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from service.api.json_body import MAX_JSON_BYTES
+from service.api.body import MAX_JSON_BYTES
 from service.images.codec_process import CodecProcess
 from service.runtime.latents import latents
 

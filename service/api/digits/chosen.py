@@ -11,12 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, 
 from pydantic_core import PydanticCustomError
 
 from service.api import openapi, schemas
+from service.api.body import MEDIA_TYPE, arriving, check_json_size, read_beside, refused
 from service.api.context import context_of
-from service.api.digits import MAX_DIGITS, OFFERS, PNG, Format, Seeds, array_content, encode
-from service.api.json_body import MEDIA_TYPE, check_json_size, read_beside, refused
+from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, Format, Seeds, array_content, encode
 from service.api.negotiation import VARY, choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
-from service.api.upload import arriving
 from service.card import ModelCard
 from service.errors import Problem
 from service.runtime.inputs import latent_inputs, seed_inputs

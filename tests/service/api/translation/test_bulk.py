@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from service.api import bulk
+from service.api.translation import bulk
 from service.engine.batcher import Batcher
 
 pytestmark = pytest.mark.anyio

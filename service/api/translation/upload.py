@@ -1,9 +1,8 @@
 """The upload of a translation: an image as the body or in JSON, or images as the parts `file` of a form."""
 
-import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -13,10 +12,10 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.api import json_image
+from service.api.body import INLINE_BYTES, arriving
 from service.api.context import AppContext
-from service.api.json_body import INLINE_BYTES
 from service.api.params import header
+from service.api.translation import json_image
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images.codecs import LIGHT
@@ -82,29 +81,6 @@ async def read_in_time(request: Request, context: AppContext, deadline: Deadline
     if not image:
         raise empty()
     return Body([UploadedFile("", len(image), iter([image]))], fields, json=True)
-
-
-@contextlib.asynccontextmanager
-async def arriving(request: Request, deadline: Deadline) -> AsyncIterator[None]:
-    """Bounds the time of a block that reads a body. Raises Problem 408, and 415 for a body that is compressed."""
-    coding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
-    if coding != "identity":
-        raise Problem(
-            415,
-            "unsupported-content-encoding",
-            f"Content-Encoding {coding[:40]}: send the body as it is, since images are compressed already",
-            headers={"Accept-Encoding": "identity"},
-        )
-    try:
-        async with asyncio.timeout(deadline.left):
-            yield
-    except TimeoutError:
-        raise Problem(
-            408,
-            "body-too-slow",
-            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or send a smaller image",
-            headers={"Connection": "close"},
-        ) from None
 
 
 class _InMemory(MultiPartParser):

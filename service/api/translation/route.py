@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from service.api import json_image, openapi, schemas
-from service.api.archive import ARCHIVES
-from service.api.bulk import chosen_archive, translate_all
+from service.api import openapi, schemas
 from service.api.context import AppContext, context_of
 from service.api.negotiation import VARY, choose_format, media_type_of
 from service.api.params import deadline_of, header
-from service.api.translation import TranslateQuery, input_spec, translate_file
-from service.api.upload import UploadedFile, read_in_time
+from service.api.translation import json_image
+from service.api.translation.archive import ARCHIVES
+from service.api.translation.bulk import chosen_archive, translate_all
+from service.api.translation.one_image import TranslateQuery, input_spec, translate_file
+from service.api.translation.upload import UploadedFile, read_in_time
 from service.deadline import Deadline
 from service.images import codecs
 from service.images.preprocess import InputSpec

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.digits import (
+from service.api.digits.response import (
     DRAWN,
     MAX_DIGITS,
     OFFERS,

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from service.api.json_image import PIECE_BYTES, read, write
+from service.api.translation.json_image import PIECE_BYTES, read, write
 from service.errors import Problem
 
 pytestmark = pytest.mark.anyio

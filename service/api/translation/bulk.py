@@ -10,14 +10,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.archive import ARCHIVES, Archive, Kind, entry_stems, new_archive
 from service.api.context import AppContext, context_of
 from service.api.negotiation import VARY, choose_format
 from service.api.params import header
 from service.api.problems import MEDIA_TYPE as PROBLEM
 from service.api.problems import problem_response, unexpected
-from service.api.translation import Translated, TranslateQuery, translate_file
-from service.api.upload import UploadedFile, empty
+from service.api.translation.archive import ARCHIVES, Archive, Kind, entry_stems, new_archive
+from service.api.translation.one_image import Translated, TranslateQuery, translate_file
+from service.api.translation.upload import UploadedFile, empty
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images import codecs

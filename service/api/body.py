@@ -1,11 +1,15 @@
-"""Request bodies in JSON: read where they do not stop other requests, and refused with the reason."""
+"""Request bodies: their arrival in time, and JSON, which is read where it does not stop other requests."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+from fastapi import Request
 from pydantic import ValidationError
 
 from service.api.context import AppContext
+from service.api.params import header
 from service.deadline import Deadline
 from service.errors import Problem
 from service.images.codecs import LIGHT, Weight
@@ -22,6 +26,29 @@ LIGHT_JSON_BYTES = 32_768
 """JSON of so many bytes is read in a thread, which stops the event loop for 4 ms at worst; more goes to a process."""
 JSON_PIXELS = 4
 """A byte of JSON takes the memory of so many pixels."""
+
+
+@contextlib.asynccontextmanager
+async def arriving(request: Request, deadline: Deadline) -> AsyncIterator[None]:
+    """Bounds the time of a block that reads a body. Raises Problem 408, and 415 for a body that is compressed."""
+    coding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise Problem(
+            415,
+            "unsupported-content-encoding",
+            f"Content-Encoding {coding[:40]}: send the body as it is, since images are compressed already",
+            headers={"Accept-Encoding": "identity"},
+        )
+    try:
+        async with asyncio.timeout(deadline.left):
+            yield
+    except TimeoutError:
+        raise Problem(
+            408,
+            "body-too-slow",
+            f"the body did not arrive within {deadline.seconds:g} s: send it faster, or send a smaller image",
+            headers={"Connection": "close"},
+        ) from None
 
 
 def check_json_size(size: int, advice: str) -> None:

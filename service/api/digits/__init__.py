@@ -1,0 +1,1 @@
+"""The routes of the digits: GET and POST /mnist/sample, and GET /mnist/interpolate."""

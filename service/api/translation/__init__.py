@@ -1,0 +1,1 @@
+"""POST /translate/{direction}: one image, several images, or an image in JSON."""
