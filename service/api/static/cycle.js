@@ -1,0 +1,89 @@
+/** The cycle X -> Y -> X of the image just translated, and the two losses that need no discriminator. */
+
+import {abort, request, ServiceError} from "./api.js";
+import {inWords, reverse} from "./directions.js";
+import {hush, say} from "./i18n.js";
+import {Panel} from "./panel.js";
+import {showBlob} from "./save.js";
+
+const LONGEST_SIDE = 1024;
+const HALF_RANGE = 127.5; // grey levels in one unit of training's range from -1 to 1
+const $ = (id) => document.getElementById(id);
+const panel = new Panel($("cyclegan"), clear);
+let served = [];
+let given = null;
+
+/** Tells which directions there are. */
+export function serve(directions) {
+  served = directions;
+  offer(null);
+}
+
+/** Takes {upload, translation, direction} of a finished translation, or null as soon as it is outdated. */
+export function offer(translated) {
+  abort("cycle");
+  given = translated;
+  clear();
+  panel.alert.replaceChildren();
+  const back = given && served.includes(reverse(given.direction));
+  $("cycle-run").disabled = !back;
+  if (!given) panel.done("cycle.first");
+  else if (back) panel.done("cycle.ready", {path: inWords(given.direction)});
+  else panel.done("cycle.no_way_back");
+}
+
+$("cycle-run").addEventListener("click", async () => {
+  const {upload, translation, direction} = given;
+  const back = reverse(direction);
+  panel.busy("cycle.running");
+  try {
+    const cycled = await translate(back, translation);
+    const same = cycled && (await translate(back, upload));
+    if (!same) return;
+    const [x, again, identity] = await Promise.all([upload, cycled, same].map(decoded));
+    const cycleLoss = meanDifference(x, again);
+    const identityLoss = meanDifference(x, identity);
+    $("cycle-images").hidden = false;
+    await Promise.all([["cycle-x", upload], ["cycle-y", translation], ["cycle-back", cycled]].map(([id, file]) => showBlob($(id), file)));
+    report($("cycle-loss"), cycleLoss);
+    report($("identity-loss"), identityLoss);
+    panel.done("cycle.done", {grey: cycleLoss.toFixed(1)});
+  } catch (error) {
+    panel.fail(error);
+  }
+});
+
+async function translate(direction, file) {
+  const headers = {"Content-Type": file.type || "application/octet-stream"};
+  const response = await request(`translate/${direction}?format=png`, {purpose: "cycle", read: "blob", method: "POST", body: file, headers});
+  return response?.body;
+}
+
+async function decoded(file) {
+  return createImageBitmap(file).catch(() => { throw new ServiceError("cycle.unreadable"); });
+}
+
+/** Returns the mean absolute difference of two images, in grey levels of 255 per pixel and channel. */
+function meanDifference(one, other) {
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(one.width, one.height));
+  const size = [Math.max(1, Math.round(one.width * scale)), Math.max(1, Math.round(one.height * scale))];
+  const [a, b] = [one, other].map((bitmap) => {
+    const context = new OffscreenCanvas(...size).getContext("2d");
+    context.fillStyle = "white"; // where the service puts transparency on
+    context.fillRect(0, 0, ...size);
+    context.drawImage(bitmap, 0, 0, ...size);
+    return context.getImageData(0, 0, ...size).data;
+  });
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 4) for (let c = i; c < i + 3; c++) sum += Math.abs(a[c] - b[c]);
+  return sum / ((a.length / 4) * 3);
+}
+
+function report(element, grey) {
+  say(element, "losses.value", {loss: (grey / HALF_RANGE).toFixed(3), grey: grey.toFixed(1)});
+}
+
+function clear() {
+  $("cycle-images").hidden = true;
+  for (const id of ["cycle-loss", "identity-loss"]) hush($(id));
+}
