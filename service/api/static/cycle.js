@@ -25,10 +25,11 @@ export function offer(translated) {
   given = translated;
   clear();
   panel.alert.replaceChildren();
-  const back = given && served.includes(reverse(given.direction));
+  const direction = given?.direction;
+  const back = given && served.includes(reverse(direction));
   $("cycle-run").disabled = !back;
   if (!given) panel.done("cycle.first");
-  else if (back) panel.done("cycle.ready", {path: inWords(given.direction)});
+  else if (back) panel.done("cycle.ready", {path: () => inWords(direction)});
   else panel.done("cycle.no_way_back");
 }
 

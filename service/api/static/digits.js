@@ -62,10 +62,14 @@ async function draw(first) {
     return;
   }
   panel.busy("digits.drawing", {count: count.value});
+  const typed = seed.value;
   const asked = {count: count.value, ...(first && {seed: first}), ...(digit.value && {digit: digit.value})};
   try {
     const response = await request(`mnist/sample?${new URLSearchParams({...asked, format: "json"})}`, {purpose: "digits"});
-    if (response) await show(response.body.digits, {...asked, seed: response.headers.get("X-Seed")}, response.headers.get("X-Model"));
+    if (!response) return;
+    const found = {...asked, seed: response.headers.get("X-Seed")};
+    if (seed.value === typed) seed.value = found.seed; // not what the user has typed meanwhile
+    await show(response.body.digits, found, response.headers.get("X-Model"));
   } catch (error) {
     panel.fail(error);
   }
@@ -73,7 +77,6 @@ async function draw(first) {
 
 async function show(digits, asked, model) {
   shown = asked;
-  seed.value = asked.seed;
   url.write({seed: asked.seed, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
   images.clear();
   $("grid").replaceChildren(...digits.map(({seed: own, png}) => {

@@ -30,16 +30,23 @@ export async function use(name) {
   }
 }
 
-/** Returns a string of the catalogue, with {name} replaced by values. */
+/** Returns a string of the catalogue, with {name} replaced by values; a value that depends on the language is a function. */
 export function t(key, values = {}) {
-  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "function" ? values[name]() : values[name]));
 }
 
 /** Shows a string in an element, and again after a change of language. */
 export function say(element, key, values = {}) {
   element.dataset.i18n = key;
   shown.set(element, values);
-  element.textContent = t(key, values);
+  element.replaceChildren(...withSubscripts(t(key, values)));
+}
+
+/** Returns the nodes of a text, where D_X and D_Y have their letter lowered. */
+function withSubscripts(text) {
+  return text.split(/_([XY])\b/).map((part, i) => {
+    return i % 2 ? Object.assign(document.createElement("sub"), {textContent: part}) : part;
+  });
 }
 
 /** Like `say`, for the name of a control (`i18nLabel`) or the description of an image (`i18nAlt`). */

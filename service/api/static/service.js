@@ -13,6 +13,10 @@ const $ = (id) => document.getElementById(id);
 const section = $("service");
 const alert = section.querySelector(":scope > .alert");
 const cards = new Map();
+const observer = new IntersectionObserver(([entry]) => {
+  seen = entry.isIntersecting;
+  if (seen) poll();
+});
 let seen = false;
 let timer = 0;
 
@@ -20,11 +24,7 @@ let timer = 0;
 export function start(models) {
   cards.clear();
   $("models").replaceChildren(...models.map(card));
-  if ($("live").hidden) return; // the metrics are on another port
-  new IntersectionObserver(([entry]) => {
-    seen = entry.isIntersecting;
-    if (seen) poll();
-  }).observe(section);
+  if (!$("live").hidden) observer.observe(section); // hidden where the metrics are on another port
 }
 
 /** Reads the metrics while somebody sees them. */

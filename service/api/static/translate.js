@@ -136,6 +136,7 @@ async function show(upload, {body, headers}, direction, milliseconds) {
   const readable = await showBlob($("before"), upload).then(() => true, () => false);
   $("compare").classList.toggle("single", !readable);
   await showBlob($("after"), body);
+  $("compare").style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
   say($("made-by"), "translate.made_by", {model: headers.get("X-Model"), size: headers.get("X-Size").replace("x", " × ")});
   timing.show($("timing"), timing.parse(headers.get("Server-Timing")), milliseconds);
   panel.done("translate.done", {seconds: (milliseconds / 1000).toFixed(2)});
