@@ -14,6 +14,7 @@ SLOW = (
     "docker/prometheus",
     "export",
     "k8s",
+    "service/api/static",
     "service/api/test_context.py",
     "service/api/test_models.py",
     "service/api/test_translate.py",

@@ -5,7 +5,6 @@ Start the service (make serve), then run .venv/bin/python -m tools.page_images
 
 import argparse
 
-
 from PIL import Image
 
 from tools.readme_images import PHOTOGRAPH, ROOT, translate

@@ -68,9 +68,11 @@ def browser() -> Iterator[Browser]:
     """Chromium, as the system has it."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as launched:
-            yield launched
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as launched,
+    ):
+        yield launched
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ def show_everything(page: Page, address: str) -> None:
     page.locator("#cycle-run").click()
     expect(page.locator("#cycle-images")).to_be_visible()
     page.locator("#service").scroll_into_view_if_needed()
-    expect(page.locator(".live dd").first).not_to_have_text("–")
+    expect(page.locator(".live dd").first).not_to_have_text("\u2013")
 
 
 def findings(page: Page) -> list[str]:
     response = Axe().run(page, options={"rules": {"target-size": {"enabled": True}}}).response
-    return [f"{found['id']}: {node['html'][:120]} {node['failureSummary']}" for found in response["violations"] for node in found["nodes"]]
+    nodes = [(found["id"], node) for found in response["violations"] for node in found["nodes"]]
+    return [f"{name}: {node['html'][:120]} {node['failureSummary']}" for name, node in nodes]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_the_file_chooser_opens_by_keyboard(page: Page, address: str) -> None:
     expect(page.locator("#grid button").first).to_be_visible()
     page.locator("input[name=file]").focus()
     with page.expect_file_chooser():
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
 
 
 def test_less_motion_is_respected(page: Page, address: str) -> None:

@@ -24,14 +24,19 @@ def test_a_problem_is_told_in_words_with_the_services_explanation(page: Page, ad
     assert "Unprocessable" not in alert.inner_text()
 
 
+def in_between(page: Page, status: int, html: str) -> None:
+    """Something in front of the service responds in its place."""
+    page.unroute("**/mnist/sample?*")
+    page.route("**/mnist/sample?*", lambda route: route.fulfill(status=status, body=html, content_type="text/html"))
+
+
 def test_a_proxys_html_is_no_riddle(page: Page, address: str) -> None:
-    page.route("**/mnist/sample?*", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>", content_type="text/html"))
+    in_between(page, 502, "<h1>Bad Gateway</h1>")
     page.goto(address)
     alert = page.locator("#digits > .alert")
     expect(alert).to_contain_text("such as a proxy (status 502)")
     assert "token" not in alert.inner_text()
-    page.unroute("**/mnist/sample?*")
-    page.route("**/mnist/sample?*", lambda route: route.fulfill(status=200, body="<h1>Log in</h1>", content_type="text/html"))
+    in_between(page, 200, "<h1>Log in</h1>")
     page.get_by_role("button", name="Draw digits").click()
     expect(alert).to_contain_text("such as a proxy (status 200)")
 

@@ -10,7 +10,7 @@ def test_the_models_and_their_load_are_shown_live(page: Page, address: str) -> N
     expect(card).to_contain_text("CPU")
     expect(card).to_contain_text("Saw 1,234 digits in training")
     batches = card.locator(".live dd").nth(1)
-    expect(batches).not_to_have_text("–")
+    expect(batches).not_to_have_text("\u2013")
     before = int(batches.inner_text())
     page.get_by_role("button", name="Draw digits").click()
     card.scroll_into_view_if_needed()

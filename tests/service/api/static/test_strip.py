@@ -19,9 +19,7 @@ def test_two_chosen_digits_make_a_strip(page: Page, address: str, interpolation:
     expect(page.locator("#strip")).to_be_hidden()
 
 
-def test_the_strip_plays_unless_less_motion_is_wanted(
-    page: Page, address: str, interpolation: list[str]
-) -> None:
+def test_the_strip_plays_unless_less_motion_is_wanted(page: Page, address: str, interpolation: list[str]) -> None:
     page.goto(f"{address}/?seed=0&count=16&chosen=1,2")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     expect(page.locator("#frame")).to_have_attribute("alt", "Step 1 of 25")
