@@ -3,7 +3,7 @@
 import {abort, request, ServiceError} from "./api.js";
 import {describe, hush, say} from "./i18n.js";
 import {Panel, showError} from "./panel.js";
-import {save} from "./save.js";
+import {save, saveFrom} from "./save.js";
 import * as strip from "./strip.js";
 import * as url from "./url.js";
 
@@ -154,9 +154,7 @@ $("copy").addEventListener("click", async () => {
     say($("copied"), "digits.copy_yourself");
   }
 });
-$("save-large").addEventListener("click", async () => {
-  save(await (await fetch($("large").src)).blob(), `digit-${chosen.at(-1)}.png`);
-});
+$("save-large").addEventListener("click", () => saveFrom($("large").src, `digit-${chosen.at(-1)}.png`));
 
 for (const button of $("downloads").querySelectorAll("button")) {
   button.addEventListener("click", async () => {

@@ -2,11 +2,14 @@
 
 /** Saves a blob as a file. */
 export function save(blob, name) {
-  const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(blob);
-  anchor.download = name;
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+  const address = URL.createObjectURL(blob);
+  saveFrom(address, name);
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** Saves what is at a blob: or data: address as a file. */
+export function saveFrom(address, name) {
+  Object.assign(document.createElement("a"), {href: address, download: name}).click();
 }
 
 /** Shows a blob in an image, in place of an earlier one. */

@@ -76,6 +76,10 @@ def test_a_chosen_digit_is_large_and_its_link_leads_back_to_it(page: Page, addre
     expect(page.locator("#large")).to_have_attribute("alt", "Digit of seed 8")
     link = page.get_by_label("Link to this digit").input_value()
     chosen = page.locator("#large").get_attribute("src")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as PNG").click()
+    assert download.value.suggested_filename == "digit-8.png"
+    assert download.value.path().read_bytes() == httpx.get(f"{address}/mnist/sample?seed=8").content
     page.goto(link.replace("count=16", "count=1"))  # so that the grid does not have it
     expect(page.locator("#large")).to_have_attribute("src", str(chosen))
 
