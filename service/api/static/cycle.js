@@ -6,7 +6,7 @@ import {hush, say} from "./i18n.js";
 import {Panel} from "./panel.js";
 import {showBlob} from "./save.js";
 
-const LONGEST_SIDE = 1024;
+const LONGEST_SIDE = 768; // in pixels: the lesson needs no more, and large images would take minutes
 const HALF_RANGE = 127.5; // grey levels in one unit of training's range from -1 to 1
 const $ = (id) => document.getElementById(id);
 const panel = new Panel($("cyclegan"), clear);
@@ -34,10 +34,12 @@ export function offer(translated) {
 }
 
 $("cycle-run").addEventListener("click", async () => {
-  const {upload, translation, direction} = given;
-  const back = reverse(direction);
+  const back = reverse(given.direction);
+  const {upload: whole, translation: wholeTranslation} = given;
   panel.busy("cycle.running");
   try {
+    const [upload, translation] = await Promise.all([whole, wholeTranslation].map(small));
+    if (given?.upload !== whole) return; // another image has come meanwhile
     const cycled = await translate(back, translation);
     const same = cycled && (await translate(back, upload));
     if (!same) return;
@@ -64,16 +66,31 @@ async function decoded(file) {
   return createImageBitmap(file).catch(() => { throw new ServiceError("cycle.unreadable"); });
 }
 
+/** Returns a file whose image has at most LONGEST_SIDE pixels a side: the same one where it has already. */
+async function small(file) {
+  const bitmap = await decoded(file);
+  const scale = LONGEST_SIDE / Math.max(bitmap.width, bitmap.height);
+  if (scale >= 1) return file;
+  const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
+  drawOn(canvas, bitmap);
+  return canvas.convertToBlob({type: "image/png"});
+}
+
+/** Draws an image over the whole canvas, on white, where the service puts transparency. */
+function drawOn(canvas, bitmap) {
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return context;
+}
+
 /** Returns the mean absolute difference of two images, in grey levels of 255 per pixel and channel. */
 function meanDifference(one, other) {
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(one.width, one.height));
-  const size = [Math.max(1, Math.round(one.width * scale)), Math.max(1, Math.round(one.height * scale))];
   const [a, b] = [one, other].map((bitmap) => {
-    const context = new OffscreenCanvas(...size).getContext("2d");
-    context.fillStyle = "white"; // where the service puts transparency on
-    context.fillRect(0, 0, ...size);
-    context.drawImage(bitmap, 0, 0, ...size);
-    return context.getImageData(0, 0, ...size).data;
+    const context = drawOn(new OffscreenCanvas(one.width, one.height), bitmap);
+    return context.getImageData(0, 0, one.width, one.height).data;
   });
   let sum = 0;
   for (let i = 0; i < a.length; i += 4) for (let c = i; c < i + 3; c++) sum += Math.abs(a[c] - b[c]);

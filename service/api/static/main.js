@@ -43,8 +43,8 @@ for (const button of document.querySelectorAll("[data-language]")) {
     document.dispatchEvent(new Event("language"));
   });
 }
-for (const link of document.querySelectorAll("[data-for]")) {
-  link.hidden = !document.querySelector(`#${link.hash.slice(1)}:not([hidden])`);
+for (const link of document.querySelectorAll("nav a[href^='#']")) {
+  link.hidden = Boolean(document.querySelector(link.hash).closest("[hidden]")); // no model does this
 }
 
 try {

@@ -26,6 +26,17 @@ def test_the_cycle_shows_three_images_and_its_error(
         assert page.locator(f"#cycle-{name}").evaluate("image => image.naturalWidth") == 256
 
 
+def test_the_cycle_of_a_large_image_is_made_smaller(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    translated(page, address, photograph(1600, 1200))
+    page.get_by_role("button", name="Go there and back").click()
+    expect(page.locator("#cyclegan > .status")).to_contain_text("After the cycle")
+    for name in ("x", "y", "back"):
+        size = page.locator(f"#cycle-{name}").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+        assert size == [768, 576]
+
+
 def test_a_new_image_ends_the_cycle_of_the_older_one(
     page: Page, address: str, photograph: Callable[..., dict[str, object]]
 ) -> None:

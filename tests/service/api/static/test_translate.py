@@ -205,6 +205,7 @@ def test_a_pair_of_other_kinds_alone_is_greeted_without_an_error(
     expect(page.get_by_label("Direction").locator("option")).to_have_text(["apple → orange"])
     expect(page.locator("#examples")).to_be_hidden()
     expect(page.locator("#digits")).to_be_hidden()
+    expect(page.get_by_role("link", name="What is a GAN?")).to_be_hidden()
     upload(page, photograph())
     done(page)
     expect(page.locator("#cyclegan > .status")).to_have_text("This service has no model for the way back.")
