@@ -35,7 +35,9 @@ export async function request(path, {purpose, read = "json", headers = {}, ...op
   } catch (error) {
     if (running.get(purpose) !== controller) return null;
     if (error instanceof ServiceError) throw error;
-    throw error instanceof SyntaxError ? new ServiceError("error.foreign", {status: 200}) : new ServiceError("error.lost");
+    throw error instanceof SyntaxError
+      ? new ServiceError("error.foreign", {status: 200})
+      : new ServiceError("error.lost");
   } finally {
     if (running.get(purpose) === controller) running.delete(purpose);
   }
@@ -65,7 +67,6 @@ async function errorOf(response) {
   const {status} = response;
   const problem = await response.json().catch(() => null);
   if (typeof problem?.detail !== "string") return notOurs(response);
-  if (problem.type === "urn:gan:problem:invalid-image") return new ServiceError("error.image", {}, problem.detail, status);
   const seconds = response.headers.get("Retry-After");
   if (seconds && (status === 429 || status === 503)) {
     return new ServiceError("error.wait", {seconds}, problem.detail, status);

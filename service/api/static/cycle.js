@@ -47,7 +47,13 @@ $("cycle-run").addEventListener("click", async () => {
     const cycleLoss = meanDifference(x, again);
     const identityLoss = meanDifference(x, identity);
     $("cycle-images").hidden = false;
-    await Promise.all([["cycle-x", upload], ["cycle-y", translation], ["cycle-back", cycled]].map(([id, file]) => showBlob($(id), file)));
+    await Promise.all(
+      [
+        ["cycle-x", upload],
+        ["cycle-y", translation],
+        ["cycle-back", cycled],
+      ].map(([id, file]) => showBlob($(id), file)),
+    );
     report($("cycle-loss"), cycleLoss);
     report($("identity-loss"), identityLoss);
     panel.done("cycle.done", {grey: cycleLoss.toFixed(1)});
@@ -58,12 +64,20 @@ $("cycle-run").addEventListener("click", async () => {
 
 async function translate(direction, file) {
   const headers = {"Content-Type": file.type || "application/octet-stream"};
-  const response = await request(`translate/${direction}?format=png`, {purpose: "cycle", read: "blob", method: "POST", body: file, headers});
+  const response = await request(`translate/${direction}?format=png`, {
+    purpose: "cycle",
+    read: "blob",
+    method: "POST",
+    body: file,
+    headers,
+  });
   return response?.body;
 }
 
 async function decoded(file) {
-  return createImageBitmap(file).catch(() => { throw new ServiceError("cycle.unreadable"); });
+  return createImageBitmap(file).catch(() => {
+    throw new ServiceError("cycle.unreadable");
+  });
 }
 
 /** Returns a file whose image has at most LONGEST_SIDE pixels a side: the same one where it has already. */
@@ -71,7 +85,10 @@ async function small(file) {
   const bitmap = await decoded(file);
   const scale = LONGEST_SIDE / Math.max(bitmap.width, bitmap.height);
   if (scale >= 1) return file;
-  const canvas = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
+  const canvas = new OffscreenCanvas(
+    Math.max(1, Math.round(bitmap.width * scale)),
+    Math.max(1, Math.round(bitmap.height * scale)),
+  );
   drawOn(canvas, bitmap);
   return canvas.convertToBlob({type: "image/png"});
 }

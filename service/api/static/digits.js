@@ -45,10 +45,18 @@ form.addEventListener("submit", (event) => {
   chosen = [];
   draw(keep.checked ? seed.value : "");
 });
-seed.addEventListener("input", () => { keep.checked = seed.value !== ""; });
-seed.addEventListener("change", () => { chosen = []; if (seed.value) draw(seed.value); });
+seed.addEventListener("input", () => {
+  keep.checked = seed.value !== "";
+});
+seed.addEventListener("change", () => {
+  chosen = [];
+  if (seed.value) draw(seed.value);
+});
 keep.addEventListener("change", () => url.write({keep: keep.checked ? "1" : ""}));
-digit.addEventListener("change", () => { chosen = []; draw(seed.value); });
+digit.addEventListener("change", () => {
+  chosen = [];
+  draw(seed.value);
+});
 count.addEventListener("change", () => draw(seed.value));
 
 /** Draws digits from a seed, or from one that the service draws. */
@@ -65,7 +73,9 @@ async function draw(first) {
   const typed = seed.value;
   const asked = {count: count.value, ...(first && {seed: first}), ...(digit.value && {digit: digit.value})};
   try {
-    const response = await request(`mnist/sample?${new URLSearchParams({...asked, format: "json"})}`, {purpose: "digits"});
+    const response = await request(`mnist/sample?${new URLSearchParams({...asked, format: "json"})}`, {
+      purpose: "digits",
+    });
     if (!response) return;
     const found = {...asked, seed: response.headers.get("X-Seed")};
     if (seed.value === typed) seed.value = found.seed; // not what the user has typed meanwhile
@@ -79,10 +89,12 @@ async function show(digits, asked, model) {
   shown = asked;
   url.write({seed: asked.seed, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
   images.clear();
-  $("grid").replaceChildren(...digits.map(({seed: own, png}) => {
-    images.set(own, `data:image/png;base64,${png}`);
-    return tile(own);
-  }));
+  $("grid").replaceChildren(
+    ...digits.map(({seed: own, png}) => {
+      images.set(own, `data:image/png;base64,${png}`);
+      return tile(own);
+    }),
+  );
   $("grid").style.setProperty("--columns", Math.ceil(Math.sqrt(digits.length)));
   $("grid").firstElementChild.tabIndex = 0;
   $("downloads").hidden = false;

@@ -11,7 +11,9 @@ export function domains(direction) {
 
 /** Returns a direction in the page's language; domains that it does not know keep their names. */
 export function inWords(direction) {
-  return domains(direction).map((domain) => (domain in WORDS ? t(WORDS[domain]) : domain)).join(" → ");
+  return domains(direction)
+    .map((domain) => (domain in WORDS ? t(WORDS[domain]) : domain))
+    .join(" → ");
 }
 
 /** Returns the direction back. */

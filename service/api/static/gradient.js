@@ -15,7 +15,9 @@ const y = (value) => 80 - (70 * value) / RANGE;
 /** Draws the curves and follows the slider. */
 export function start() {
   for (const [name, {value}] of Object.entries(LOSSES)) {
-    const points = Array.from({length: 99}, (_, i) => (i + 1) / 100).map((p) => `${x(p).toFixed(1)} ${y(value(p)).toFixed(1)}`);
+    const points = Array.from({length: 99}, (_, i) => (i + 1) / 100).map(
+      (p) => `${x(p).toFixed(1)} ${y(value(p)).toFixed(1)}`,
+    );
     $(`curve-${name}`).setAttribute("d", `M${points.join("L")}`);
   }
   $("verdict").addEventListener("input", follow);

@@ -18,7 +18,8 @@ export async function use(name) {
   const response = await fetch(`page/${name}.json`);
   catalogue = await response.json();
   document.documentElement.lang = name;
-  for (const element of document.querySelectorAll("[data-i18n]")) say(element, element.dataset.i18n, shown.get(element));
+  for (const element of document.querySelectorAll("[data-i18n]"))
+    say(element, element.dataset.i18n, shown.get(element));
   for (const [field, attribute] of Object.entries(ATTRIBUTES)) {
     const selector = `[data-${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}]`;
     for (const element of document.querySelectorAll(selector)) {
@@ -30,9 +31,11 @@ export async function use(name) {
   }
 }
 
-/** Returns a string of the catalogue, with {name} replaced by values; a value that depends on the language is a function. */
+/** Returns a string of the catalogue, {name} replaced by values; a value that depends on the language is a function. */
 export function t(key, values = {}) {
-  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "function" ? values[name]() : values[name]));
+  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) =>
+    typeof values[name] === "function" ? values[name]() : values[name],
+  );
 }
 
 /** Shows a string in an element, and again after a change of language. */

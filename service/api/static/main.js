@@ -52,6 +52,7 @@ try {
   gradient.start();
   await start();
 } catch (error) {
-  $("page-alert").textContent = "The page could not load completely: reload it. 페이지를 다 불러오지 못했습니다. 새로 고침하십시오.";
+  $("page-alert").textContent =
+    "The page could not load completely: reload it. " + "페이지를 다 불러오지 못했습니다. 새로 고침하십시오.";
   throw error;
 }

@@ -6,7 +6,9 @@ export function parse(text) {
   for (const line of text.split("\n")) {
     const found = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
     if (!found) continue;
-    const labels = Object.fromEntries([...(found[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]));
+    const labels = Object.fromEntries(
+      [...(found[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]),
+    );
     samples.push({name: found[1], labels, value: Number(found[3])});
   }
   return samples;

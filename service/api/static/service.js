@@ -8,7 +8,13 @@ import {showError} from "./panel.js";
 const POLL_MILLISECONDS = 2000;
 const KEPT = 60;
 const HEADLINES = ["FID (Inception)", "KID x 100 (Inception)", "digit as asked", "labelled zebra", "cycle error"];
-const LIVE = {queue: "live.queue", batches: "live.batches", size: "live.batch_size", wait: "live.wait", latency: "live.latency"};
+const LIVE = {
+  queue: "live.queue",
+  batches: "live.batches",
+  size: "live.batch_size",
+  wait: "live.wait",
+  latency: "live.latency",
+};
 const $ = (id) => document.getElementById(id);
 const section = $("service");
 const alert = section.querySelector(":scope > .alert");
@@ -78,7 +84,9 @@ function card(model) {
   root.append(provider);
   if (model.fallback_reason) provider.append(element("span", "note", ` ${model.fallback_reason}`));
   const trained = element("p", "note");
-  say(trained, model.task === "sample" ? "service.trained_digits" : "service.trained_pairs", {count: model.trained_images.toLocaleString("en")});
+  say(trained, model.task === "sample" ? "service.trained_digits" : "service.trained_pairs", {
+    count: model.trained_images.toLocaleString("en"),
+  });
   root.append(trained);
   const headlines = model.scores.filter(({metric}) => HEADLINES.includes(metric)).slice(0, 3);
   if (headlines.length) {
@@ -121,7 +129,10 @@ function allScores(scores) {
   for (const {metric, value, low, high, protocol} of scores) {
     const interval = low === null ? "" : ` (${round(low)} to ${round(high)})`;
     const item = element("li");
-    item.append(element("strong", "", `${metric}: ${round(value)}${interval}`), element("span", "note", ` ${protocol}`));
+    item.append(
+      element("strong", "", `${metric}: ${round(value)}${interval}`),
+      element("span", "note", ` ${protocol}`),
+    );
     list.append(item);
   }
   details.append(summary, list);

@@ -25,7 +25,9 @@ export async function show(seeds, digit) {
   asked = {from: seeds[0], to: seeds[1], steps: STEPS, ...(digit && {digit})};
   panel.busy("strip.loading");
   try {
-    const response = await request(`mnist/interpolate?${new URLSearchParams({...asked, format: "json"})}`, {purpose: "strip"});
+    const response = await request(`mnist/interpolate?${new URLSearchParams({...asked, format: "json"})}`, {
+      purpose: "strip",
+    });
     if (!response) return;
     frames = response.body.digits.map(({png}) => `data:image/png;base64,${png}`);
     panel.done("strip.done", asked);

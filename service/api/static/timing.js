@@ -22,7 +22,9 @@ function row(key, milliseconds, whole) {
   const value = document.createElement("dd");
   const bar = Object.assign(document.createElement("span"), {className: "timebar"});
   bar.style.width = `${Math.min(100, (100 * milliseconds) / whole)}%`;
-  const text = Object.assign(document.createElement("span"), {textContent: `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`});
+  const text = Object.assign(document.createElement("span"), {
+    textContent: `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`,
+  });
   value.append(bar, text);
   return [name, value];
 }

@@ -52,7 +52,10 @@ function offerModels() {
   const fitting = translators.filter((model) => model.direction === fields.direction.value);
   const usual = fitting.find((model) => model.default);
   const others = fitting.filter((model) => model !== usual);
-  fields.model.replaceChildren(...(usual ? [new Option(usual.id, "")] : []), ...others.map(({id}) => new Option(id, id)));
+  fields.model.replaceChildren(
+    ...(usual ? [new Option(usual.id, "")] : []),
+    ...others.map(({id}) => new Option(id, id)),
+  );
 }
 
 function offerExamples(directions) {
@@ -63,7 +66,11 @@ function offerExamples(directions) {
     const button = Object.assign(document.createElement("button"), {type: "button"});
     button.dataset.example = name;
     const picture = Object.assign(new Image(), {src: `page/examples/${name}.webp`});
-    describe(picture, "i18nAlt", {foal: "example.foal", herd: "example.herd", black: "example.black", zebra: "example.zebra"}[name]);
+    describe(
+      picture,
+      "i18nAlt",
+      {foal: "example.foal", herd: "example.herd", black: "example.black", zebra: "example.zebra"}[name],
+    );
     button.append(picture);
     button.addEventListener("click", () => pickExample(name));
     return button;
@@ -133,11 +140,17 @@ async function run() {
 async function show(upload, {body, headers}, direction, milliseconds) {
   result = {file: body, name: `${image.name}-${direction}.${body.type.replace("image/", "")}`};
   $("result").hidden = false;
-  const readable = await showBlob($("before"), upload).then(() => true, () => false);
+  const readable = await showBlob($("before"), upload).then(
+    () => true,
+    () => false,
+  );
   $("compare").classList.toggle("single", !readable);
   await showBlob($("after"), body);
   $("compare").style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
-  say($("made-by"), "translate.made_by", {model: headers.get("X-Model"), size: headers.get("X-Size").replace("x", " × ")});
+  say($("made-by"), "translate.made_by", {
+    model: headers.get("X-Model"),
+    size: headers.get("X-Size").replace("x", " × "),
+  });
   timing.show($("timing"), timing.parse(headers.get("Server-Timing")), milliseconds);
   panel.done("translate.done", {seconds: (milliseconds / 1000).toFixed(2)});
   cycle.offer({upload, translation: body, direction});
@@ -150,9 +163,18 @@ function clear() {
   cycle.offer(null);
 }
 
-form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
-fields.direction.addEventListener("change", () => { offerModels(); if (image) run(); });
-for (const name of ["size", "format", "model"]) fields[name].addEventListener("change", () => { if (image) run(); });
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+fields.direction.addEventListener("change", () => {
+  offerModels();
+  if (image) run();
+});
+for (const name of ["size", "format", "model"])
+  fields[name].addEventListener("change", () => {
+    if (image) run();
+  });
 for (const input of [fields.file, fields.camera]) {
   input.addEventListener("change", () => {
     if (input.files.length) pick(input.files[0], input.files[0].name);
