@@ -37,7 +37,8 @@ export function start(models) {
   restore(fields.model, "model");
   cycle.serve(directions);
   offerExamples(directions);
-  if (url.read("example") in EXAMPLES) pickExample(url.read("example"));
+  if (image) run();
+  else if (url.read("example") in EXAMPLES) pickExample(url.read("example"));
 }
 
 document.addEventListener("language", () => {
@@ -106,6 +107,7 @@ function pick(file, name, example = "") {
 }
 
 async function run() {
+  if (!translators.length) return; // `start` calls this again once the models are known
   const turn = ++turns;
   abort("translation");
   cycle.offer(null);

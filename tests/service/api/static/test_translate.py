@@ -51,6 +51,18 @@ def test_an_image_is_translated_as_soon_as_it_is_chosen(
     expect(page.locator("#timing dt")).to_have_text(stages)
 
 
+def test_an_image_that_is_chosen_before_the_models_are_known_is_translated_then(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    held: list[Route] = []
+    page.route("**/models", lambda route: held.append(route))
+    page.goto(address)
+    upload(page, photograph())
+    expect(page.locator("#file-name")).to_have_text("horse.png")
+    held[0].continue_()
+    done(page)
+
+
 def test_the_slider_uncovers_the_translation(
     page: Page, address: str, photograph: Callable[..., dict[str, object]]
 ) -> None:
