@@ -14,6 +14,7 @@ SLOW = (
     "docker/prometheus",
     "export",
     "k8s",
+    "service/api/static",
     "service/api/translation/test_bulk.py",
     "service/api/test_context.py",
     "service/api/translation/test_json_image.py",

@@ -16,6 +16,7 @@ from service.settings import BUNDLED_MODELS
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "service" / "api" / "static"
 PATIENCE_S = 60.0
 
 
@@ -92,3 +93,5 @@ def test_it_serves_the_bundled_models_and_the_page_without_a_checkout(address: s
         names = {folder.name for folder in BUNDLED_MODELS.iterdir()}
         assert {model["name"] for model in client.get("/models").json()["models"]} == names
         assert "text/html" in client.get("/").headers["content-type"]
+        files = [path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.*") if path.name != "index.html"]
+        assert {client.get(f"/page/{name}").status_code for name in files} == {200}

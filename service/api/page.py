@@ -4,6 +4,7 @@ Their links are relative, so that they work behind any path prefix of a proxy.
 """
 
 import functools
+import re
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -13,23 +14,43 @@ from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
 from service.api.security import page_policy
 from service.card import Task
+from service.errors import Problem
+from service.settings import Settings
 
 router = APIRouter(include_in_schema=False)
 
 DOCS_FILES = "/docs/files"
 """Where the files of the documentation's page are."""
 
-_PAGE = Path(__file__).resolve().parent / "static" / "index.html"
-_METRICS_LINK = ' · <a href="metrics">metrics</a>'
+FILES = "/page/"
+"""Below this path are the files of the page: scripts, style, strings and images."""
+
+_FOLDER = Path(__file__).resolve().parent / "static"
+_PAGE = _FOLDER / "index.html"
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".webp": "image/webp",
+}
 
 
 @router.get("/")
 async def page(request: Request) -> Response:
-    """Returns the page: one file that loads nothing from other hosts."""
+    """Returns the page, which loads nothing from other hosts."""
     context = context_of(request)
     tasks = frozenset(model.card.task for model in context.registry.models)
-    html, headers = _rendered(context.settings.management_port is None, tasks)
+    html, headers = _rendered(context.settings, tasks)
     return not_modified(request.scope, headers) or Response(html, media_type="text/html", headers=headers)
+
+
+@router.get(FILES + "{name:path}")
+async def page_file(request: Request, name: str) -> Response:
+    """Returns a file of the page. Names are looked up in a list: no path of a request is opened."""
+    if name not in _files():
+        raise Problem(404, "not-found", f"{request.url.path}: the page has no such file")
+    body, media_type, headers = _files()[name]
+    return not_modified(request.scope, headers) or Response(body, media_type=media_type, headers=headers)
 
 
 @router.get("/docs")
@@ -40,12 +61,29 @@ async def docs(request: Request) -> Response:
 
 
 @functools.cache
-def _rendered(metrics_here: bool, tasks: frozenset[Task]) -> tuple[str, dict[str, str]]:
+def _rendered(settings: Settings, tasks: frozenset[Task]) -> tuple[str, dict[str, str]]:
     html = _PAGE.read_text(encoding="utf-8")
+    for bound in ("body_bytes", "image_pixels"):  # the page shrinks images that exceed them
+        html = html.replace(f"{{{bound}}}", str(getattr(settings, bound)))
     for task in tasks:  # the page shows what the loaded models do
         html = html.replace(f' data-task="{task}" hidden', "")
-    html = html if metrics_here else html.replace(_METRICS_LINK, "")
+    if settings.management_port is None:
+        html = html.replace(" data-metrics hidden", "")
+    else:
+        html = re.sub("<!--metrics-->.*<!--/metrics-->", "", html)
     return html, _headers(html, page_policy(html))
+
+
+@functools.cache
+def _files() -> dict[str, tuple[bytes, str, dict[str, str]]]:
+    """Returns the content, the media type and the headers of each file, by its name below the folder."""
+    files = {}
+    for path in _FOLDER.rglob("*.*"):
+        if path.suffix in _MEDIA_TYPES:
+            body = path.read_bytes()
+            headers = {"ETag": etag_of(body), "Cache-Control": "no-cache"}
+            files[path.relative_to(_FOLDER).as_posix()] = body, _MEDIA_TYPES[path.suffix], headers
+    return files
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from service.errors import Problem
 
 OPEN = ("/healthz/", "/v2/health/")
 """Probes have no keys. Paths that end with a slash stand for all paths below them."""
-DOCS = ("/", "/docs", "/docs/", "/openapi.json")
+DOCS = ("/", "/page/", "/docs", "/docs/", "/openapi.json")
 METRICS = ("/metrics",)
 
 

@@ -1,0 +1,80 @@
+/** Requests to the service. A request that is replaced by a newer one of the same purpose is aborted. */
+
+const KEY = "api-key";
+const running = new Map();
+
+/** An error in words: a key of the catalogue with its values, and the service's own explanation in English. */
+export class ServiceError extends Error {
+  constructor(key, values = {}, detail = "", status = 0) {
+    super(detail || key);
+    Object.assign(this, {key, values, detail, status});
+  }
+}
+
+/** Keeps the API key for this tab. */
+export function setKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+/**
+ * Sends a request and reads its response as "json", "blob" or "text".
+ * Returns {body, headers}, or null once a newer request of the same purpose has begun. Throws ServiceError.
+ */
+export async function request(path, {purpose, read = "json", headers = {}, ...options}) {
+  abort(purpose);
+  const controller = new AbortController();
+  running.set(purpose, controller);
+  const key = sessionStorage.getItem(KEY);
+  const sent = key ? {...headers, "X-API-Key": key} : headers;
+  try {
+    const response = await fetch(path, {...options, headers: sent, signal: controller.signal});
+    if (!response.ok) throw await errorOf(response);
+    if ((response.headers.get("Content-Type") ?? "").startsWith("text/html")) throw notOurs(response);
+    const body = await response[read]();
+    return running.get(purpose) === controller ? {body, headers: response.headers} : null;
+  } catch (error) {
+    if (running.get(purpose) !== controller) return null;
+    if (error instanceof ServiceError) throw error;
+    throw error instanceof SyntaxError
+      ? new ServiceError("error.foreign", {status: 200})
+      : new ServiceError("error.lost");
+  } finally {
+    if (running.get(purpose) === controller) running.delete(purpose);
+  }
+}
+
+/** Aborts the running request of a purpose, whose response nobody wants any more. */
+export function abort(purpose) {
+  const controller = running.get(purpose);
+  running.delete(purpose);
+  controller?.abort();
+}
+
+const BY_STATUS = {
+  400: "error.request",
+  401: "error.key",
+  404: "error.missing",
+  408: "error.slow",
+  413: "error.large",
+  415: "error.image",
+  422: "error.request",
+  429: "error.limit",
+  503: "error.busy",
+  504: "error.slow",
+};
+
+async function errorOf(response) {
+  const {status} = response;
+  const problem = await response.json().catch(() => null);
+  if (typeof problem?.detail !== "string") return notOurs(response);
+  const seconds = response.headers.get("Retry-After");
+  if (seconds && (status === 429 || status === 503)) {
+    return new ServiceError("error.wait", {seconds}, problem.detail, status);
+  }
+  return new ServiceError(BY_STATUS[status] ?? "error.other", {status}, problem.detail, status);
+}
+
+/** A proxy, or a network's log-in page, has answered in the service's place. */
+function notOurs(response) {
+  return new ServiceError("error.foreign", {status: response.status}, "", response.status);
+}

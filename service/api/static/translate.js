@@ -1,0 +1,202 @@
+/** Translation of an image: chosen, shrunk where it is too large, sent, and compared with the result. */
+
+import {abort, request, ServiceError} from "./api.js";
+import * as cycle from "./cycle.js";
+import {domains, inWords} from "./directions.js";
+import {describe, hush, say, t} from "./i18n.js";
+import {Panel} from "./panel.js";
+import {save, showBlob} from "./save.js";
+import {fit} from "./shrink.js";
+import * as slider from "./slider.js";
+import * as timing from "./timing.js";
+import * as url from "./url.js";
+
+const EXAMPLES = {foal: "horse", herd: "horse", black: "horse", zebra: "zebra"};
+const OPTIONS = ["direction", "size", "format", "model"];
+const $ = (id) => document.getElementById(id);
+const form = $("translate-form");
+const fields = form.elements;
+const limits = {bodyBytes: Number($("main").dataset.bodyBytes), imagePixels: Number($("main").dataset.imagePixels)};
+const panel = new Panel($("translation"), clear);
+let translators = [];
+let image = null;
+let result = null;
+let turns = 0;
+
+slider.start($("compare"));
+
+/** Offers the directions and models that are served, and the examples that they can translate. */
+export function start(models) {
+  translators = models.filter((model) => model.task === "translate");
+  if (!translators.length) return;
+  const directions = [...new Set(translators.map((model) => model.direction))];
+  fields.direction.replaceChildren(...directions.map((name) => new Option(inWords(name), name)));
+  if (directions.includes(url.read("direction"))) fields.direction.value = url.read("direction");
+  for (const name of ["size", "format"]) restore(fields[name], name);
+  offerModels();
+  restore(fields.model, "model");
+  cycle.serve(directions);
+  offerExamples(directions);
+  if (image) run();
+  else if (url.read("example") in EXAMPLES) pickExample(url.read("example"));
+}
+
+document.addEventListener("language", () => {
+  for (const option of fields.direction.options) option.text = inWords(option.value);
+});
+
+function restore(select, name) {
+  if ([...select.options].some((option) => option.value === url.read(name))) select.value = url.read(name);
+}
+
+function offerModels() {
+  const fitting = translators.filter((model) => model.direction === fields.direction.value);
+  const usual = fitting.find((model) => model.default);
+  const others = fitting.filter((model) => model !== usual);
+  fields.model.replaceChildren(
+    ...(usual ? [new Option(usual.id, "")] : []),
+    ...others.map(({id}) => new Option(id, id)),
+  );
+}
+
+function offerExamples(directions) {
+  const sources = new Set(directions.map((direction) => domains(direction)[0]));
+  const offered = Object.entries(EXAMPLES).filter(([, domain]) => sources.has(domain));
+  $("examples").hidden = !offered.length;
+  const buttons = offered.map(([name]) => {
+    const button = Object.assign(document.createElement("button"), {type: "button"});
+    button.dataset.example = name;
+    const picture = Object.assign(new Image(), {src: `page/examples/${name}.webp`});
+    describe(
+      picture,
+      "i18nAlt",
+      {foal: "example.foal", herd: "example.herd", black: "example.black", zebra: "example.zebra"}[name],
+    );
+    button.append(picture);
+    button.addEventListener("click", () => pickExample(name));
+    return button;
+  });
+  $("examples").replaceChildren($("examples").firstElementChild, ...buttons);
+}
+
+async function pickExample(name) {
+  try {
+    const response = await request(`page/examples/${name}.webp`, {purpose: "example", read: "blob"});
+    if (!response) return;
+    const direction = [...fields.direction.options].find(({value}) => domains(value)[0] === EXAMPLES[name]);
+    if (direction && domains(fields.direction.value)[0] !== EXAMPLES[name]) {
+      fields.direction.value = direction.value;
+      offerModels();
+    }
+    pick(response.body, `${name}.webp`, name);
+  } catch (error) {
+    panel.fail(error);
+  }
+}
+
+/** Takes an image from wherever it came and translates it at once. */
+function pick(file, name, example = "") {
+  abort("example");
+  image = {file, name: name.replace(/\.\w+$/, "")};
+  $("file-name").textContent = name;
+  url.write({example});
+  for (const button of $("examples").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", button.dataset.example === example);
+  }
+  run();
+}
+
+async function run() {
+  if (!translators.length) return; // `start` calls this again once the models are known
+  const turn = ++turns;
+  abort("translation");
+  cycle.offer(null);
+  url.write(Object.fromEntries(OPTIONS.map((name) => [name, fields[name].value])));
+  if (!image) {
+    panel.fail(new ServiceError("translate.no_image"));
+    return;
+  }
+  panel.busy("translate.running");
+  hush($("shrunk"));
+  try {
+    const direction = fields.direction.value;
+    const {blob, from, to} = await fit(image.file, limits);
+    if (turn !== turns) return;
+    if (to) say($("shrunk"), "shrink.done", {from: from.join(" × "), to: to.join(" × ")});
+    const chosen = ["size", "format", "model"].map((name) => [name, fields[name].value]).filter(([, value]) => value);
+    const began = performance.now();
+    const response = await request(`translate/${direction}?${new URLSearchParams(chosen)}`, {
+      purpose: "translation",
+      read: "blob",
+      method: "POST",
+      body: blob,
+      headers: {"Content-Type": blob.type || "application/octet-stream"},
+    });
+    if (!response || turn !== turns) return;
+    await show(blob, response, direction, performance.now() - began);
+  } catch (error) {
+    if (turn === turns) panel.fail(error);
+  }
+}
+
+async function show(upload, {body, headers}, direction, milliseconds) {
+  result = {file: body, name: `${image.name}-${direction}.${body.type.replace("image/", "")}`};
+  $("result").hidden = false;
+  const readable = await showBlob($("before"), upload).then(
+    () => true,
+    () => false,
+  );
+  $("compare").classList.toggle("single", !readable);
+  await showBlob($("after"), body);
+  $("compare").style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
+  say($("made-by"), "translate.made_by", {
+    model: headers.get("X-Model"),
+    size: headers.get("X-Size").replace("x", " × "),
+  });
+  timing.show($("timing"), timing.parse(headers.get("Server-Timing")), milliseconds);
+  panel.done("translate.done", {seconds: (milliseconds / 1000).toFixed(2)});
+  cycle.offer({upload, translation: body, direction});
+}
+
+function clear() {
+  result = null;
+  $("result").hidden = true;
+  hush($("shrunk"));
+  cycle.offer(null);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+fields.direction.addEventListener("change", () => {
+  offerModels();
+  if (image) run();
+});
+for (const name of ["size", "format", "model"])
+  fields[name].addEventListener("change", () => {
+    if (image) run();
+  });
+for (const input of [fields.file, fields.camera]) {
+  input.addEventListener("change", () => {
+    if (input.files.length) pick(input.files[0], input.files[0].name);
+    input.value = ""; // so that the same file can be chosen again
+  });
+}
+$("save-translation").addEventListener("click", () => save(result.file, result.name));
+
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  $("drop").addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") pickFirst(event.dataTransfer.files);
+  });
+}
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length) pickFirst(event.clipboardData.files);
+});
+
+function pickFirst(files) {
+  if (files.length) pick(files[0], files[0].name || t("translate.pasted"));
+  else panel.fail(new ServiceError("translate.not_a_file"));
+}

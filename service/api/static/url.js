@@ -1,0 +1,22 @@
+/** What is seen, in the query of the address bar. */
+
+/** Returns a parameter, or "" where there is none. */
+export function read(name) {
+  return new URLSearchParams(location.search).get(name) ?? "";
+}
+
+/** Sets parameters; an empty value removes one. */
+export function write(changes) {
+  history.replaceState(null, "", link(changes) + location.hash);
+}
+
+/** Returns the address of the page with some parameters changed. */
+export function link(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) query.set(name, value);
+    else query.delete(name);
+  }
+  const text = query.toString();
+  return location.origin + location.pathname + (text ? `?${text}` : "");
+}

@@ -1,0 +1,144 @@
+import io
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+
+def query_of(page: Page) -> dict[str, str]:
+    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
+
+
+def seeds(page: Page) -> list[str]:
+    expect(page.locator("#digits")).to_have_attribute("aria-busy", "false")
+    return page.locator("#grid button").evaluate_all("tiles => tiles.map(tile => tile.dataset.seed)")
+
+
+def test_the_first_visit_draws_digits_and_the_address_bar_has_their_seed(page: Page, address: str) -> None:
+    page.goto(address)
+    shown = seeds(page)
+    assert len(shown) == 64
+    assert query_of(page) == {"seed": shown[0], "count": "64"}
+    page.reload()
+    assert seeds(page) == shown
+
+
+def test_a_typed_seed_is_kept_until_another_is_drawn(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_label("Seed", exact=True).fill("18446744073709551615")
+    page.get_by_role("button", name="Draw digits").click()
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", "18446744073709551615")
+    assert seeds(page)[1] == "0"
+    assert query_of(page)["keep"] == "1"
+    page.get_by_label("Keep the seed").uncheck()
+    page.get_by_role("button", name="Draw digits").click()
+    expect(page.locator("#grid button").first).not_to_have_attribute("data-seed", "18446744073709551615")
+    assert "keep" not in query_of(page)
+
+
+def test_a_seed_that_is_typed_during_a_slow_response_stays(page: Page, address: str) -> None:
+    held: list[Route] = []
+    page.route("**/mnist/sample?*", lambda route: held.append(route))
+    page.goto(address)
+    expect(page.locator("#digits")).to_have_attribute("aria-busy", "true")
+    page.get_by_label("Seed", exact=True).press_sequentially("12")
+    held[0].continue_()
+    assert len(seeds(page)) == 64
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("12")
+
+
+def test_digit_and_count_keep_the_seed(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5")
+    seeds(page)
+    page.locator("select[name=digit]").select_option("7")
+    page.get_by_label("How many").select_option("16")
+    expect(page.locator("#grid button")).to_have_count(16)
+    assert query_of(page) == {"seed": "5", "count": "16", "digit": "7"}
+    expect(page.locator("#digits > .status")).to_contain_text("mnist-conditional/1")
+
+
+@pytest.mark.parametrize("seed", ["seven", "18446744073709551616", "-1"])
+def test_a_wrong_seed_is_explained_and_nothing_else_is_shown(page: Page, address: str, seed: str) -> None:
+    page.goto(address)
+    seeds(page)
+    page.get_by_label("Seed", exact=True).fill(seed)
+    page.get_by_role("button", name="Draw digits").click()
+    expect(page.get_by_role("alert").filter(has_text="A seed is a whole number")).to_be_visible()
+    expect(page.locator("#grid button")).to_have_count(0)
+
+
+def test_a_chosen_digit_is_large_and_its_link_leads_back_to_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=16")
+    page.get_by_role("button", name="Digit of seed 8", exact=True).click()
+    expect(page.locator("#large")).to_have_attribute("alt", "Digit of seed 8")
+    link = page.get_by_label("Link to this digit").input_value()
+    chosen = page.locator("#large").get_attribute("src")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as PNG").click()
+    assert download.value.suggested_filename == "digit-8.png"
+    saved, sampled = download.value.path(), httpx.get(f"{address}/mnist/sample?seed=8").content
+    assert list(Image.open(saved).tobytes()) == list(Image.open(io.BytesIO(sampled)).tobytes())
+    page.goto(link.replace("count=16", "count=1"))  # so that the grid does not have it
+    expect(page.locator("#large")).to_have_attribute("src", str(chosen))
+
+
+def test_the_link_is_copied(page: Page, address: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{address}/?seed=5&chosen=5")
+    page.get_by_role("button", name="Copy the link").click()
+    expect(page.get_by_text("The link is copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.get_by_label("Link to this digit").input_value()
+
+
+def test_where_the_clipboard_is_closed_the_link_is_selected(page: Page, address: str) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto(f"{address}/?seed=5&chosen=5")
+    page.get_by_role("button", name="Copy the link").click()
+    expect(page.get_by_text("The link is selected")).to_be_visible()
+    assert page.evaluate("getSelection().toString() || document.activeElement.id") in ("link", page.url)
+
+
+def test_the_digits_are_downloaded_in_three_formats(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=16")
+    seeds(page)
+    files = {}
+    for name in ("PNG", "NPY", "JSON"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        assert download.value.suggested_filename == f"digits-5.{name.lower()}"
+        files[name] = download.value.path().read_bytes()
+    assert files["PNG"] == httpx.get(f"{address}/mnist/sample?seed=5&count=16").content
+    assert np.load(io.BytesIO(files["NPY"])).shape == (16, 28, 28)
+    assert [digit["seed"] for digit in json.loads(files["JSON"])["digits"]] == [str(n) for n in range(5, 21)]
+
+
+def test_a_slow_response_does_not_replace_a_later_one(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=1&count=16")
+    seeds(page)
+    held: list[Route] = []
+    page.route("**/mnist/sample?*seed=100&*", lambda route: held.append(route))
+    field = page.get_by_label("Seed", exact=True)
+    field.fill("100")
+    field.press("Enter")
+    expect(page.locator("#digits")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#digits > .status")).to_have_text("Drawing 16 digits …")
+    field.fill("200")
+    field.press("Enter")
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", "200")
+    held[0].fulfill(json={"digits": [{"seed": "100", "png": ""}]})
+    page.wait_for_timeout(200)
+    assert seeds(page)[0] == "200"
+
+
+def test_arrow_keys_move_within_the_grid(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=0&count=16")
+    seeds(page)
+    page.locator("#grid button").first.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    assert query_of(page)["chosen"] == "3"

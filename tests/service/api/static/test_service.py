@@ -1,0 +1,40 @@
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+
+def test_the_models_and_their_load_are_shown_live(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=1")
+    card = page.locator(".model").filter(has=page.get_by_role("heading", name="mnist/1"))
+    card.scroll_into_view_if_needed()
+    expect(card).to_contain_text("CPU")
+    expect(card).to_contain_text("Saw 1,234 digits in training")
+    batches = card.locator(".live dd").nth(1)
+    expect(batches).not_to_have_text("\u2013")
+    before = int(batches.inner_text())
+    page.get_by_role("button", name="Draw digits").click()
+    card.scroll_into_view_if_needed()
+    expect(batches).not_to_have_text(str(before))
+    assert float(card.locator(".live dd").nth(2).inner_text()) > 1  # digits in a batch
+
+
+def test_without_metrics_on_this_port_nothing_asks_for_them(
+    page: Page, start: Callable[..., tuple[str, object]]
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    address, _ = start("--management-port", "0")
+    page.goto(address)
+    page.locator("#service").scroll_into_view_if_needed()
+    expect(page.locator(".model")).to_have_count(4)
+    expect(page.locator("#live")).to_be_hidden()
+    expect(page.get_by_role("link", name="Metrics")).to_have_count(0)
+    page.wait_for_timeout(500)
+    assert not any(url.endswith("/metrics") for url in asked)
+
+
+def test_lost_metrics_are_told(page: Page, address: str) -> None:
+    page.route("**/metrics", lambda route: route.fulfill(status=502, body="<p>gone", content_type="text/html"))
+    page.goto(address)
+    page.locator("#service").scroll_into_view_if_needed()
+    expect(page.locator("#service > .alert")).to_contain_text("such as a proxy")
