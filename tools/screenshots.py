@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tools.readme_images import ROOT
 
 OUT = ROOT / "docs" / "images"
-STATE = "?seed=0&count=64&chosen=15&example=foal"
+STATE = "?seed=0&count=64&chosen=5,15&example=foal"
 DESKTOP = {"viewport": {"width": 1200, "height": 900}}
 PHONE = {"viewport": {"width": 375, "height": 760}, "device_scale_factor": 1.5, "has_touch": True, "is_mobile": True}
 SHOTS: dict[str, tuple[str, dict[str, Any]]] = {
