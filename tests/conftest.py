@@ -13,6 +13,7 @@ SLOW = (
     "benchmarks/fitting",
     "docker/prometheus",
     "export",
+    "gan_client",
     "k8s",
     "service/api/test_context.py",
     "service/api/test_models.py",
