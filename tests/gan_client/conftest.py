@@ -1,52 +1,12 @@
-"""The service with its bundled models in a process of its own, and a server that responds as a test tells it."""
+"""A server that responds as a test tells it."""
 
 import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
-
-@contextmanager
-def running(*options: str, port: int = 0) -> Iterator[str]:
-    """Runs the service; yields its address."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GAN_", "OTEL_"))}
-    command = [sys.executable, "-m", "service", "--port", str(port), "--device", "cpu", *options]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if found := re.search(r"service running on (http://\S+)", line):
-                break
-        else:
-            raise AssertionError("the service did not start")
-        reader = threading.Thread(target=process.stderr.read)  # or its pipe would fill
-        reader.start()
-        try:
-            yield found[1]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-            reader.join()
-
-
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """Address of the service with its bundled models."""
-    with running() as found:
-        yield found
-
-
-@pytest.fixture
-def start() -> Callable[..., object]:
-    """`with start(*options, port=0) as address`: a service with options of its own."""
-    return running
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def test_a_service_that_is_gone_is_named(unused_port: int) -> None:
         client.models()
 
 
-def test_a_service_that_restarts_is_waited_for(unused_port: int, start: Callable) -> None:
+def test_a_service_that_restarts_is_waited_for(unused_port: int, start_service: Callable) -> None:
     found: list[object] = []
 
     def ask() -> None:
@@ -90,16 +90,16 @@ def test_a_service_that_restarts_is_waited_for(unused_port: int, start: Callable
             found.append(client.sample(2).array.shape)
 
     thread = threading.Thread(target=ask)
-    thread.start()
+    thread.start_service()
     time.sleep(0.5)  # it has tried at least once
     assert found == []
-    with start(port=unused_port):
+    with start_service(port=unused_port):
         thread.join(60)
     assert found == [(2, 28, 28)]
 
 
-def test_a_rate_limit_of_the_service_is_kept(start: Callable) -> None:
-    with start("--rate-limit", "3/second") as address, Client(address) as client:
+def test_a_rate_limit_of_the_service_is_kept(start_service: Callable) -> None:
+    with start_service("--rate-limit", "3/second") as address, Client(address) as client:
         began = time.monotonic()
         assert [client.sample().array.shape for _ in range(7)] == [(1, 28, 28)] * 7
         assert time.monotonic() - began > 1

@@ -33,7 +33,7 @@ SERVING = [
     for extras in subsets(components)
     for scaler in ((), ("autoscaling-keda",), ("autoscaling-hpa",))
 ]
-COMBINATIONS = [*SERVING, ("train",), ("kserve",)]
+COMBINATIONS = [*SERVING, ("train",), ("kserve",), ("client",)]
 CHECKED = [
     combination for combination in SERVING if len(combination) == 1 or combination[1:3] == ("monitoring", "ingress")
 ]
