@@ -23,6 +23,7 @@ SLOW = (
     "benchmarks/fitting",
     "docker/prometheus",
     "export",
+    "gan_batch",
     "gan_client",
     "k8s",
     "service/api/test_context.py",

@@ -4,7 +4,8 @@
 
 Starts the service with the bundled models on this machine's CPU and lets gan-client translate a folder of photographs,
 crops of the one in docs/images. The client is paused in turn, and wrk then sends some of the same photographs with as
-many requests in flight. Both rates come from the service's own counter, in windows that begin after the load has.
+many requests in flight. Both rates come from the service's own counter, in windows that begin after the load has. On a
+machine that does other work too, images a second of processor time, service and generator together, are steadier.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ from benchmarks.report import processor, table
 from benchmarks.serving.load_generators import HERE, parse_wrk
 from benchmarks.serving.payloads import crops
 from benchmarks.serving.servers import cpu_seconds_of
-from tools.footprint import MIB, resident_bytes, service
+from tools.footprint import MIB, cpu_seconds, resident_bytes, service
 
 IN_FLIGHT = 16
 SETTLE_S = 2.0
@@ -51,63 +53,92 @@ def translated(http: httpx.Client) -> int:
     return round(total)
 
 
-def rate(http: httpx.Client, seconds: float) -> float:
-    """Translations a second in the next `seconds`."""
-    time.sleep(SETTLE_S)
-    began, before = time.monotonic(), translated(http)
-    time.sleep(seconds)
-    return (translated(http) - before) / (time.monotonic() - began)
+@dataclass(frozen=True)
+class Window:
+    """What the service did in a window of time."""
+
+    images: int
+    seconds: float
+    cpu_seconds: float
+    """Processor time of the service and of the load generator."""
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_an_image(self) -> float:
+        """Processor time an image, in seconds: its inverse is the rate that the processor's whole time would give."""
+        return self.cpu_seconds / self.images
 
 
-def wrk_rate(http: httpx.Client, files: list[Path], seconds: float) -> float:
-    """Translations a second under wrk."""
-    duration = round(seconds + 2 * SETTLE_S)
-    command = ["wrk", "-t1", f"-c{IN_FLIGHT}", f"-d{duration}s", "--timeout", "30s", "-s", str(HERE / "wrk.lua")]
-    url = str(http.base_url.join(f"/translate/{DIRECTION}"))
-    arguments = ["--", "POST", "application/octet-stream", "-", *map(str, files)]
-    with subprocess.Popen([*command, url, *arguments], stdout=subprocess.PIPE, text=True) as process:
-        found = rate(http, seconds)
-        said, _ = process.communicate()
-    if parse_wrk(said).failed:
-        raise RuntimeError(f"wrk had failures: {said}")
-    time.sleep(SETTLE_S)
-    return found
+class Bench:
+    """A running service, and the photographs."""
+
+    def __init__(self, http: httpx.Client, pid: int, files: list[Path], seconds: float) -> None:
+        self.http, self._pid, self._files, self._seconds = http, pid, files, seconds
+
+    def window(self, generator: int) -> Window:
+        """Measures the load that the process `generator` makes."""
+        time.sleep(SETTLE_S)
+        began, images, cpu = time.monotonic(), translated(self.http), self._cpu(generator)
+        time.sleep(self._seconds)
+        return Window(translated(self.http) - images, time.monotonic() - began, self._cpu(generator) - cpu)
+
+    def _cpu(self, generator: int) -> float:
+        return cpu_seconds(self._pid) + cpu_seconds_of(generator)
+
+    def wrk(self) -> Window:
+        """Measures the load of wrk."""
+        duration = round(self._seconds + 2 * SETTLE_S)
+        command = ["wrk", "-t1", f"-c{IN_FLIGHT}", f"-d{duration}s", "--timeout", "30s", "-s", str(HERE / "wrk.lua")]
+        url = str(self.http.base_url.join(f"/translate/{DIRECTION}"))
+        arguments = ["--", "POST", "application/octet-stream", "-", *map(str, self._files[:WRK_FILES])]
+        with subprocess.Popen([*command, url, *arguments], stdout=subprocess.PIPE, text=True) as process:
+            found = self.window(process.pid)
+            said, _ = process.communicate()
+        if parse_wrk(said).failed:
+            raise RuntimeError(f"wrk had failures: {said}")
+        time.sleep(SETTLE_S)
+        return found
 
 
-def compare(http: httpx.Client, source: Path, out: Path, seconds: float) -> None:
+def compare(bench: Bench, source: Path, out: Path) -> None:
     """Runs the client to its end, wrk in between, and prints the ratios and the client's memory."""
-    files = sorted(source.iterdir())
-    address = str(http.base_url).rstrip("/")
-    command = [sys.executable, "-m", "gan_client", "translate", str(source), str(out), "--url", address]
-    limit = ["--concurrency", str(IN_FLIGHT), "--timeout", "120"]
-    before = wrk_rate(http, files[:WRK_FILES], seconds / 2)
-    ratios, memory, cpu, base = [], [], 0.0, translated(http)
-    with subprocess.Popen([*command, *limit]) as client:
-        others = 0  # translations that wrk asked for
+    command = [sys.executable, "-m", "gan_client", "translate", str(source), str(out), "--timeout", "120"]
+    options = ["--url", str(bench.http.base_url).rstrip("/"), "--concurrency", str(IN_FLIGHT)]
+    before = bench.wrk()
+    rates, costs, memory = list[float](), list[float](), list[tuple[int, float]]()
+    with subprocess.Popen([*command, *options]) as client:
         while True:
-            found = rate(http, seconds)
+            found = bench.window(client.pid)
             if client.poll() is not None:
                 break
-            cpu = cpu_seconds_of(client.pid)
-            done = translated(http) - base - others
-            memory.append((done, resident_bytes(client.pid) / MIB))
+            memory.append((sum(1 for _ in out.rglob("*.jpg")), resident_bytes(client.pid) / MIB))
             os.kill(client.pid, signal.SIGSTOP)
             time.sleep(SETTLE_S)
-            start = translated(http)
-            after = wrk_rate(http, files[:WRK_FILES], seconds / 2)
-            others += translated(http) - start
+            after = bench.wrk()
             os.kill(client.pid, signal.SIGCONT)
-            ratios.append(found / statistics.mean((before, after)))
-            print(f"{done} images: {found:.2f}/s beside {before:.2f} and {after:.2f}", file=sys.stderr)
+            rates.append(found.rate / statistics.mean((before.rate, after.rate)))
+            costs.append(statistics.mean((before.cpu_an_image, after.cpu_an_image)) / found.cpu_an_image)
+            print(f"{memory[-1][0]} images: rate {rates[-1]:.2f}, processor time {costs[-1]:.3f}", file=sys.stderr)
             before = after
     if client.returncode:
         raise RuntimeError(f"gan-client ended with status {client.returncode}")
-    missing = len(files) - sum(1 for path in out.rglob("*.jpg"))
+    missing = len(list(source.iterdir())) - sum(1 for _ in out.rglob("*.jpg"))
+    print(f"{processor()}, {os.cpu_count()} cores; {missing} photographs have no translation afterwards\n")
+    rows = [
+        [
+            name,
+            f"{statistics.median(found):.2f}",
+            " to ".join(f"{q:.2f}" for q in statistics.quantiles(found, n=4)[::2]),
+        ]
+        for name, found in (("images a second", rates), ("images a second of processor time", costs))
+    ]
+    print(*table([f"gan-client / wrk, {len(rates)} rounds in turn", "median", "quartiles"], rows), sep="\n")
     kept = memory[:: max(1, len(memory) // READINGS)]
-    print(f"{processor()}, {os.cpu_count()} cores; {len(files):,} photographs, {missing} missing afterwards\n")
-    print(f"gan-client at {statistics.median(ratios):.2f} of wrk's rate (median of {len(ratios)} rounds in turn,")
-    print(f"quartiles {' and '.join(f'{q:.2f}' for q in statistics.quantiles(ratios, n=4)[::2])})")
-    print(f"gan-client used {1000 * cpu / memory[-1][0]:.1f} ms of processor time an image\n")
+    print()
     print(*table(["images done", "resident memory, MiB"], [[f"{n:,}", f"{mib:.1f}"] for n, mib in kept]), sep="\n")
 
 
@@ -115,15 +146,15 @@ def main() -> None:
     """Runs the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=20, help="length of a window; wrk's are half as long")
+    parser.add_argument("--seconds", type=float, default=10, help="length of a window")
     parser.add_argument("--port", type=int, default=18_500)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, service(given.port):
+    with tempfile.TemporaryDirectory() as scratch, service(given.port) as (pid, _):
         source, out = Path(scratch) / "photographs", Path(scratch) / "out"
         source.mkdir()
         write_photographs(source, given.photographs)
         with httpx.Client(base_url=f"http://127.0.0.1:{given.port}", timeout=60) as http:
-            compare(http, source, out, given.seconds)
+            compare(Bench(http, pid, sorted(source.iterdir()), given.seconds), source, out)
 
 
 if __name__ == "__main__":
