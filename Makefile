@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train image-client docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +52,8 @@ clients: .venv/test.installed .venv/clients.installed ## generate clients, run t
 	@$(BIN)/python -m tools.clients
 
 image-cpu image-gpu image-train: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
-image-client: ## build gan-serving:VERSION-client, which has gan-client alone
-image-cpu image-gpu image-train image-client: image-%:
+image-client image-ray: ## build gan-serving:VERSION-client, which has gan-client alone, or -ray with gan-batch
+image-cpu image-gpu image-train image-client image-ray: image-%:
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
 		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
 

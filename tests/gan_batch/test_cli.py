@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gan_batch import cli
 from gan_batch.manifest import Manifest
 from gan_batch.storage import Folder
 
@@ -96,13 +98,18 @@ def test_every_image_is_translated_once_though_a_node_is_lost(
         (("--size", "9"), "--size: "),
         (("--direction", "cat2dog"), "--direction: the bundled models are horse2zebra, zebra2horse"),
         (("--model", "nowhere"), "has no card.json"),
+        ((), "there is no image in "),
     ],
 )
-def test_mistakes_are_named(batch: Batch, photographs: Path, tmp_path: Path, arguments: tuple, reason: str) -> None:
-    status, said = ends(batch(photographs, tmp_path / "out", *arguments))
-    assert (status, reason in said) == (2, True), said
-
-
-def test_a_folder_without_images_is_named(batch: Batch, tmp_path: Path) -> None:
-    status, said = ends(batch(tmp_path, tmp_path / "out"))
-    assert (status, said) == (2, f"gan-batch: there is no image in {tmp_path}")
+def test_mistakes_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    reason: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gan-batch", str(tmp_path), str(tmp_path / "out"), *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    said = capsys.readouterr().err
+    assert (caught.value.code, said.startswith("gan-batch: "), reason in said) == (2, True, True), said
