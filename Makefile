@@ -69,10 +69,10 @@ lock: ## resolve all dependencies again into requirements/*.txt (needs uv)
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra tracing -o requirements/tracing.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
-	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra client -o requirements/client.txt
-	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -o requirements/ray.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --extra client --extra ray --group test \
 		-o requirements/test.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra client -c requirements/test.txt -o requirements/client.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -c requirements/test.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

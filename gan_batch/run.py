@@ -80,7 +80,8 @@ def _translated(
     context.enable_progress_bars = False
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
-    if not gpus + cpus:
+    processes = gpus or cpus
+    if not processes:
         raise BatchError("the Ray cluster has neither CPUs nor GPUs: start its nodes with some")
     size = max(BATCH, -(-len(names) // TASKS))
     images = ray.data.from_items([{"image": name} for name in names], override_num_blocks=-(-len(names) // size))
@@ -97,7 +98,7 @@ def _translated(
         Translator,
         fn_constructor_kwargs=arguments,
         batch_size=size,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=gpus or cpus),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=processes, initial_size=processes),
         num_cpus=None if gpus else 1,
         num_gpus=1 if gpus else None,
     ).iter_rows()
