@@ -4,10 +4,10 @@ A translation is written under a temporary name and renamed: whatever has its ow
 next time.
 """
 
+import hashlib
 import json
 import os
 import secrets
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +50,8 @@ class Shard:
 
     def has(self, name: str) -> bool:
         """Whether an image belongs to the shard; a name's shard does not depend on the other images."""
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % self.count == self.index
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8]) % self.count == self.index
 
 
 class Job(NamedTuple):
