@@ -90,7 +90,7 @@ def test_a_service_that_restarts_is_waited_for(unused_port: int, start_service: 
             found.append(client.sample(2).array.shape)
 
     thread = threading.Thread(target=ask)
-    thread.start_service()
+    thread.start()
     time.sleep(0.5)  # it has tried at least once
     assert found == []
     with start_service(port=unused_port):
