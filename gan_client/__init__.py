@@ -4,9 +4,12 @@
 training: it needs the extra `client` alone.
 """
 
-from gan_client.client import AsyncClient, Client
-from gan_client.errors import ClientError, ProblemError, UnreachableError
-from gan_client.results import Digits, Model, Translation
+try:
+    from gan_client.client import AsyncClient, Client
+    from gan_client.errors import ClientError, ProblemError, UnreachableError
+    from gan_client.results import Digits, Model, Translation
+except ModuleNotFoundError as error:
+    raise ImportError(f"{error.name} is not installed: the extra 'client' of gan-serving installs it") from error
 
 __all__ = [
     "AsyncClient",
