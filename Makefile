@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,9 @@ docs: .venv/test.installed ## write the files again that are made from code, mod
 clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/clients.md (needs what that page names)
 	@$(BIN)/python -m tools.clients
 
-image-cpu image-gpu image-train: image-%: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
+image-cpu image-gpu image-train: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
+image-client image-ray: ## build gan-serving:VERSION-client, which has gan-client alone, or -ray with gan-batch
+image-cpu image-gpu image-train image-client image-ray: image-%:
 	docker build $(DOCKER_BUILD_FLAGS) --build-arg REVISION=$(shell git rev-parse HEAD) \
 		-f docker/Dockerfile --target $* -t gan-serving:$(VERSION)-$* .
 
@@ -67,7 +69,10 @@ lock: ## resolve all dependencies again into requirements/*.txt and tools/client
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra tracing -o requirements/tracing.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train -o requirements/train.txt
-	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra train --extra tracing --extra client --extra ray --group test \
+		-o requirements/test.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra client -c requirements/test.txt -o requirements/client.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -c requirements/test.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

@@ -245,3 +245,8 @@ def sha256_of(path: Path) -> str:
     """Returns the hash of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def version_order(version: str) -> tuple[int, str]:
+    """Returns a key that sorts versions, the newest last: numbers by their value, after all others."""
+    return (int(version), "") if version.isdigit() else (-1, version)

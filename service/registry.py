@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from service.card import Artefact, CardError, ModelCard, Task, read_card, unreadable
+from service.card import Artefact, CardError, ModelCard, Task, read_card, unreadable, version_order
 from service.engine.batcher import Batcher
 from service.errors import Problem
 from service.runtime.cpu import PROVIDER as CPU
@@ -68,7 +68,7 @@ class Registry:
             raise CardError(f"there is no model in {settings.models}: publish one with gan-export, or set GAN_MODELS")
         self._devices = Devices(settings)
         self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
-        self.models.sort(key=lambda model: (model.card.name, _version_order(model.card.version)))
+        self.models.sort(key=lambda model: (model.card.name, version_order(model.card.version)))
         self._find_cached = cache(self._find)  # the loaded models never change
         metrics.device_fallback.set(any(model.fell_back_to_cpu for model in self.models))
 
@@ -207,7 +207,3 @@ def _refuse_weights_outside(model: Path) -> None:
                 f"{model} keeps weights in another file, which its card's sha256 does not cover: export it again with "
                 "gan-export, which keeps them inside"
             )
-
-
-def _version_order(version: str) -> tuple[int, str]:
-    return (int(version), "") if version.isdigit() else (-1, version)

@@ -16,8 +16,10 @@ BUNDLED_MODELS = _PACKAGE / "models" if (_PACKAGE / "models").is_dir() else _PAC
 
 PREFIX = "GAN_"
 """Begins the name of every variable."""
-NOT_OURS = frozenset({"GAN_ADDRESS", "GAN_IMAGE", "GAN_MEMORY", "GAN_PUBLISHED_PORT"})
-"""Variables that Compose reads from the same environment."""
+NOT_OURS = frozenset(
+    {"GAN_ADDRESS", "GAN_IMAGE", "GAN_MEMORY", "GAN_PUBLISHED_PORT", "GAN_CLIENT_KEY", "GAN_CLIENT_URL"}
+)
+"""Variables that Compose and gan-client read from the same environment."""
 
 BatchSize = Annotated[int, Field(ge=1, le=1024)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$")]

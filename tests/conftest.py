@@ -1,7 +1,17 @@
-"""Images for tests; and the mark of what takes seconds a test, so that `make test-fast` can leave it out."""
+"""Images for tests, and the service with its bundled models in a process of its own.
+
+What takes seconds a test gets a mark, so that `make test-fast` can leave it out.
+"""
 
 import io
-from collections.abc import Callable
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +23,8 @@ SLOW = (
     "benchmarks/fitting",
     "docker/prometheus",
     "export",
+    "gan_batch",
+    "gan_client",
     "k8s",
     "service/api/static",
     "service/api/translation/test_bulk.py",
@@ -32,6 +44,7 @@ SLOW = (
     "test_bundled_models.py",
     "test_end_to_end.py",
     "test_privacy.py",
+    "test_readme.py",
     "tools/clients/test_clients.py",
     "training/evaluation",
     "training/tasks",
@@ -73,3 +86,38 @@ def noise() -> Callable[..., Image.Image]:
         return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
     return draw
+
+
+@contextmanager
+def running(*options: str, port: int = 0) -> Iterator[str]:
+    """Runs the service; yields its address."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GAN_", "OTEL_"))}
+    command = [sys.executable, "-m", "service", "--port", str(port), "--device", "cpu", *options]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if found := re.search(r"service running on (http://\S+)", line):
+                break
+        else:
+            raise AssertionError("the service did not start")
+        reader = threading.Thread(target=process.stderr.read)  # or its pipe would fill
+        reader.start()
+        try:
+            yield found[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+            reader.join()
+
+
+@pytest.fixture(scope="session")
+def live_service() -> Iterator[str]:
+    """Address of the service with its bundled models."""
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def start_service() -> Callable[..., object]:
+    """`with start_service(*options, port=0) as address`: a service with options of its own."""
+    return running

@@ -13,8 +13,13 @@ NOT_FOR_SERVING = {
     "tensorboard",
     "matplotlib",
     "tqdm",
+    "httpx",
+    "tenacity",
+    "ray",
     "training",
     "export",
+    "gan_client",
+    "gan_batch",
 }
 
 #: Makes these packages impossible to import, then imports all that `gan-serve` runs.

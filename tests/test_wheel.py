@@ -49,10 +49,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_packages_and_their_data_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
-    packages = "service, training, export, imaging"
+    packages = "service, training, export, imaging, gan_client, gan_batch"
     code = f"import {packages}; print(*(p.__file__ for p in ({packages})), sep='\\n')"
     files = [Path(line) for line in run(installed / "python", "-c", code, cwd=tmp_path).splitlines()]
-    assert [file.is_relative_to(installed.parent) for file in files] == [True] * 4
+    assert [file.is_relative_to(installed.parent) for file in files] == [True] * 6
     assert (files[1].parent / "data" / "horse2zebra.sha256").is_file()
     here = {path.relative_to(BUNDLED_MODELS) for path in BUNDLED_MODELS.rglob("*.*")}
     models = files[0].parent / "models"
@@ -62,7 +62,7 @@ def test_the_packages_and_their_data_are_those_of_the_wheel(installed: Path, tmp
 
 
 def test_every_command_explains_itself(installed: Path, tmp_path: Path) -> None:
-    for command in ("gan-serve", "gan-train", "gan-export"):
+    for command in ("gan-serve", "gan-train", "gan-export", "gan-client", "gan-batch"):
         assert "--help" in run(installed / command, "--help", cwd=tmp_path)
 
 

@@ -26,7 +26,7 @@ def test_hadolint_finds_nothing():
 
 
 def test_there_is_a_stage_for_each_image():
-    assert {"cpu", "gpu", "train"} <= STAGES.keys()
+    assert {"cpu", "gpu", "train", "client", "ray"} <= STAGES.keys()
 
 
 def test_what_is_copied_exists_and_is_let_through_by_dockerignore():
@@ -38,15 +38,15 @@ def test_what_is_copied_exists_and_is_let_through_by_dockerignore():
 
 
 def test_the_images_user_can_read_what_comes_straight_from_the_checkout():
-    last = [STAGES[name] for name in ("cpu", "gpu", "train")]
+    last = [STAGES[name] for name in ("cpu", "gpu", "train", "ray")]
     copies = [line for body in last for line in re.findall(r"^COPY (?!--from).+$", body, re.M)]
-    assert len(copies) == 5
+    assert len(copies) == 6
     assert all(line.startswith("COPY --chmod=755 ") for line in copies)
 
 
 def test_every_requirement_is_held_to_its_hash():
     installs = re.findall(r"pip --python /opt/venv install (.+)", TEXT)
-    assert len(installs) == 6
+    assert len(installs) == 8
     assert all("--require-hashes" in install or "--no-index --no-deps" in install for install in installs)
 
 
@@ -77,12 +77,12 @@ def test_no_lock_names_an_index():
 def test_what_builds_the_project_agrees_with_the_other_locks():
     build = pins("build")
     assert "hatchling" in build
-    for lock in {path.stem for path in LOCKS} - {"build"}:
+    for lock in {path.stem for path in LOCKS} - {"build", "kserve"}:  # KServe is installed apart
         common = build.keys() & pins(lock).keys()
         assert {name: build[name] for name in common} == {name: pins(lock)[name] for name in common}, lock
 
 
-@pytest.mark.parametrize("lock", ["cpu", "cuda", "train", "test"])
+@pytest.mark.parametrize("lock", ["cpu", "cuda", "train", "test", "client", "ray"])
 def test_locks_that_are_installed_together_agree(lock):
     common = pins("tracing").keys() & pins(lock).keys()
     assert len(common) > 20
@@ -127,7 +127,7 @@ def test_the_version_is_the_projects():
 def test_every_file_calls_an_image_by_version_and_target():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     targets = set(re.findall(r"image-(\w+)", (ROOT / "Makefile").read_text().partition("image-%")[0]))
-    assert targets == {"cpu", "gpu", "train"} <= STAGES.keys()
+    assert targets == {"cpu", "gpu", "train", "client", "ray"} <= STAGES.keys()
     folders = [path for name in ("docker", "k8s", "docs") for path in (ROOT / name).rglob("*") if path.is_file()]
     files = [path for path in folders if path.suffix in ("", ".md", ".py", ".yaml")]
     named = {path.name: re.findall(r"\bgan-serving(?:-\w+)?:\d[-\w.]*", path.read_text()) for path in files}
@@ -139,4 +139,5 @@ def test_every_file_calls_an_image_by_version_and_target():
     assert "-t gan-serving:$(VERSION)-$* " in (ROOT / "Makefile").read_text()
     overlays = [(p.parent.name, p.read_text()) for p in (ROOT / "k8s" / "overlays").glob("*/kustomization.yaml")]
     tags = {name: re.findall(r"name: (\S+)\n +newTag: (\S+)", text) for name, text in overlays}
-    assert tags == {target: [(project["name"], f"{project['version']}-{target}")] for target in targets}
+    image_of = {**{target: target for target in targets}, "kserve": "cpu"}
+    assert tags == {name: [(project["name"], f"{project['version']}-{image}")] for name, image in image_of.items()}

@@ -33,7 +33,7 @@ SERVING = [
     for extras in subsets(components)
     for scaler in ((), ("autoscaling-keda",), ("autoscaling-hpa",))
 ]
-COMBINATIONS = [*SERVING, ("train",), ("kserve",)]
+COMBINATIONS = [*SERVING, ("train",), ("kserve",), ("client",), ("ray",)]
 CHECKED = [
     combination for combination in SERVING if len(combination) == 1 or combination[1:3] == ("monitoring", "ingress")
 ]
@@ -84,5 +84,12 @@ def of_kind() -> Callable[[list[Manifest], str], list[Manifest]]:
 
 @pytest.fixture(scope="session")
 def pods() -> Callable[[list[Manifest]], list[Manifest]]:
-    """`pods(manifests)`: the Pod templates of the Deployments and Jobs, each with metadata and spec."""
-    return lambda manifests: [m["spec"]["template"] for m in manifests if m["kind"] in ("Deployment", "Job")]
+    """`pods(manifests)`: the Pod templates of the Deployments, Jobs and RayJobs, each with metadata and spec."""
+
+    def templates(manifest: Manifest) -> list[Manifest]:
+        if manifest["kind"] == "RayJob":
+            cluster = manifest["spec"]["rayClusterSpec"]
+            return [group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+        return [manifest["spec"]["template"]] if manifest["kind"] in ("Deployment", "Job") else []
+
+    return lambda manifests: [template for manifest in manifests for template in templates(manifest)]

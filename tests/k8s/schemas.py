@@ -1,4 +1,4 @@
-"""The parts of four operators' resource types that k8s/ uses: nothing else may stand in a manifest."""
+"""The parts of five operators' resource types that k8s/ uses: nothing else may stand in a manifest."""
 
 from typing import Any
 
@@ -179,10 +179,45 @@ INFERENCE_SERVICE = resource(
         }
     ),
 )
+POD_TEMPLATE = closed({"metadata": closed({"labels": TEXTS}), "spec": {"type": "object"}})
+RAY_START = {"type": "object", "additionalProperties": {"type": "string"}}
+"""Flags of `ray start`; test_ray.py checks the Pods against Kubernetes' own schema."""
+RAY_JOB = resource(
+    "ray.io/v1",
+    "RayJob",
+    closed(
+        {
+            "entrypoint": TEXT,
+            "submissionMode": {"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]},
+            "backoffLimit": {"type": "integer", "minimum": 0},
+            "shutdownAfterJobFinishes": {"type": "boolean"},
+            "ttlSecondsAfterFinished": {"type": "integer", "minimum": 0},
+            "rayClusterSpec": closed(
+                {
+                    "rayVersion": {"type": "string", "pattern": r"^[0-9]+\.[0-9]+\.[0-9]+$"},
+                    "headGroupSpec": closed({"rayStartParams": RAY_START, "template": POD_TEMPLATE}),
+                    "workerGroupSpecs": several(
+                        closed(
+                            {
+                                "groupName": TEXT,
+                                "replicas": COUNT,
+                                "minReplicas": COUNT,
+                                "maxReplicas": COUNT,
+                                "rayStartParams": RAY_START,
+                                "template": POD_TEMPLATE,
+                            }
+                        )
+                    ),
+                }
+            ),
+        }
+    ),
+)
 CUSTOM = {
     "ServiceMonitor": SERVICE_MONITOR,
     "PrometheusRule": PROMETHEUS_RULE,
     "ScaledObject": SCALED_OBJECT,
     "ServingRuntime": SERVING_RUNTIME,
     "InferenceService": INFERENCE_SERVICE,
+    "RayJob": RAY_JOB,
 }

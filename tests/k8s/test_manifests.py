@@ -17,6 +17,7 @@ OfKind = Callable[[list[Manifest], str], list[Manifest]]
 Pods = Callable[[list[Manifest]], list[Manifest]]
 
 every = pytest.mark.parametrize("combination", [*CHECKED, ("train",)], ids="+".join)
+secure = pytest.mark.parametrize("combination", [*CHECKED, ("train",), ("client",)], ids="+".join)
 serving = pytest.mark.parametrize("combination", CHECKED, ids="+".join)
 full = pytest.mark.parametrize("combination", FULL, ids="+".join)
 
@@ -93,7 +94,7 @@ def test_named_ports_are_the_containers(
     assert {*targets, *probes, *allowed} <= names.keys()
 
 
-@every
+@secure
 def test_what_a_pod_names_is_there(build: Build, pods: Pods, combination: tuple[str, ...]) -> None:
     manifests = build(*combination)
     there = {(m["kind"], m["metadata"]["name"]) for m in manifests}
@@ -203,14 +204,14 @@ def test_the_ingress_takes_what_the_service_takes_and_waits_as_long(
 # Security
 
 
-@every
+@secure
 def test_images_are_pinned_and_name_no_registry(build: Build, pods: Pods, combination: tuple[str, ...]) -> None:
     (pod,) = pods(build(*combination))
     images = {container["image"] for container in containers(pod)}
     assert images == {f"gan-serving:{VERSION}-{combination[0]}"}
 
 
-@every
+@secure
 def test_pods_keep_to_the_restricted_standard(build: Build, pods: Pods, combination: tuple[str, ...]) -> None:
     (pod,) = pods(build(*combination))
     spec = pod["spec"]
@@ -230,7 +231,7 @@ def test_pods_keep_to_the_restricted_standard(build: Build, pods: Pods, combinat
         assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
 
 
-@every
+@secure
 def test_no_pod_holds_a_token(build: Build, of_kind: OfKind, pods: Pods, combination: tuple[str, ...]) -> None:
     manifests = build(*combination)
     (pod,) = pods(manifests)
@@ -239,7 +240,7 @@ def test_no_pod_holds_a_token(build: Build, of_kind: OfKind, pods: Pods, combina
     assert pod["spec"]["automountServiceAccountToken"] is False
 
 
-@every
+@secure
 def test_pods_run_as_the_user_of_the_images(build: Build, pods: Pods, combination: tuple[str, ...]) -> None:
     dockerfile = ROOT / "docker" / "Dockerfile"
     users = re.findall(r"^USER (\d+):(\d+)$", dockerfile.read_text(), re.MULTILINE)
@@ -339,3 +340,32 @@ def test_the_jobs_numbers_and_names_agree(build: Build, of_kind: OfKind, pods: P
 def test_the_jobs_volumes_can_be_shared_by_nodes(build: Build, of_kind: OfKind) -> None:
     claims = of_kind(build("train"), "PersistentVolumeClaim")
     assert [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteMany"]] * 2
+
+
+# The client's Job
+
+
+def test_the_clients_pods_share_all_images(build: Build, of_kind: OfKind, pods: Pods) -> None:
+    manifests = build("client")
+    (job,), (pod,) = of_kind(manifests, "Job"), pods(manifests)
+    (translate,) = pod["spec"]["containers"]
+    given = {e["name"]: e.get("value") for e in translate["env"]}
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == int(given["SHARDS"])
+    (rule,) = [rule for rule in job["spec"]["podFailurePolicy"]["rules"] if rule["action"] == "FailIndex"]
+    assert rule["onExitCodes"]["containerName"] == translate["name"]
+    assert {mount["mountPath"] for mount in translate["volumeMounts"]} >= set(translate["command"][-1].split()[-2:])
+
+
+def test_the_clients_pods_reach_the_service(build: Build, of_kind: OfKind, pods: Pods) -> None:
+    manifests, serving_manifests = build("client"), build("cpu")
+    (policy,) = of_kind(manifests, "NetworkPolicy")
+    peer, _ = policy["spec"]["egress"]
+    (served,) = pods(serving_manifests)
+    assert peer["to"][0]["podSelector"]["matchLabels"].items() <= served["metadata"]["labels"].items()
+    assert peer["ports"] == [{"protocol": "TCP", "port": port_names(served)["http"]}]
+    (pod,) = pods(manifests)
+    (url,) = [e["value"] for e in pod["spec"]["containers"][0]["env"] if e["name"] == "GAN_CLIENT_URL"]
+    services = {m["metadata"]["name"]: m["spec"]["ports"] for m in of_kind(serving_manifests, "Service")}
+    (port,) = services[url.removeprefix("http://")]
+    assert port["port"] == 80

@@ -106,5 +106,13 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_mistyped_variable_is_told_with_the_nearest_setting() -> None:
-    environment = ["GAN_TIMOUT_SECONDS", "gan_port", "GAN_PORTS", "GAN_QUEUE_SIZE", "GAN_MEMORY", "HOME", "GANDALF"]
+    environment = [
+        "GAN_TIMOUT_SECONDS",
+        "gan_port",
+        "GAN_PORTS",
+        "GAN_QUEUE_SIZE",
+        "GAN_MEMORY",
+        "GANDALF",
+        "GAN_CLIENT_KEY",
+    ]
     assert mistyped(environment) == {"GAN_TIMOUT_SECONDS": "GAN_TIMEOUT_SECONDS", "GAN_PORTS": "GAN_PORT"}

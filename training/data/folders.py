@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.names import SUFFIXES
 from training.data.errors import DataError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 CURES = {".heic": "convert them to JPEG", ".heif": "convert them to JPEG"}
 #: Training images of each pair that are identical to test images; fits and floors leave them out.
 CROSSES_INTO_TEST = {"horse2zebra": frozenset({"n02381460_3811.jpg"})}

@@ -1,0 +1,5 @@
+"""`python -m gan_client` is the `gan-client` command."""
+
+from gan_client.cli import main
+
+main()

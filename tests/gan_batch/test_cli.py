@@ -1,0 +1,115 @@
+"""The command on a Ray cluster of separate processes, with local folders and with S3."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gan_batch import cli
+from gan_batch.manifest import Manifest
+from gan_batch.storage import Folder
+
+from .conftest import PATIENCE_S, kill
+
+Batch = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, noise: Callable[..., Image.Image]) -> Path:
+    folder = tmp_path / "photographs"
+    (folder / "below").mkdir(parents=True)
+    for n in range(6):
+        noise(64 + n, 64).save(folder / ("below" if n % 2 else ".") / f"{n}.png")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def ends(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=2 * PATIENCE_S)
+    assert "Traceback" not in said
+    return process.returncode, said.strip().splitlines()[-1]
+
+
+def test_a_folder_is_translated_and_a_failed_image_tried_again(batch: Batch, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "zebras"
+    (photographs / "broken.png").write_bytes(b"no image")
+    status, said = ends(batch(photographs, out))
+    assert (status, said.startswith("6 translated, 0 were there already, 1 failed: see ")) == (1, True)
+    (line,) = (out / "failures.jsonl").read_text().splitlines()
+    assert json.loads(line)["image"] == "broken.png"
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        "0.png", "2.png", "4.png", "below/1.png", "below/3.png", "below/5.png",
+    ]  # fmt: skip
+    Image.new("RGB", (64, 64)).save(photographs / "broken.png")
+    assert ends(batch(photographs, out)) == (0, "1 translated, 6 were there already, 0 failed")
+    assert (out / "failures.jsonl").read_text() == ""
+    status, said = ends(batch(photographs, out, "--size", "64"))
+    assert (status, "choose another folder" in said) == (2, True)
+
+
+def test_images_come_from_s3_and_go_there(
+    batch: Batch, photographs: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    source = Folder("s3://images/photographs")
+    for path in photographs.rglob("*.*"):
+        source.write(path.relative_to(photographs).as_posix(), path.read_bytes())
+    command = ("s3://images/photographs", "s3://images/zebras", "--size", "64")
+    assert ends(batch(*command)) == (0, "6 translated, 0 were there already, 0 failed")
+    assert ends(batch(*command)) == (0, "0 translated, 6 were there already, 0 failed")
+    assert sorted(name for name in Folder("s3://images/zebras").names() if name.endswith(".png")) == [
+        "0.png", "2.png", "4.png", "below/1.png", "below/3.png", "below/5.png",
+    ]  # fmt: skip
+
+
+def test_every_image_is_translated_once_though_a_node_is_lost(
+    batch: Batch, add_node: Callable, tmp_path: Path, noise: Callable[..., Image.Image]
+) -> None:
+    source, out, number = tmp_path / "photographs", tmp_path / "zebras", 240
+    source.mkdir()
+    noise(256, 256).save(source / "0.png")
+    for n in range(1, number):
+        (source / f"{n}.png").write_bytes((source / "0.png").read_bytes())
+    with add_node() as second:
+        process = batch(source, out)
+        until = time.monotonic() + 2 * PATIENCE_S
+        while len(list(out.glob("*.png"))) < number / 2:
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.05)
+        kill(second)
+        assert ends(process)[0] == 0
+    assert Counter(entry.image for entry in Manifest(Folder(str(out))).entries()) == {
+        f"{n}.png": 1 for n in range(number)
+    }
+    assert {path.name for path in out.glob("*.png")} == {f"{n}.png" for n in range(number)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--size", "9"), "--size: "),
+        (("--direction", "cat2dog"), "--direction: the bundled models are horse2zebra, zebra2horse"),
+        (("--model", "nowhere"), "has no card.json"),
+        ((), "there is no image in "),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    reason: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gan-batch", str(tmp_path), str(tmp_path / "out"), *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    said = capsys.readouterr().err
+    assert (caught.value.code, said.startswith("gan-batch: "), reason in said) == (2, True, True), said
