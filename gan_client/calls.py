@@ -56,7 +56,7 @@ def sample(count: int, seed: int | None, digit: int | None, model: str | None) -
 def interpolate(first: int, last: int, steps: int, digit: int | None, model: str | None) -> Call[Digits]:
     """Asks for the digits on the way from one seed to another."""
     params = {"from": str(first), "to": str(last), **_params(steps=steps, digit=digit, model=model, format="npy")}
-    return Call("GET", "mnist/interpolate", Digits.of_response, params)
+    return Call("GET", "mnist/interpolate", Digits.between, params)
 
 
 def translate(

@@ -2,7 +2,7 @@
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,11 @@ class Digits:
     """Model that made them, as name/version."""
     seed: int | None
     """Seed of the first digit; digit i has seed + i modulo 2^64. None for digits between two seeds."""
+
+    @classmethod
+    def between(cls, response: httpx.Response) -> Self:
+        """Reads digits between two seeds, in NumPy's format."""
+        return replace(cls.of_response(response), seed=None)
 
     @classmethod
     def of_response(cls, response: httpx.Response) -> Self:

@@ -35,6 +35,16 @@ def test_a_digit_comes_from_the_model_with_labels(live_service: str) -> None:
         assert client.sample(digit=7).model.startswith("mnist-conditional/")
 
 
+def test_digits_between_two_seeds_begin_and_end_there(live_service: str) -> None:
+    with Client(live_service) as client:
+        between = client.interpolate(5, 15, steps=7)
+        first, last = (client.sample(seed=seed).array[0] for seed in (5, 15))
+    assert between.array.shape == (7, 28, 28)
+    assert (between.seed, between.model) == (None, "mnist/3")
+    for end, digit in ((between.array[0], first), (between.array[-1], last)):
+        assert np.abs(end.astype(int) - digit).max() <= 1
+
+
 def test_pixels_files_and_paths_are_translated_alike(live_service: str, tmp_path: Path, horses: Image.Image) -> None:
     path = tmp_path / "horses.png"
     horses.save(path)
