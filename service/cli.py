@@ -34,7 +34,10 @@ def main() -> None:
         with tracing.exporting():
             ports = sockets.bind(settings)
             if settings.keys is None and not sockets.only_loopback(ports.public):
-                log.warning("whoever reaches %s may use it: set GAN_KEYS, or let only a proxy reach it", settings.host)
+                log.warning(
+                    "everybody who reaches %s may use the service: set GAN_KEYS, or let only a proxy reach it",
+                    settings.host,
+                )
             app = create_app(settings)
             runner.run(app, ports, settings)
         if app.state.context.lifecycle.hung:

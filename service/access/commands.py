@@ -1,21 +1,20 @@
 """The `gan-serve keys` command."""
 
+import os
 import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, CliSubCommand, SettingsConfigDict, get_subcommand
 
 from service.access import keys
 from service.access.keys import KeyFileError
 
 
-class _Command(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="GAN_", populate_by_name=True, use_attribute_docstrings=True, extra="ignore"
-    )
+class _Command(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
-    keys: Path | None = None
+    keys: Path | None = Field(default_factory=lambda: os.environ.get("GAN_KEYS"), validate_default=True)
     """File of names and hashed keys; by default that of GAN_KEYS."""
 
     @property

@@ -24,6 +24,8 @@ log = logging.getLogger("service")
 KEY_PREFIX = "gan_"
 """Begins every key, so that scanners for leaked secrets can find them."""
 KEY_BYTES = 32
+OTHER_KEYS = "other"
+"""Name under which metrics count the keys of all names after the first hundred; no client may have it."""
 CHECK_SECONDS = 1.0
 """A changed file counts after at most so long."""
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -81,8 +83,10 @@ def add(path: Path, name: str) -> str:
 
     Raises KeyFileError.
     """
-    if not _NAME.fullmatch(name):
-        raise KeyFileError(f"{name[:70]!r} is no name: use 1 to 64 letters, digits, dots, underscores or hyphens")
+    if not _NAME.fullmatch(name) or name == OTHER_KEYS:
+        raise KeyFileError(
+            f"{name[:70]!r} is no name: use 1 to 64 letters, digits, dots, underscores or hyphens, and not {OTHER_KEYS}"
+        )
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     with _changing(path) as lines:
         lines.append(f"{name} {hash_of(key)}")
@@ -116,18 +120,29 @@ def _changing(path: Path) -> Iterator[list[str]]:
             if path.exists():
                 read(path)
             yield lines
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-                new.write("".join(f"{line}\n" for line in lines))
-                new.flush()
-                os.fsync(new.fileno())
-                if path.exists():
-                    os.chmod(new.name, path.stat().st_mode)
-            os.replace(new.name, path)
+            _replace(path, "".join(f"{line}\n" for line in lines))
         finally:
             os.close(folder)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not ASCII"
         raise KeyFileError(f"{path} cannot be changed: {reason}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file at once. It keeps its mode and its owner, who may be the service's user."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+            if path.exists():
+                stat = path.stat()
+                os.fchown(new.fileno(), stat.st_uid, stat.st_gid)
+                os.fchmod(new.fileno(), stat.st_mode)
+            os.replace(new.name, path)
+        except OSError:
+            os.unlink(new.name)
+            raise
 
 
 class KeyStore:
@@ -149,7 +164,7 @@ class KeyStore:
     def name_of(self, key: str) -> str | None:
         """Returns the name of a key; None for one that is not valid.
 
-        The time tells nothing about valid keys: what is looked up is the hash, of which a caller cannot choose digits.
+        Its time reveals nothing about valid keys, because the hash is looked up, and no caller can choose a hash.
         """
         self._follow()
         digest = hash_of(key)
@@ -171,7 +186,8 @@ class KeyStore:
             log.error("%s; the keys stay as they were", error)
             return
         self._names = _by_hash(entries)
-        log.info("%s has changed: %d keys are valid", self._path, len(self._names))
+        level = logging.INFO if self._names else logging.WARNING
+        log.log(level, "%s has changed: %d keys are valid", self._path, len(self._names))
 
     def _stat(self) -> tuple[int, int, int] | None:
         """Returns what differs after a change, also after one of the symbolic links of a Kubernetes Secret."""

@@ -40,14 +40,20 @@ class AppContext:
     limiter: RateLimiter | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
-    def charge(self, request: Request, images: int, before: int = 0) -> None:
-        """Counts images towards the client's rate limit, if there is one. Raises Problem 429 when it is reached.
+    def check_limit(self, request: Request) -> None:
+        """Raises Problem 429 when the client has no image left of its rate limit, if there is one."""
+        if self.limiter is not None:
+            self.limiter.check(request.scope["state"]["client"])
 
-        `before`: images of the request that have been counted before.
+    def charge(self, request: Request, images: int, model: Model, deadline: Deadline) -> None:
+        """Counts images towards the client's rate limit, if there is one.
+
+        Raises Problem 429 when it is reached, and as `check_room` does: what is refused does not count.
         """
         if self.limiter is not None:
+            self.check_room(model, deadline)
             state = request.scope["state"]
-            headers = self.limiter.charge(state["client"], images, before)
+            headers = self.limiter.charge(state["client"], images)
             state["rate_limit"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     def check_room(self, model: Model, deadline: Deadline) -> None:

@@ -29,6 +29,8 @@ from service.settings import Settings
 
 log = logging.getLogger("service")
 
+FORWARDED_IPS = "FORWARDED_ALLOW_IPS"
+"""Variable with the addresses of proxies, from which uvicorn takes the client's address in X-Forwarded-For."""
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle, or take for a request's head. Longer than load balancers keep connections: they
 would send a request into a closed one."""
@@ -45,6 +47,7 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         "log_level": settings.log_level,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": FORWARDED_IPS in os.environ,  # else any local client could choose its address
         "headers": HEADERS,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "http": HttpProtocol,

@@ -77,7 +77,7 @@ def test_an_empty_models_folder_is_reported_with_the_cure(tmp_path: Path, refuse
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("", True)])
 def test_a_service_that_everybody_may_use_says_so(tmp_path: Path, refused: Refused, host: str, warned: bool) -> None:
     text = refused("--host", host, "--port", "0", "--models", str(tmp_path))
-    assert ("may use it: set GAN_KEYS, or let only a proxy reach it" in text) is warned
+    assert ("may use the service: set GAN_KEYS, or let only a proxy reach it" in text) is warned
 
 
 def test_keys_that_cannot_be_read_are_reported(tmp_path: Path, models: Path, refused: Refused) -> None:

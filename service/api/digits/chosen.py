@@ -156,7 +156,7 @@ async def sample_chosen(request: Request) -> Response:
     choice = await read_beside(context, deadline, size, size, read_choice, chunks)
     model = context.registry.find("sample", None, query.model, labelled=choice.labels is not None)
     inputs = choice.inputs(model.card)
-    context.charge(request, len(choice.items))
+    context.charge(request, len(choice.items), model, deadline)
     digits = await context.infer(model, inputs, deadline)
     body, described = await encode(request, context, deadline, kind, digits, choice.seeds, query.columns)
     headers = {**VARY, **described, "X-Model": model.id, "Server-Timing": spent.server_timing()}

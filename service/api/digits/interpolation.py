@@ -64,7 +64,7 @@ async def interpolate(request: Request) -> Response:
     headers = {**SEEDED, "ETag": etag_of(*parts)}
     if known := not_modified(request.scope, headers):
         return known
-    context.charge(request, query.steps)
+    context.charge(request, query.steps, model, deadline)
     ends = latents(np.array([query.first, query.last], np.uint64), model.card.latent or 0)
     labels = None if query.digit is None else np.full(query.steps, query.digit)
     vectors = interpolated(ends, query.steps)

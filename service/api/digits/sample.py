@@ -99,7 +99,7 @@ async def sample(request: Request) -> Response:
         headers = {**SEEDED, "ETag": etag_of(*parts)}
         if known := not_modified(request.scope, headers):
             return known
-    context.charge(request, query.count)
+    context.charge(request, query.count, model, deadline)
     seeds = consecutive_seeds(secrets.randbelow(DRAWN_SEEDS) if query.seed is None else query.seed, query.count)
     labels = None if query.digit is None else np.full(query.count, query.digit)
     digits = await context.infer(model, seed_inputs(seeds, labels), deadline)

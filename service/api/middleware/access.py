@@ -1,4 +1,4 @@
-"""Lets only clients with a key pass, where keys are used, and tells them what is left of their rate limit."""
+"""Lets only clients with a key pass, where keys are used, and tells clients what is left of their rate limit."""
 
 from collections.abc import Iterable
 
@@ -35,46 +35,51 @@ class Access:
             return
         state, name = scope["state"], None
         if self._keys is not None:
-            key = _key_of(scope)
-            name = self._keys.name_of(key) if key else None
+            sent = _keys_of(scope)
+            name = next(filter(None, map(self._keys.name_of, sent)), None)
             if name is not None:
                 state["key"] = name
             elif not self._is_open(scope["path"]):
-                await problem_response(_refused(key), state["request_id"])(scope, receive, send)
+                await problem_response(_refused(bool(sent)), state["request_id"])(scope, receive, send)
                 return
-        if not self._limited:
-            await self._app(scope, receive, send)
-            return
-        address = scope["client"][0] if scope.get("client") else "unknown"
-        state["client"] = f"key {name}" if name is not None else f"address {client_at(address)}"
+        if self._limited:
+            address = scope["client"][0] if scope.get("client") else ""
+            state["client"] = f"key {name}" if name is not None else f"address {client_at(address)}"
 
-        async def send_with_limits(message: Message) -> None:
-            if message["type"] == "http.response.start" and "rate_limit" in state:
-                message["headers"] = [*message["headers"], *state["rate_limit"]]
+        async def send_described(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"], *state.get("rate_limit", ())]
+                message["headers"] = headers if name is None else list(map(_private, headers))
             await send(message)
 
-        await self._app(scope, receive, send_with_limits)
+        await self._app(scope, receive, send_described)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open or path.startswith(self._below)
 
 
-def _key_of(scope: Scope) -> str | None:
-    """Returns the key of `Authorization: Bearer`, else that of `X-API-Key`. Other schemes may be a proxy's."""
-    found: str | None = None
+def _keys_of(scope: Scope) -> list[str]:
+    """Returns the keys of `Authorization: Bearer` and `X-API-Key`: either header may be a proxy's."""
+    found = []
     for name, value in scope["headers"]:
         if name == b"x-api-key":
-            found = value.decode("latin-1")
+            found.append(value.decode("latin-1"))
         elif name == b"authorization":
             scheme, _, key = value.decode("latin-1").partition(" ")
             if scheme.lower() == "bearer" and key.strip():
-                return str(key.strip())
+                found.append(key.strip())
     return found
 
 
-def _refused(key: str | None) -> Problem:
+def _private(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Makes a response that shared caches may keep one that only the client's own may keep."""
+    name, value = header
+    return (name, b"private, " + value) if name == b"cache-control" and value.startswith(b"max-age") else header
+
+
+def _refused(with_key: bool) -> Problem:
     challenge = 'Bearer realm="gan-serving"'
-    if key is None:
+    if not with_key:
         detail = "this service needs a key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
         return Problem(401, "key-missing", detail, headers={"WWW-Authenticate": challenge})
     detail = "the key is not valid, or no longer: ask the operator for a new one"

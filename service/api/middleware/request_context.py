@@ -109,6 +109,6 @@ def outcome_of(status: int) -> Outcome:
         return "cancelled"
     if status in (408, 504):
         return "deadline"
-    if status == 503:
+    if status in (429, 503):
         return "rejected"
     return "bad_input" if status < 500 else "failed"

@@ -57,16 +57,16 @@ async def translate(
     deadline, query = deadline_of(request, settings.timeout_seconds), TranslateQuery.of(request)
     model, spec = _choose(context, direction, query)
     context.check_room(model, deadline)  # a refusal comes before the body is read
-    context.charge(request, 1)
+    context.check_limit(request)
     body = await read_in_time(request, context, deadline)
     if body.fields:
         query = TranslateQuery.of(request, body.fields)
         model, spec = _choose(context, direction, query)
+    context.charge(request, len(body.files), model, deadline)
     accept = header(request.scope, b"accept")
     if body.json:
         return await _translate_json(context, model, spec, query, accept, body.files.pop(), deadline, spent)
     if archive := chosen_archive(accept, len(body.files)):
-        context.charge(request, len(body.files) - 1, before=1)
         return await translate_all(request, model, spec, query, archive, body.files, deadline, spent)
     translated = await translate_file(context, model, spec, query, accept, body.files.pop().chunks, deadline)
     headers = {

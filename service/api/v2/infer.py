@@ -58,9 +58,10 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     deadline = deadline_of(request, context.settings.timeout_seconds)
     model = context.registry.version(name, version)
     context.check_room(model, deadline)  # a refusal comes before the body is read
+    context.check_limit(request)
     signature = signature_of(model.card)
     call = await _read(request, context, signature, deadline)
-    context.charge(request, len(call.values))
+    context.charge(request, len(call.values), model, deadline)
     values = await execute(context, model, call, deadline)
     head = {"model_name": model.card.name, "model_version": model.card.version}
     if call.id is not None:

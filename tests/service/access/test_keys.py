@@ -104,7 +104,7 @@ def test_comments_and_empty_lines_are_kept(path: Path) -> None:
     assert [entry.name for entry in keys.read(path)] == ["bob"]
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a#b", "é", "x" * 65])
+@pytest.mark.parametrize("name", ["", "a b", "a#b", "é", "x" * 65, "other"])
 def test_a_name_that_the_file_cannot_hold_is_refused(path: Path, name: str) -> None:
     with pytest.raises(KeyFileError, match="is no name: use 1 to 64"):
         keys.add(path, name)
@@ -144,3 +144,28 @@ def test_ten_thousand_keys_are_told_apart(path: Path) -> None:
     store = KeyStore(path)
     assert [store.name_of(key) for key in made] == [f"client-{n}" for n in range(10_000)]
     assert store.name_of("gan_10000") is None
+
+
+def test_the_file_keeps_its_mode_and_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys.add(path, "alice")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    before = path.stat()
+    keys.add(path, "bob")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_a_write_that_fails_leaves_the_file_and_nothing_beside_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys.add(path, "alice")
+    text = path.read_text()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(KeyFileError, match="cannot be changed: No space left on device"):
+        keys.add(path, "bob")
+    assert path.read_text() == text
+    assert [p.name for p in path.parent.iterdir()] == [path.name]

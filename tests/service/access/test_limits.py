@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from service.access import limits
 from service.access.limits import RateLimiter, client_at
 from service.errors import Problem
 
@@ -50,16 +51,36 @@ def test_a_new_period_begins() -> None:
         ("192.0.2.7", "192.0.2.7"),
         ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
         ("2001:db8:0:1:ffff::1", "2001:db8:0:1::/64"),
-        ("unix", "unix"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unix", "others"),
+        ("x" * 60_000, "others"),
     ],
 )
 def test_addresses_of_one_ipv6_network_are_one_client(address: str, client: str) -> None:
     assert client_at(address) == client
 
 
-def test_images_counted_before_belong_to_the_request() -> None:
-    limiter = RateLimiter("5/hour")
-    limiter.charge("a", 1)
-    with pytest.raises(Problem, match="asks for 6 images"):
-        limiter.charge("a", 5, 1)
-    assert limiter.charge("a", 4, 1)["RateLimit"].startswith('"images";r=0;')
+def test_a_client_without_images_left_is_refused_before_anything_is_done() -> None:
+    limiter = RateLimiter("2/hour")
+    limiter.check("alice")
+    limiter.charge("alice", 2)
+    with pytest.raises(Problem, match="try again in") as caught:
+        limiter.check("alice")
+    assert caught.value.status == 429
+    limiter.check("bob")
+
+
+def test_clients_beyond_a_bound_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(limits, "SWEEP_SECONDS", 0.0)
+    limiter = RateLimiter("2/second")
+    for client in ("a", "b", "c"):
+        limiter.charge(client, 1)
+    limiter.charge("d", 1)
+    limiter.charge("e", 1)
+    with pytest.raises(Problem, match="try again"):
+        limiter.charge("f", 1)
+    limiter.charge("a", 1)  # is still counted alone
+    time.sleep(1.01)
+    limiter.charge("f", 2)  # the others' periods have ended
+    limiter.charge("g", 2)

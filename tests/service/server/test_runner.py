@@ -86,6 +86,20 @@ def test_the_management_port_takes_metrics_and_probes_off_the_public_one(started
     assert 'route="/mnist/sample"' in process.get(process.management, "/metrics").text
 
 
+@pytest.mark.parametrize(("trusted", "statuses"), [(None, [200, 429]), ("127.0.0.1", [200, 200])])
+def test_a_client_cannot_choose_its_address_unless_a_proxy_is_trusted(
+    started: Callable[..., Process], monkeypatch: pytest.MonkeyPatch, trusted: str | None, statuses: list[int]
+) -> None:
+    if trusted:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
+    process = started("--rate-limit", "1/hour")
+    found = [
+        httpx.get(f"{process.public}/mnist/sample", headers={"X-Forwarded-For": f"203.0.113.{n}"}, trust_env=False)
+        for n in (1, 2)
+    ]
+    assert [response.status_code for response in found] == statuses
+
+
 def test_a_connection_may_idle_for_longer_than_a_few_seconds(started: Callable[..., Process]) -> None:
     process = started()
     host, port = process.public.removeprefix("http://").split(":")

@@ -61,6 +61,23 @@ async def test_a_key_comes_in_either_header(guarded: httpx.AsyncClient, key: str
     assert key not in response.text
 
 
+async def test_a_response_to_a_key_is_not_for_shared_caches(guarded: httpx.AsyncClient, key: str) -> None:
+    headers = {"X-API-Key": key}
+    seeded = await guarded.get("/mnist/sample?seed=1", headers=headers)
+    assert seeded.headers["cache-control"] == "private, max-age=3600"
+    again = await guarded.get("/mnist/sample?seed=1", headers={**headers, "If-None-Match": seeded.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "private, max-age=3600")
+    assert (await guarded.get("/mnist/sample", headers=headers)).headers["cache-control"] == "no-store"
+
+
+async def test_either_header_may_be_a_proxys(guarded: httpx.AsyncClient, key: str) -> None:
+    for headers in (
+        {"Authorization": "Bearer other", "X-API-Key": key},
+        {"Authorization": f"Bearer {key}", "X-API-Key": "other"},
+    ):
+        assert (await guarded.get("/mnist/sample", headers=headers)).status_code == 200
+
+
 async def test_credentials_of_other_schemes_may_be_a_proxys(guarded: httpx.AsyncClient, key: str) -> None:
     headers = {"Authorization": "Basic YTpi", "X-API-Key": key}
     assert (await guarded.get("/mnist/sample", headers=headers)).status_code == 200
@@ -186,3 +203,35 @@ async def test_items_of_the_inference_protocol_count_too(make_app: MakeApp, serv
     assert (first.status_code, first.headers["ratelimit"][:12]) == (200, '"images";r=1')
     refused = await client.post("/v2/models/mnist/infer", json={"inputs": [seeds]})
     assert (refused.status_code, refused.json()["type"]) == (429, "urn:gan:problem:rate-limited")
+
+
+async def test_what_the_queue_refuses_does_not_count(make_app: MakeApp, serve: Serve, monkeypatch: Any) -> None:
+    app = make_app(rate_limit="10/hour")
+    client = await serve(app)
+    for path_ in ("/mnist/sample?count=2", "/mnist/interpolate?from=1&to=2&steps=3"):
+        late = await client.get(path_, headers={"X-Request-Timeout": "0.000001"})
+        assert late.status_code == 504
+        assert "ratelimit" not in late.headers
+    assert (await client.get("/mnist/sample")).headers["ratelimit"].startswith('"images";r=9;')
+
+
+async def test_an_archive_counts_once_and_not_when_it_is_refused(
+    make_app: MakeApp, serve: Serve, noise: Any, encoded: Any
+) -> None:
+    client, upload = await serve(make_app(rate_limit="5/hour")), encoded(noise(64, 64), "JPEG")
+
+    async def send(number: int) -> httpx.Response:
+        return await client.post(
+            "/translate/horse2zebra", files=[("file", (f"{n}.jpg", upload)) for n in range(number)]
+        )
+
+    assert (await send(6)).json()["type"] == "urn:gan:problem:over-the-limit"
+    first = await send(3)
+    assert first.headers.get_list("ratelimit", split_commas=False)[0].startswith('"images";r=2;')
+    assert len(first.headers.get_list("ratelimit-policy", split_commas=False)) == 1
+    refused = await send(3)
+    assert refused.status_code == 429
+    assert len(refused.headers.get_list("ratelimit", split_commas=False)) == 1
+    assert (await send(2)).headers["ratelimit"].startswith('"images";r=0;')
+    at_the_door = await client.post("/translate/horse2zebra", content=b"no image")
+    assert at_the_door.status_code == 429  # before the body is looked at
