@@ -46,7 +46,7 @@ def settings_page() -> str:
 
 OUTCOMES: dict[Outcome, str] = {
     "ok": "successful response",
-    "rejected": "rejected: the queue full or its wait too long, memory for bodies in use (503), a rate limit reached (429)",
+    "rejected": "rejected: queue full or its wait too long, memory for bodies in use (503), rate limit reached (429)",
     "cancelled": "the client disconnected before the response",
     "deadline": "timed out (408, 504)",
     "bad_input": "a mistake of the client (any other 4xx)",

@@ -220,7 +220,7 @@ def test_pods_keep_to_the_restricted_standard(build: Build, pods: Pods, combinat
     assert context["runAsUser"] > 0
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec.keys().isdisjoint({"hostNetwork", "hostPID", "hostIPC"})
-    assert all(volume.keys() & {"emptyDir", "persistentVolumeClaim"} for volume in spec["volumes"])
+    assert all(volume.keys() & {"emptyDir", "persistentVolumeClaim", "secret"} for volume in spec["volumes"])
     for container in containers(pod):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
