@@ -47,7 +47,7 @@ def settings_page() -> str:
 OUTCOMES: dict[Outcome, str] = {
     "ok": "successful response",
     "rejected": "rejected (503): the queue was full or its wait too long, or all memory for bodies was in use",
-    "cancelled": "the client disconnected before the response",
+    "cancelled": "the client disconnected, or took nothing for too long, before the response ended",
     "deadline": "timed out (408, 504)",
     "bad_input": "a mistake of the client (any other 4xx)",
     "failed": "a fault of the service (any other 5xx, a truncated response, 503 during shutdown)",

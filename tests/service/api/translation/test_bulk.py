@@ -193,6 +193,12 @@ async def test_each_image_counts_towards_the_rate_limit(
     assert "asks for 6 images" in detail
 
 
+def cancelled_in(metrics: str) -> float:
+    start = 'gan_requests_total{outcome="cancelled",route="/translate/{direction}"}'
+    (line,) = (line for line in metrics.splitlines() if line.startswith(start))
+    return float(line.rpartition(" ")[2])
+
+
 def depth_of(metrics: str) -> float:
     (line,) = (line for line in metrics.splitlines() if line.startswith('gan_queue_depth{model="horse2zebra/1"}'))
     return float(line.rpartition(" ")[2])
@@ -346,6 +352,7 @@ async def test_a_hang_up_ends_all_that_is_left(
     connection.hang_up.set()
     await asyncio.wait_for(request, 30)
     await asyncio.sleep(0)
+    assert cancelled_in((await client.get("/metrics")).text) == 1
     assert len(turnstile.ended) == bulk.IN_FLIGHT
     assert depth_of((await client.get("/metrics")).text) == 0
     turnstile.passes.release()
@@ -364,9 +371,10 @@ async def test_a_client_that_reads_nothing_holds_few_images_and_is_left(
 
     monkeypatch.setattr(Batcher, "submit", noted)
     app = make_app()
-    await serve(app)
+    client = await serve(app)
     connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(50))), **FORM)
     connection.reads.clear()
     await asyncio.wait_for(app(connection.scope, connection.receive, connection.send), 30)
+    assert cancelled_in((await client.get("/metrics")).text) == 1
     assert len(submitted) <= 2 * bulk.IN_FLIGHT
     assert not connection.sent[-1].get("body")
