@@ -19,7 +19,7 @@ from service.api.params import Query, deadline_of, header
 from service.card import ModelCard
 from service.errors import Problem
 from service.runtime.inputs import latent_inputs, seed_inputs
-from service.runtime.latents import SEED_RANGE
+from service.runtime.latents import LARGEST, SEED_RANGE, in_range
 from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
@@ -103,8 +103,8 @@ def _vectors(rows: list[list[float]]) -> NDArray[np.float32]:
         raise _wrong("latents: the vectors have different lengths")
     with np.errstate(over="ignore"):  # an infinite result is refused
         vectors = np.array(rows, np.float32)
-    if not np.isfinite(vectors).all():
-        raise _wrong("latents: a number is larger than float32 can hold")
+    if not in_range(vectors):
+        raise _wrong(f"latents: a number is not within ±{LARGEST:,.0f}: draw them from N(0, 1)")
     return vectors
 
 
