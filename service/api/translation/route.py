@@ -65,7 +65,7 @@ async def translate(
     accept = header(request.scope, b"accept")
     if body.json:
         return await _translate_json(context, model, spec, query, accept, body.files.pop(), deadline, spent)
-    if archive := chosen_archive(accept, len(body.files)):
+    if archive := chosen_archive(query.format, accept, len(body.files)):
         context.charge(request, len(body.files) - 1, before=1)
         return await translate_all(request, model, spec, query, archive, body.files, deadline, spent)
     translated = await translate_file(context, model, spec, query, accept, body.files.pop().chunks, deadline)

@@ -112,6 +112,8 @@ async def test_several_images_for_a_client_that_accepts_images_alone_are_refused
         ("?format=webp", "*/*", ["a.webp", "a-2.webp"]),
         ("", "application/zip, image/webp;q=0.5", ["a.webp", "a-2.webp"]),
         ("", "application/zip", ["a.jpg", "a-2.png"]),
+        ("?format=webp", "image/png", ["a.webp", "a-2.webp"]),
+        ("?format=webp", "application/zip, image/gif", ["a.webp", "a-2.webp"]),
     ],
 )
 async def test_parameters_and_accept_choose_the_format_of_all(
@@ -120,6 +122,26 @@ async def test_parameters_and_accept_choose_the_format_of_all(
     files = form(("a.jpg", encoded(noise(9, 9), "JPEG")), ("../a.png", encoded(noise(9, 9), "PNG")))
     response = await client.post(f"{INVERT}{query}", files=files, headers={"Accept": accept})
     assert sorted(opened(response)) == sorted(names)
+
+
+@pytest.mark.parametrize("accept", ["application/zip, image/gif", "image/jpeg;q=0, application/zip"])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_archive_whose_entries_the_client_does_not_accept_is_refused(
+    client: httpx.AsyncClient, grey: Callable[[int], bytes], problem_of: ProblemOf, accept: str, count: int
+) -> None:
+    files = form(*[("a", grey(0))] * count)
+    detail = problem_of(await client.post(INVERT, files=files, headers={"Accept": accept}), 406, "not-acceptable")[
+        "detail"
+    ]
+    assert "beside the archive" in detail
+
+
+async def test_the_format_by_parameter_leaves_the_choice_of_the_archive_to_accept(
+    client: httpx.AsyncClient, grey: Callable[[int], bytes]
+) -> None:
+    files, headers = form(("a", grey(0)), ("b", grey(1))), {"Accept": "image/png, multipart/*"}
+    response = await client.post(f"{INVERT}?format=webp", files=files, headers=headers)
+    assert response.headers["content-type"].startswith("multipart/mixed")
 
 
 async def test_fields_of_the_form_count_for_all(client: httpx.AsyncClient, grey: Callable[[int], bytes]) -> None:

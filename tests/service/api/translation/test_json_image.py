@@ -50,7 +50,8 @@ async def test_the_parameters_are_members_beside_it(client: httpx.AsyncClient, e
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/json", "application/json, text/plain", "text/html", "image/*, */*"]
+    "accept",
+    ["*/*", "application/json", "application/json, text/plain", "text/html", "image/*, */*", "application/zip"],
 )
 async def test_json_comes_back_whatever_else_is_accepted(
     client: httpx.AsyncClient, encoded: Encoded, noise: Noise, accept: str
