@@ -28,7 +28,7 @@ RESPONSE = openapi.response(
         **{media_type: {"schema": schemas.BINARY} for media_type in ARCHIVES.values()},
         json_image.MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
     },
-    *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
+    *("Content-Disposition", "RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
 
 
