@@ -26,7 +26,7 @@ from service.api.middleware.fast_path import FastPath
 from service.api.middleware.request_context import RequestContext
 from service.api.middleware.rewriting import HeadAsGet, RootPath
 from service.api.translation import route
-from service.api.v2 import infer, metadata
+from service.api.v2 import documented, infer, metadata
 from service.images.codec_pool import CodecPool
 from service.registry import Registry
 from service.runtime.cpu import usable_cores
@@ -131,7 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     if settings.management_port is None:
         app.include_router(status.router)
-    openapi.complete(app.openapi())
+    openapi.complete(app.openapi(), documented.SCHEMAS)
     app.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
     app.add_middleware(FastPath, routes=[route for routes in FAST for route in routes.router.routes])
     app.add_middleware(HeadAsGet)

@@ -134,10 +134,11 @@ class Registry:
         existing = [m.id for m in self._candidates(task, direction, labelled)]
         others = self._candidates(task, direction, not labelled)
         if not labelled and any(wanted in (None, m.id, m.card.name) for m in others):
-            detail = f"{wanted or others[-1].id} needs a digit: add digit=0..9"
+            name = wanted or others[-1].id
+            detail = f'{name} needs a digit: add digit=0..9 to the query, or with POST "digits": [0..9] to the JSON'
             return Problem(422, "digit-missing", detail)
         if not existing and labelled:
-            return Problem(404, "no-labels", "no loaded model has labels: leave out digit")
+            return Problem(404, "no-labels", "no loaded model has labels: leave out digit, or with POST digits")
         if not existing:
             return Problem(
                 404, "unknown-task", "no digit model is loaded; the task is: translate", available=["translate"]

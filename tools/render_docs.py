@@ -47,7 +47,7 @@ def settings_page() -> str:
 OUTCOMES: dict[Outcome, str] = {
     "ok": "successful response",
     "rejected": "rejected: queue full or its wait too long, memory for bodies in use (503), rate limit reached (429)",
-    "cancelled": "the client disconnected before the response",
+    "cancelled": "the client disconnected, or took nothing for too long, before the response ended",
     "deadline": "timed out (408, 504)",
     "bad_input": "a mistake of the client (any other 4xx)",
     "failed": "a fault of the service (any other 5xx, a truncated response, 503 during shutdown)",

@@ -66,7 +66,7 @@ async def read_beside(
     work: Callable[..., T],
     *arguments: object,
 ) -> T:
-    """Returns what `work` makes of a body of `size` bytes, of which `json_bytes` are JSON.
+    """Returns what `work` makes of a body of `size` bytes, of which `json_bytes` take the time of JSON.
 
     Raises Problem as `work` does, 503 when too much such work waits, 504 past the deadline.
     """

@@ -45,7 +45,16 @@ def decimal_pattern(most: int) -> str:
 RESPONSE_HEADERS: dict[str, Part] = {
     "Allow": {"description": "Methods of the path, on 405", "schema": TEXT},
     "Cache-Control": {"description": "How long caches may keep the response", "schema": TEXT},
+    "Content-Disposition": {
+        "description": "Name of a ZIP file, on archives",
+        "schema": TEXT,
+        "example": 'attachment; filename="horse2zebra.zip"',
+    },
     "ETag": {"description": "Validator of the response, for If-None-Match", "schema": TEXT},
+    "Inference-Header-Content-Length": {
+        "description": "Bytes of the JSON in front of binary tensors, where there are any",
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "RateLimit": {
         "description": "Images left in the client's period, and its seconds, where there is a rate limit",
         "schema": TEXT,
@@ -187,10 +196,10 @@ IMAGES: dict[str, Part] = {
 """Content of a response that is an image in a format to choose."""
 
 
-def complete(document: Part) -> None:
-    """Adds to FastAPI's document what all routes share."""
+def complete(document: Part, schemas: Mapping[str, Part]) -> None:
+    """Adds to FastAPI's document what all routes share, and `schemas` that routes refer to."""
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(SCHEMAS)
+    components.setdefault("schemas", {}).update({**SCHEMAS, **schemas})
     components["headers"] = RESPONSE_HEADERS
     components["securitySchemes"] = SECURITY_SCHEMES
     document["security"] = SECURITY

@@ -89,7 +89,7 @@ SCHEMAS: dict[str, Part] = {
             },
             latents={
                 **_list(_list({"type": "number"})),
-                "description": "Latent vectors: finite numbers, as many in each as /models says of the model",
+                "description": "Latent vectors: numbers within ±1,000,000, as many as /models says of the model",
             },
             digits={
                 **_list({"type": "integer", "minimum": 0, "maximum": 9}),

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SEED_RANGE = 2**64
 """Seeds are smaller than this."""
+LARGEST = 1e6
+"""Largest magnitude of a number in a latent vector that a client sends; N(0, 1) has none above 10."""
 
 _STRAIGHT = 1e-6
 """Sine of an angle between vectors that lie on one line."""
@@ -31,6 +33,14 @@ def latents(seeds: NDArray[np.uint64], length: int) -> NDArray[np.float32]:
     angle = 2.0 * np.pi * uniform[:, pairs:]
     normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return normal[:, :length].astype(np.float32)
+
+
+def in_range(vectors: NDArray[np.float32]) -> bool:
+    """Returns whether a model can compute with the vectors: larger numbers overflow inside it, and the image is black.
+
+    NaN and infinity are out of range.
+    """
+    return bool((np.abs(vectors) <= LARGEST).all())
 
 
 def interpolated(ends: NDArray[np.float32], steps: int) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from typing import cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.api.middleware.request_context import ABORT
 from service.api.problems import problem_response
 from service.api.security import HEADERS
 from service.errors import Problem
@@ -108,6 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = self._advanced = True
         self._unset_keepalive_if_required()
         super().on_message_begin()
+        self.scope["state"][ABORT] = self.transport.abort
 
     def on_headers_complete(self) -> None:
         """A request's head is complete."""

@@ -9,9 +9,12 @@ from tools.clients.generators import Generator
 HEAD = """# Generated clients
 
 The service describes itself at `/openapi.json` (OpenAPI 3.1), and [openapi.json](openapi.json) is that document.
-`python -m tools.clients` generates clients from it, compiles them, calls every route of a live service with them, and
-compares the responses with those to plain HTTP; it writes this page. The programs that use the clients are in
-`tools/clients/programs/`: they are examples to start from. The tests run the first two clients.
+`python -m tools.clients` generates clients from it, compiles them, calls the nine operations in the table below at a
+live service with them, and compares the responses with those to plain HTTP; it writes this page. The programs that use
+the clients are in `tools/clients/programs/`: they are examples to start from. The tests run the first two clients.
+
+The operations of [the Open Inference Protocol](v2.md) are tested with the clients of Triton and KServe instead,
+archives and images in JSON without a generated client.
 
     make clients
 
@@ -21,8 +24,8 @@ client: `apt-get install nodejs npm default-jdk-headless golang-go libhttpmime-j
 
 NOTES = """## What to know
 
-- **Digits in a format.** openapi-generator's clients in Python and Go ask for JSON where a route has JSON among its
-  types, whatever they make of the response. Send `format=png`, as the programs do.
+- **Digits in a format.** A route that returns several types gets the Accept header that the generator chose. Those of
+  openapi-generator ask for JSON where a route has JSON, in Python, Go and Java. Send `format=png`, as the programs do.
 - **Seeds are strings** of decimal digits, in requests and in responses. A JavaScript number is exact up to 2^53 only,
   and seeds go up to 2^64. The programs use 2^53 + 1.
 - **`size` is a string**, a number from 64 to 1024 or `native`. Described as an integer or a word, it made

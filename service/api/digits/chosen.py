@@ -7,19 +7,19 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from service.api import openapi, schemas
 from service.api.body import MEDIA_TYPE, arriving, check_json_size, read_beside, refused
 from service.api.context import context_of
 from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, Format, Seeds, array_content, encode
+from service.api.digits.seed import Seed
 from service.api.negotiation import VARY, choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.card import ModelCard
 from service.errors import Problem
 from service.runtime.inputs import latent_inputs, seed_inputs
-from service.runtime.latents import SEED_RANGE
+from service.runtime.latents import LARGEST, in_range
 from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
@@ -34,15 +34,6 @@ class ChosenQuery(Query):
     """Digits per row of the PNG. By default the PNG is about square."""
 
 
-def _seed(value: object) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(SEED_RANGE)):
-        seed = int(value)
-        if seed < SEED_RANGE:
-            return seed
-    reason = "expected a seed below 2^64 as a string of digits: JavaScript rounds numbers above 2^53"
-    raise PydanticCustomError("seed", reason)
-
-
 # no long list of errors is made: the first is told
 _Items = Field(max_length=MAX_DIGITS, fail_fast=True)
 
@@ -52,7 +43,7 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    seeds: Annotated[list[Annotated[int, PlainValidator(_seed)]], _Items] = []
+    seeds: Annotated[list[Seed], _Items] = []
     latents: Annotated[list[Annotated[list[FiniteFloat], Field(fail_fast=True)]], _Items] = []
     digits: Annotated[list[Annotated[int, Field(ge=0, le=9)]], _Items] = []
 
@@ -103,8 +94,8 @@ def _vectors(rows: list[list[float]]) -> NDArray[np.float32]:
         raise _wrong("latents: the vectors have different lengths")
     with np.errstate(over="ignore"):  # an infinite result is refused
         vectors = np.array(rows, np.float32)
-    if not np.isfinite(vectors).all():
-        raise _wrong("latents: a number is larger than float32 can hold")
+    if not in_range(vectors):
+        raise _wrong(f"latents: a number is not within ±{LARGEST:,.0f}: draw them from N(0, 1)")
     return vectors
 
 

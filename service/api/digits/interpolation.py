@@ -1,7 +1,5 @@
 """GET /mnist/interpolate: digits on the way from one seed to another."""
 
-from typing import Annotated
-
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -9,11 +7,12 @@ from pydantic import Field
 from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, SEED_SCHEMA, SEEDED, Format, array_content, encode
+from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, SEEDED, Format, array_content, encode
+from service.api.digits.seed import Seed
 from service.api.negotiation import choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.runtime.inputs import latent_inputs
-from service.runtime.latents import SEED_RANGE, interpolated, latents
+from service.runtime.latents import interpolated, latents
 from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
@@ -22,9 +21,9 @@ router = APIRouter(tags=["mnist"])
 class InterpolateQuery(Query):
     """The query of /mnist/interpolate."""
 
-    first: Annotated[int, SEED_SCHEMA] = Field(alias="from", ge=0, lt=SEED_RANGE)
+    first: Seed = Field(alias="from")
     """Seed of the first digit, in decimal digits, below 2^64."""
-    last: Annotated[int, SEED_SCHEMA] = Field(alias="to", ge=0, lt=SEED_RANGE)
+    last: Seed = Field(alias="to")
     """Seed of the last digit, likewise."""
     steps: int = Field(8, ge=2, le=MAX_DIGITS)
     """Number of digits, the first and the last included."""

@@ -11,14 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
-from pydantic import WithJsonSchema
 
-from service.api import openapi, schemas
+from service.api import schemas
 from service.api.context import AppContext
 from service.api.negotiation import OCTETS, VARY, accepts_gzip
 from service.deadline import Deadline
 from service.images import codecs
-from service.runtime.latents import SEED_RANGE
 
 MAX_DIGITS = 1024
 """Most digits of a request."""
@@ -36,11 +34,6 @@ SEEDED = {**VARY, "Cache-Control": "max-age=3600"}
 """Headers of a repeatable response: caches may keep it. An hour, since a newer model may become the default."""
 DRAWN = {**VARY, "Cache-Control": "no-store"}
 """Headers of any other response: the next one shall have other digits."""
-
-SEED_PATTERN = f"^({openapi.decimal_pattern(SEED_RANGE - 1)})$"
-"""What a seed in decimal digits looks like."""
-SEED_SCHEMA = WithJsonSchema({"type": "string", "pattern": SEED_PATTERN})
-"""How a seed is described: as a string, since JavaScript has no exact numbers above 2^53."""
 
 Seeds = NDArray[np.uint64] | Sequence[int | None]
 """Seed of each digit; None for a digit that has none."""

@@ -1,7 +1,6 @@
 """GET /mnist/sample: handwritten digits from the GAN."""
 
 import secrets
-from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
@@ -15,16 +14,16 @@ from service.api.digits.response import (
     MAX_DIGITS,
     OFFERS,
     PNG,
-    SEED_SCHEMA,
     SEEDED,
     Format,
     array_content,
     encode,
 )
+from service.api.digits.seed import Seed
 from service.api.negotiation import choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
 from service.runtime.inputs import seed_inputs
-from service.runtime.latents import SEED_RANGE, consecutive_seeds
+from service.runtime.latents import consecutive_seeds
 from service.telemetry import stages
 
 router = APIRouter(tags=["mnist"])
@@ -38,7 +37,7 @@ class SampleQuery(Query):
 
     count: int = Field(1, ge=1, le=MAX_DIGITS)
     """Number of digits."""
-    seed: Annotated[int | None, SEED_SCHEMA] = Field(None, ge=0, lt=SEED_RANGE)
+    seed: Seed | None = None
     """Seed of the first digit, in decimal digits, below 2^64; digit i has seed + i modulo 2^64. By default a random one
     below 2^53."""
     format: Format | None = None

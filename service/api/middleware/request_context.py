@@ -1,6 +1,7 @@
 """Gives every request an id, counts, times and logs it."""
 
 import asyncio
+import contextlib
 import random
 import re
 import time
@@ -17,6 +18,8 @@ from service.telemetry.tracing import span_ids, trace_id_of
 
 GONE = 499
 """Status under which a request is counted whose client disconnected before the response."""
+ABORT = "abort"
+"""Key of a request's state under which the server leaves a function that ends the connection at once."""
 OTHER = "other"
 """Route under which requests are counted that match no route."""
 _METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
@@ -38,7 +41,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status, sent_bytes = time.perf_counter(), 0, 0
+        start, status, complete, sent_bytes = time.perf_counter(), 0, False, 0
         ids = _ids(scope["headers"])
         scope.setdefault("state", {})["request_id"] = ids.request_id
         token = request_ids.set(ids)
@@ -47,7 +50,7 @@ class RequestContext:
             self._metrics.request_begins()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, sent_bytes
+            nonlocal status, complete, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], (b"x-request-id", ids.request_id.encode())]
@@ -57,13 +60,16 @@ class RequestContext:
                 message["headers"] = headers
             else:
                 sent_bytes += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
             await send(message)
 
         outcome: Outcome | None = None
         try:
-            await self._app(scope, receive, send_with_id)
-        except ClientDisconnect:  # while the body was being read
-            pass
+            with contextlib.suppress(ClientDisconnect):
+                await self._app(scope, receive, send_with_id)
+            if status and not complete:
+                outcome = "cancelled"
+                await _leave(scope, receive)
         except Exception:  # an error that no route expects is logged and reported here, once
             if status:  # the response has begun: it can only be cut
                 outcome = "failed"
@@ -85,6 +91,15 @@ class RequestContext:
                     self._metrics.request_of_key(key, outcome)
                 log_access(_METHODS.get(scope["method"], "OTHER"), route, status, outcome, seconds, sent_bytes, key)
             request_ids.reset(token)
+
+
+async def _leave(scope: Scope, receive: Receive) -> None:
+    """Ends the connection of a client that has not taken its response; uvicorn would log that as an error."""
+    abort = scope["state"].get(ABORT)
+    if abort is not None:
+        abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _ids(headers: Iterable[tuple[bytes, bytes]]) -> RequestIds:

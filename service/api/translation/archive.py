@@ -13,14 +13,20 @@ Kind = Literal["zip", "multipart"]
 ARCHIVES: dict[Kind, str] = {"zip": "application/zip", "multipart": "multipart/mixed"}
 """Media types of archives."""
 
-LONGEST_STEM = 100
-"""Longest name of an entry without its extension, in characters."""
+LONGEST_STEM = 200
+"""Longest name of an entry without its number and extension, in bytes of UTF-8: file systems take 255 in all."""
 UNNAMED = "image"
 """Name of an entry whose file has none."""
 _FORBIDDEN = frozenset('<>:"|?*')
 """Characters that file systems refuse, besides those that end a folder's name."""
 _DEVICES = frozenset(
-    ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))]
+    [
+        "CON",
+        "PRN",
+        "AUX",
+        "NUL",
+        *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3"),
+    ]
 )
 """Names that Windows keeps for devices, whatever their extension."""
 
@@ -52,7 +58,8 @@ def _safe_stem(name: str) -> str:
         if letter not in _FORBIDDEN and unicodedata.category(letter)[0] != "C"  # control characters and the like
     )
     stem, dot, _ = kept.rpartition(".")
-    stem = (stem if dot else kept).strip(". ")[:LONGEST_STEM].rstrip(". ")
+    stem = (stem if dot else kept).strip(". ")
+    stem = stem.encode()[:LONGEST_STEM].decode(errors="ignore").rstrip(". ")  # cut between two characters
     return f"_{stem}" if stem.partition(".")[0].upper() in _DEVICES else stem or UNNAMED
 
 

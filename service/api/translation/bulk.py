@@ -36,17 +36,31 @@ NOT_BEGUN = (503, 504)
 """Status of an image for which there was no room or no time. If all have one, so has the response."""
 
 
-def chosen_archive(accept: str | None, files: int) -> Kind | None:
+def chosen_archive(asked: codecs.Format | None, accept: str | None, files: int) -> Kind | None:
     """Returns the archive that a response to so many files is; None for the image itself, which answers one file.
 
-    One file comes in an archive if the Accept header names and prefers it. Raises Problem 406.
+    `asked`: the format of the entries by parameter, with which image types in the Accept header do not count for
+    several files. One file comes in an archive if the header names and prefers it. Raises Problem 406, also when the
+    header allows no format of the entries.
     """
-    if files == 1 and not any(media_type in (accept or "").lower() for media_type in ARCHIVES.values()):
-        return None
+    accept = accept or ""
     if files > 1:
-        return choose_format(None, accept, ARCHIVES, "zip", "accept one of them, or send one image a request")
-    chosen = choose_format(None, accept, {**codecs.MEDIA_TYPES, **ARCHIVES}, "png")
-    return next((kind for kind in ARCHIVES if kind == chosen), None)
+        ranges = accept if asked is None else _without_images(accept)
+        kind: Kind | None = choose_format(
+            None, ranges, ARCHIVES, "zip", "accept one of them, use format=, or send one image a request"
+        )
+    elif any(media_type in accept.lower() for media_type in ARCHIVES.values()):
+        chosen = choose_format(None, accept, {**codecs.MEDIA_TYPES, **ARCHIVES}, "png")
+        kind = next((kind for kind in ARCHIVES if kind == chosen), None)
+    else:
+        kind = None
+    if kind is not None:
+        choose_format(asked, accept, codecs.MEDIA_TYPES, "png", "accept one of them beside the archive, or use format=")
+    return kind
+
+
+def _without_images(accept: str) -> str:
+    return ",".join(part for part in accept.split(",") if not part.strip().lower().startswith("image/"))
 
 
 class Outcome(NamedTuple):

@@ -15,6 +15,20 @@ PIECE_BYTES = 3 * 2**18
 _PIECE_CHARACTERS = PIECE_BYTES // 3 * 4
 MAX_SEPARATORS = 64
 """Most commas of a request, which base64 has not: what has more may take thirty times its memory."""
+MAX_ESCAPES = 16_384
+"""Most backslashes that are read in a thread: each takes time in which no other thread has Python's lock. Some clients
+escape the slashes of base64, one character of 64, which allows an image of 768 KiB.
+"""
+
+
+def is_costly(chunks: Iterable[bytes]) -> bool:
+    """Returns whether reading the request would stop other threads: it has many escapes, or characters beyond ASCII."""
+    escapes = 0
+    for chunk in chunks:
+        escapes += chunk.count(b"\\")
+        if escapes > MAX_ESCAPES or not chunk.isascii():
+            return True
+    return False
 
 
 def read(chunks: Iterable[bytes]) -> tuple[bytes, dict[str, str]]:

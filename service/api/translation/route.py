@@ -28,7 +28,7 @@ RESPONSE = openapi.response(
         **{media_type: {"schema": schemas.BINARY} for media_type in ARCHIVES.values()},
         json_image.MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
     },
-    *("RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
+    *("Content-Disposition", "RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
 
 
@@ -62,11 +62,12 @@ async def translate(
     if body.fields:
         query = TranslateQuery.of(request, body.fields)
         model, spec = _choose(context, direction, query)
-    context.charge(request, len(body.files), model, deadline)
     accept = header(request.scope, b"accept")
+    archive = None if body.json else chosen_archive(query.format, accept, len(body.files))
+    context.charge(request, len(body.files), model, deadline)
     if body.json:
         return await _translate_json(context, model, spec, query, accept, body.files.pop(), deadline, spent)
-    if archive := chosen_archive(accept, len(body.files)):
+    if archive:
         return await translate_all(request, model, spec, query, archive, body.files, deadline, spent)
     translated = await translate_file(context, model, spec, query, accept, body.files.pop().chunks, deadline)
     headers = {

@@ -12,7 +12,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.api.body import INLINE_BYTES, arriving
+from service.api.body import INLINE_BYTES, arriving, read_beside
 from service.api.context import AppContext
 from service.api.params import header
 from service.api.translation import json_image
@@ -74,10 +74,10 @@ async def read_in_time(request: Request, context: AppContext, deadline: Deadline
         raise empty()
     if kind != json_image.MEDIA_TYPE:
         return Body([UploadedFile("", size, iter(chunks))])
-    if size <= INLINE_BYTES:
-        image, fields = json_image.read(chunks)
-    else:
-        image, fields = await context.codecs.run_in_time(deadline, LIGHT, json_image.read, chunks)
+    costly = size > INLINE_BYTES and await context.codecs.run_in_time(deadline, LIGHT, json_image.is_costly, chunks)
+    # plain base64 is read as fast as bytes; a tuple, unlike a list, is sent to a process without a copy
+    work = json_image.read, tuple(chunks)
+    image, fields = await read_beside(context, deadline, size, size if costly else 0, *work)
     if not image:
         raise empty()
     return Body([UploadedFile("", len(image), iter([image]))], fields, json=True)

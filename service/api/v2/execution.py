@@ -18,6 +18,7 @@ from service.deadline import Deadline
 from service.errors import Problem
 from service.registry import Model
 from service.runtime.inputs import latent_inputs, seed_inputs
+from service.runtime.latents import LARGEST, in_range
 
 DIGITS = 10
 """Labels are below this."""
@@ -35,7 +36,12 @@ async def execute(context: AppContext, model: Model, call: Call, deadline: Deadl
         inputs = values
     else:
         labels = _labels(call)
-        inputs = seed_inputs(values, labels) if call.chosen == SEED else latent_inputs(values, labels)
+        if call.chosen == SEED:
+            inputs = seed_inputs(values, labels)
+        elif in_range(values):
+            inputs = latent_inputs(values, labels)
+        else:
+            raise malformed(f"input {call.chosen}: a number is not within ±{LARGEST:,.0f}: draw them from N(0, 1)")
     return await context.infer(model, inputs, deadline)
 
 

@@ -8,7 +8,7 @@ from service.api.params import deadline_of, header
 from service.api.v2.documented import ERRORS, INFERENCE, Name, Version
 from service.api.v2.errors import protocol_errors
 from service.api.v2.execution import execute
-from service.api.v2.message import Call, read_call, write_response
+from service.api.v2.message import LENGTH_HEADER, Call, read_call, write_response
 from service.api.v2.signature import Signature, malformed, signature_of
 from service.api.v2.tensors import Values
 from service.deadline import Deadline
@@ -17,8 +17,6 @@ from service.telemetry import stages
 
 router = APIRouter(tags=["v2"], responses=ERRORS)
 
-LENGTH_HEADER = "Inference-Header-Content-Length"
-"""Bytes of the JSON in front of binary tensors."""
 _LENGTH_KEY = LENGTH_HEADER.lower().encode()
 
 INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 32_768

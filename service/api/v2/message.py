@@ -13,6 +13,8 @@ from service.api.v2.schema import InferenceRequest, RequestInput
 from service.api.v2.signature import Signature, Tensor, malformed
 from service.api.v2.tensors import Values
 
+LENGTH_HEADER = "Inference-Header-Content-Length"
+"""Header with the bytes of the JSON in front of binary tensors."""
 BINARY_OUTPUT = "binary_data_output"
 """Parameter of a request: whether outputs come as bytes unless they say otherwise."""
 
@@ -43,7 +45,7 @@ def read_call(chunks: Iterable[bytes], json_bytes: int | None, signature: Signat
     body = b"".join(chunks)
     length = len(body) if json_bytes is None else json_bytes
     if length > len(body):
-        raise malformed(f"Inference-Header-Content-Length is {length:,}, but the body has {len(body):,} bytes")
+        raise malformed(f"{LENGTH_HEADER} is {length:,}, but the body has {len(body):,} bytes")
     request = _parse(body[:length])
     values = _values(request.inputs, signature, memoryview(body)[length:], max_pixels)
     chosen = _chosen(signature, values)
@@ -83,7 +85,7 @@ def _parse(text: bytes) -> InferenceRequest:
         document = from_json(text)
     except ValueError as error:
         raise malformed(
-            f"the body is not JSON: {str(error)[:200]}; binary tensors need the header Inference-Header-Content-Length"
+            f"the body is not JSON: {str(error)[:200]}; binary tensors need the header {LENGTH_HEADER}"
         ) from None
     if not isinstance(document, dict):
         raise malformed("the JSON is not an inference request: it must be an object with 'inputs'")

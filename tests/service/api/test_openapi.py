@@ -138,7 +138,11 @@ async def test_responses_have_the_headers_that_are_described(
     known = await client.get("/mnist/sample?seed=1", headers={"If-None-Match": "*"})
     assert known.status_code == 304
     check_headers(known, digits["304"]["headers"])
-    check_headers(await client.post("/translate/horse2zebra", content=photograph), translation["200"]["headers"])
+    described = translation["200"]["headers"]
+    check_headers(await client.post("/translate/horse2zebra", content=photograph), described, "Content-Disposition")
+    accept = {"Accept": "application/zip"}
+    archive = await client.post("/translate/horse2zebra", content=photograph, headers=accept)
+    check_headers(archive, described, "X-Size")
     check_headers(await client.get("/models"), responses("/models")["200"]["headers"])
     wrong = await client.put("/mnist/sample")
     assert wrong.status_code == 405

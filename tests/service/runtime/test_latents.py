@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from service.runtime.latents import SEED_RANGE, consecutive_seeds, interpolated, latents
+from service.runtime.latents import LARGEST, SEED_RANGE, consecutive_seeds, in_range, interpolated, latents
 
 LAST = 2**64 - 1
 
@@ -76,6 +76,14 @@ def test_latents_of_neighbouring_seeds_and_places_are_uncorrelated() -> None:
     assert (values[:-1] * values[1:]).mean() == pytest.approx(0, abs=0.013)
     assert (values[:, :-1] * values[:, 1:]).mean() == pytest.approx(0, abs=0.013)
     assert (values[:, :50] * values[:, 50:]).mean() == pytest.approx(0, abs=0.018)  # cosine and sine
+
+
+@pytest.mark.parametrize(
+    ("number", "fits"),
+    [(0, True), (LARGEST, True), (-LARGEST, True), (1.1e6, False), (np.nan, False), (-np.inf, False)],
+)
+def test_numbers_that_overflow_inside_a_model_are_out_of_range(number: float, fits: bool) -> None:
+    assert in_range(np.array([[0, 0], [0, number]], np.float32)) is fits
 
 
 def test_latents_stay_finite() -> None:

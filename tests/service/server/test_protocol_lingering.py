@@ -2,16 +2,21 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from service.api.context import Lifecycle
+from service.api.middleware.request_context import RequestContext
 from service.server import transport
 from service.server.protocol import HttpProtocol
+from service.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +61,44 @@ async def send_on(writer: asyncio.StreamWriter) -> None:
         writer.write(b"more")
         await writer.drain()
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["stalled", "departed"])
+async def test_a_client_that_does_not_take_its_response_is_left_without_an_error(
+    reads: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+
+    async def stall(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        if reads:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        raise ClientDisconnect  # as an archive does after a while
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await RequestContext(stall, Metrics(), Lifecycle())(scope, receive, send)
+        finally:
+            ended.set()
+
+    config, state = uvicorn.Config(application, log_config=None), ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    if reads:
+        await asyncio.wait_for(reader.readuntil(b"begun"), 30)
+        resetting = struct.pack("ii", 1, 0)  # without waiting for what is unsent
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, resetting)
+        writer.transport.abort()
+    await asyncio.wait_for(ended.wait(), 30)
+    await turns_to(state, 0, 30)
+    writer.transport.abort()
+    server.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_refused_body_is_read_and_the_response_arrives(connection: Connection) -> None:

@@ -1,11 +1,13 @@
 from tools.clients.checks import CALLS
 from tools.clients.generators import GENERATORS
-from tools.clients.page import Row, page
+from tools.clients.page import HEAD, NOTES, Row, page
 from tools.render_docs import DOCS
 
 
 def test_the_committed_page_has_every_generator_and_no_failure() -> None:
     text = (DOCS / "clients.md").read_text()
+    assert text.startswith(HEAD)
+    assert text.endswith(NOTES)
     rows = [line for line in text.splitlines() if line.startswith(tuple(f"| {g.name} |" for g in GENERATORS))]
     assert len(rows) == len(GENERATORS)
     assert all(row.count("| runs ") == len(CALLS) for row in rows)

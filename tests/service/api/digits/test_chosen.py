@@ -108,7 +108,7 @@ async def test_each_digit_may_be_asked_for_or_one_for_all(labelled: httpx.AsyncC
 
 async def test_a_model_with_labels_needs_digits(labelled: httpx.AsyncClient, problem_of: ProblemOf) -> None:
     response = await labelled.post(f"{ROUTE}?model=mnist-conditional", json={"seeds": ["1"]})
-    problem_of(response, 422, "digit-missing")
+    assert '"digits": [0..9]' in problem_of(response, 422, "digit-missing")["detail"]
 
 
 async def test_digits_without_a_model_that_knows_them_are_a_404(
@@ -137,7 +137,8 @@ async def test_digits_without_a_model_that_knows_them_are_a_404(
         ({"latents": [0.0] * LENGTH}, "latents.0: "),
         ({"latents": [["0"] * LENGTH]}, "latents.0.0: "),
         ({"latents": [[True] * LENGTH]}, "latents.0.0: "),
-        ({"latents": [[1e39] * LENGTH]}, "latents: a number is larger than float32 can hold"),
+        ({"latents": [[1e39] * LENGTH]}, "latents: a number is not within ±1,000,000"),
+        ({"latents": [[0] * (LENGTH - 1) + [-1_000_001]]}, "latents: a number is not within ±1,000,000"),
         ({"latents": [[float("nan")] * LENGTH]}, "latents.0.0: "),
         ({"latents": [[0] * LENGTH] * 1025}, "latents: "),
         ({"seeds": ["1", "2", "3"], "digits": [1, 2]}, "digits: send one for all, or one for each of the 3, not 2"),

@@ -107,6 +107,8 @@ async def test_digits_may_be_cached_and_cost_no_inference_then(
         ({"to": "1"}, "from"),
         ({"from": "-1", "to": "1"}, "from"),
         ({"from": "1", "to": str(2**64)}, "to"),
+        ({"from": "+1", "to": "2"}, "from"),
+        ({"from": "1", "to": "2.0"}, "to"),
         ({"from": "1", "to": "x" * 5000}, "to"),
         ({"from": "1", "to": "2", "steps": "1"}, "steps"),
         ({"from": "1", "to": "2", "steps": "1025"}, "steps"),

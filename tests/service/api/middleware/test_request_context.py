@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.context import Lifecycle
 from service.api.middleware.disconnect import CancelWhenGone
-from service.api.middleware.request_context import RequestContext, outcome_of
+from service.api.middleware.request_context import ABORT, RequestContext, outcome_of
 from service.telemetry.metrics import Metrics, Outcome
 
 pytestmark = pytest.mark.anyio
@@ -259,6 +259,30 @@ async def test_a_hang_up_is_counted_as_499_and_not_logged(
     assert counted() == {("other", "cancelled"): 1}
     assert timed("other", "499") == 1
     assert client.sent == []
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_response_that_the_client_does_not_take_is_a_cancellation(
+    connect: Connect,
+    metrics: Metrics,
+    counted: Counted,
+    timed: Callable[[str, str], float | None],
+    caplog: pytest.LogCaptureFixture,
+    raises: bool,
+) -> None:
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        if raises:
+            raise ClientDisconnect
+
+    client = connect()
+    client.scope["state"] = {ABORT: client.hang_up.set}
+    await asyncio.wait_for(RequestContext(begin, metrics, Lifecycle())(client.scope, client.receive, client.send), 10)
+    assert client.hang_up.is_set()
+    assert counted() == {("other", "cancelled"): 1}
+    assert timed("other", "200") == 1
     assert caplog.text == ""
 
 

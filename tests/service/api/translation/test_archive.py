@@ -3,6 +3,7 @@
 import email
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -31,12 +32,21 @@ from service.api.translation.archive import LONGEST_STEM, ZipArchive, entry_stem
         ("\u202egnp.exe", "gnp"),
         ("nul.png", "_nul"),
         ("com1.tar.gz", "_com1.tar"),
+        ("com\u00b9.png", "_com\u00b9"),
+        ("LPT\u00b3", "_LPT\u00b3"),
         ("x" * 5000, "x" * LONGEST_STEM),
+        ("\ud55c" * 150 + ".png", "\ud55c" * (LONGEST_STEM // 3)),
         ("\ud800.png", "image"),
     ],
 )
 def test_a_name_is_safe_on_every_system(name: str, stem: str) -> None:
     assert entry_stems([name]) == [stem]
+
+
+def test_entries_of_a_hundred_long_names_can_be_unpacked(tmp_path: Path) -> None:
+    for stem in entry_stems(["\U0001f40e" * 500 + ".png"] * 100):
+        (tmp_path / f"{stem}.problem.json").touch()
+    assert len(list(tmp_path.iterdir())) == 100
 
 
 def test_repeated_names_are_numbered_in_the_order_of_the_files() -> None:

@@ -112,6 +112,8 @@ async def test_several_images_for_a_client_that_accepts_images_alone_are_refused
         ("?format=webp", "*/*", ["a.webp", "a-2.webp"]),
         ("", "application/zip, image/webp;q=0.5", ["a.webp", "a-2.webp"]),
         ("", "application/zip", ["a.jpg", "a-2.png"]),
+        ("?format=webp", "image/png", ["a.webp", "a-2.webp"]),
+        ("?format=webp", "application/zip, image/gif", ["a.webp", "a-2.webp"]),
     ],
 )
 async def test_parameters_and_accept_choose_the_format_of_all(
@@ -120,6 +122,26 @@ async def test_parameters_and_accept_choose_the_format_of_all(
     files = form(("a.jpg", encoded(noise(9, 9), "JPEG")), ("../a.png", encoded(noise(9, 9), "PNG")))
     response = await client.post(f"{INVERT}{query}", files=files, headers={"Accept": accept})
     assert sorted(opened(response)) == sorted(names)
+
+
+@pytest.mark.parametrize("accept", ["application/zip, image/gif", "image/jpeg;q=0, application/zip"])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_archive_whose_entries_the_client_does_not_accept_is_refused(
+    client: httpx.AsyncClient, grey: Callable[[int], bytes], problem_of: ProblemOf, accept: str, count: int
+) -> None:
+    files = form(*[("a", grey(0))] * count)
+    detail = problem_of(await client.post(INVERT, files=files, headers={"Accept": accept}), 406, "not-acceptable")[
+        "detail"
+    ]
+    assert "beside the archive" in detail
+
+
+async def test_the_format_by_parameter_leaves_the_choice_of_the_archive_to_accept(
+    client: httpx.AsyncClient, grey: Callable[[int], bytes]
+) -> None:
+    files, headers = form(("a", grey(0)), ("b", grey(1))), {"Accept": "image/png, multipart/*"}
+    response = await client.post(f"{INVERT}?format=webp", files=files, headers=headers)
+    assert response.headers["content-type"].startswith("multipart/mixed")
 
 
 async def test_fields_of_the_form_count_for_all(client: httpx.AsyncClient, grey: Callable[[int], bytes]) -> None:
@@ -191,6 +213,12 @@ async def test_each_image_counts_towards_the_rate_limit(
     problem_of(await client.post(INVERT, files=form(*((str(i), grey(i)) for i in range(4)))), 429, "rate-limited")
     detail = problem_of(await client.post(INVERT, files=form(*[("x", b"x")] * 6)), 429, "over-the-limit")["detail"]
     assert "asks for 6 images" in detail
+
+
+def cancelled_in(metrics: str) -> float:
+    start = 'gan_requests_total{outcome="cancelled",route="/translate/{direction}"}'
+    (line,) = (line for line in metrics.splitlines() if line.startswith(start))
+    return float(line.rpartition(" ")[2])
 
 
 def depth_of(metrics: str) -> float:
@@ -346,6 +374,7 @@ async def test_a_hang_up_ends_all_that_is_left(
     connection.hang_up.set()
     await asyncio.wait_for(request, 30)
     await asyncio.sleep(0)
+    assert cancelled_in((await client.get("/metrics")).text) == 1
     assert len(turnstile.ended) == bulk.IN_FLIGHT
     assert depth_of((await client.get("/metrics")).text) == 0
     turnstile.passes.release()
@@ -364,9 +393,10 @@ async def test_a_client_that_reads_nothing_holds_few_images_and_is_left(
 
     monkeypatch.setattr(Batcher, "submit", noted)
     app = make_app()
-    await serve(app)
+    client = await serve(app)
     connection = connect(INVERT, multipart(*((f"{i}.png", grey(i)) for i in range(50))), **FORM)
     connection.reads.clear()
     await asyncio.wait_for(app(connection.scope, connection.receive, connection.send), 30)
+    assert cancelled_in((await client.get("/metrics")).text) == 1
     assert len(submitted) <= 2 * bulk.IN_FLIGHT
     assert not connection.sent[-1].get("body")

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from service.api.translation.json_image import PIECE_BYTES, read, write
+from service.api.translation.json_image import MAX_ESCAPES, PIECE_BYTES, is_costly, read, write
 from service.errors import Problem
+from service.images.codec_process import CodecProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,8 @@ async def test_the_parameters_are_members_beside_it(client: httpx.AsyncClient, e
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/json", "application/json, text/plain", "text/html", "image/*, */*"]
+    "accept",
+    ["*/*", "application/json", "application/json, text/plain", "text/html", "image/*, */*", "application/zip"],
 )
 async def test_json_comes_back_whatever_else_is_accepted(
     client: httpx.AsyncClient, encoded: Encoded, noise: Noise, accept: str
@@ -132,6 +134,42 @@ async def test_a_large_body_of_json_does_not_stop_other_requests(
         await asyncio.sleep(0.001)
     problem_of(await sent, 415, "not-an-image")
     assert turns > 3
+
+
+async def test_escaped_slashes_are_read(client: httpx.AsyncClient, encoded: Encoded, noise: Noise) -> None:
+    text = in_base64(encoded(noise(300, 300), "PNG"))
+    assert text.count("/") > 1000
+    body = json.dumps({"image": text}).replace("/", "\\/")
+    response = await client.post(INVERT, content=body, headers={"Content-Type": "application/json"})
+    assert response.json() == (await client.post(INVERT, json={"image": text})).json()
+
+
+@pytest.mark.parametrize(
+    ("characters", "reason"),
+    [(b"\\u0041", "the file begins with"), (b"\\ud83d\\ude00", "base64"), ("\u00e9".encode() * 3, "base64")],
+)
+async def test_a_body_of_escapes_is_read_in_a_process(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, characters: bytes, reason: str
+) -> None:
+    apart, run = [], CodecProcess.run
+
+    def noted(process: CodecProcess, *arguments: Any) -> Any:
+        apart.append(process)
+        return run(process, *arguments)
+
+    monkeypatch.setattr(CodecProcess, "run", noted)
+    body = b'{"image": "' + characters * 65_536 + b'"}'
+    response = await client.post(INVERT, content=body, headers={"Content-Type": "application/json"})
+    assert reason in response.json()["detail"]
+    assert len(apart) == 1
+    await client.post(INVERT, json={"image": "A" * len(body)})
+    assert len(apart) == 1
+
+
+@pytest.mark.parametrize(("escapes", "costly"), [(0, False), (MAX_ESCAPES, False), (MAX_ESCAPES + 1, True)])
+def test_some_escapes_are_not_costly(escapes: int, costly: bool) -> None:
+    half = escapes // 2
+    assert is_costly([b"A" * 1000, b"\\/" * half, b"\\/" * (escapes - half)]) is costly
 
 
 @pytest.mark.parametrize("size", [1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 2])

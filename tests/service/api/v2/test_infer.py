@@ -236,6 +236,7 @@ INVALID = [
     ({"inputs": [{**SEED, "parameters": {"binary_data_size": "8"}}]}, "binary_data_size"),
     ({"inputs": [{"name": "seed", "datatype": "UINT64", "shape": [1]}]}, "'data' must be a list"),
     (b'{"inputs":[{"name":"z","datatype":"FP32","shape":[1,8],"data":[NaN,0,0,0,0,0,0,0]}]}', "not a finite FP32"),
+    ({"inputs": [described("z", "FP32", [1, 8], data=[3e38] * 8)]}, "input z: a number is not within ±1,000,000"),
     ({"inputs": [SEED, described("z", "FP32", [1, 8], data=[0] * 8)]}, "seed and z, not both"),
     ({"inputs": [SEED], "outputs": [{"name": "logits"}]}, "output 'logits': with the input seed there is one, digits"),
     (

@@ -13,7 +13,7 @@ from service.api.v2 import infer, metadata
 from service.app import create_management_app
 from service.engine.health import FAILURES_IN_A_ROW
 
-from .conftest import seeds
+from .conftest import LENGTH, seeds
 
 pytestmark = pytest.mark.anyio
 
@@ -130,8 +130,10 @@ async def test_the_schema_lists_every_route_under_the_tag(client: httpx.AsyncCli
         (operation,) = paths[path].values()
         assert operation["tags"] == ["v2"]
         assert "200" in operation["responses"]
+        headers = ["X-Request-Timeout", LENGTH] if path.endswith("/infer") else []
         assert [p["name"] for p in operation.get("parameters", [])] == [
-            name for name in ("name", "version") if f"{{{name}}}" in path
+            *(name for name in ("name", "version") if f"{{{name}}}" in path),
+            *headers,
         ]
         assert set(operation["responses"]["4XX"]["content"]) == {"application/json", "application/problem+json"}
     bodies = paths["/v2/models/{name}/infer"]["post"]
@@ -140,9 +142,10 @@ async def test_the_schema_lists_every_route_under_the_tag(client: httpx.AsyncCli
 
 
 async def test_messages_are_as_the_schema_says(client: httpx.AsyncClient) -> None:
-    operation = (await client.get("/openapi.json")).json()["paths"]["/v2/models/{name}/infer"]["post"]
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/v2/models/{name}/infer"]["post"]
     request, accepted, failed = (
-        part["content"]["application/json"]["schema"]
+        {**part["content"]["application/json"]["schema"], "components": document["components"]}
         for part in (operation["requestBody"], operation["responses"]["200"], operation["responses"]["4XX"])
     )
     sent = {"id": "mine", **seeds(1), "outputs": [{"name": "digits"}], "parameters": {"binary_data_output": False}}
@@ -151,3 +154,17 @@ async def test_messages_are_as_the_schema_says(client: httpx.AsyncClient) -> Non
         jsonschema.validate({"inputs": [{**sent["inputs"][0], "shared_memory": "x"}]}, request)
     jsonschema.validate((await client.post("/v2/models/mnist/infer", json=sent)).json(), accepted)
     jsonschema.validate((await client.post("/v2/models/mnist/infer", json={})).json(), failed)
+
+
+async def test_an_inference_has_the_headers_that_the_schema_lists(
+    make_app: Callable[..., FastAPI], serve: Callable[..., Any]
+) -> None:
+    client = await serve(make_app(rate_limit="5/hour"))
+    operation = (await client.get("/openapi.json")).json()["paths"]["/v2/models/{name}/infer"]["post"]
+    described = set(operation["responses"]["200"]["headers"])
+    assert {"X-Model", "Server-Timing", "RateLimit", "RateLimit-Policy", "X-Request-Id", LENGTH} == described
+    in_json = await client.post("/v2/models/mnist/infer", json=seeds(1))
+    assert [name for name in described if name not in in_json.headers] == [LENGTH]
+    asked = {**seeds(1), "parameters": {"binary_data_output": True}}
+    in_bytes = await client.post("/v2/models/mnist/infer", json=asked)
+    assert [name for name in described if name not in in_bytes.headers] == []
