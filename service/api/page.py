@@ -65,6 +65,8 @@ def _rendered(settings: Settings, tasks: frozenset[Task]) -> tuple[str, dict[str
     html = _PAGE.read_text(encoding="utf-8")
     for bound in ("body_bytes", "image_pixels"):  # the page shrinks images that exceed them
         html = html.replace(f"{{{bound}}}", str(getattr(settings, bound)))
+    limit = settings.rate_limit.partition("/")[0] if settings.rate_limit else ""
+    html = html.replace("{image_limit}", limit)  # the page asks for no more images at once
     for task in tasks:  # the page shows what the loaded models do
         html = html.replace(f' data-task="{task}" hidden', "")
     if settings.management_port is None:

@@ -2,6 +2,7 @@
 
 const KEY = "api-key";
 const running = new Map();
+let key = sessionStorage.getItem(KEY);
 
 /** An error in words: a key of the catalogue with its values, and the service's own explanation in English. */
 export class ServiceError extends Error {
@@ -11,9 +12,15 @@ export class ServiceError extends Error {
   }
 }
 
-/** Keeps the API key for this tab. */
-export function setKey(key) {
-  sessionStorage.setItem(KEY, key);
+/** Sends this API key from now on. Throws ServiceError for one that no service gives and no header can have. */
+export function tryKey(text) {
+  if (!/^[!-~]+$/.test(text)) throw new ServiceError("error.key", {}, "", 401);
+  key = text;
+}
+
+/** Keeps the API key for this tab, once the service has accepted it. */
+export function keepKey() {
+  if (key) sessionStorage.setItem(KEY, key);
 }
 
 /**
@@ -24,7 +31,6 @@ export async function request(path, {purpose, read = "json", headers = {}, ...op
   abort(purpose);
   const controller = new AbortController();
   running.set(purpose, controller);
-  const key = sessionStorage.getItem(KEY);
   const sent = key ? {...headers, "X-API-Key": key} : headers;
   try {
     const response = await fetch(path, {...options, headers: sent, signal: controller.signal});
@@ -63,15 +69,19 @@ const BY_STATUS = {
   504: "error.slow",
 };
 
+const OF_PROXIES = [413, 429, 503, 504]; // a proxy means the same by these
+
 async function errorOf(response) {
   const {status} = response;
   const problem = await response.json().catch(() => null);
-  if (typeof problem?.detail !== "string") return notOurs(response);
+  const ours = typeof problem?.detail === "string";
+  if (!ours && !OF_PROXIES.includes(status)) return notOurs(response);
+  const detail = ours && status !== 401 ? problem.detail : ""; // the page's own words on keys say all
   const seconds = response.headers.get("Retry-After");
-  if (seconds && (status === 429 || status === 503)) {
-    return new ServiceError("error.wait", {seconds}, problem.detail, status);
+  if (/^\d+$/.test(seconds) && (status === 429 || status === 503)) {
+    return new ServiceError("error.wait", {seconds}, detail, status);
   }
-  return new ServiceError(BY_STATUS[status] ?? "error.other", {status}, problem.detail, status);
+  return new ServiceError(BY_STATUS[status] ?? "error.other", {status}, detail, status);
 }
 
 /** A proxy, or a network's log-in page, has answered in the service's place. */

@@ -4,7 +4,7 @@ import {abort, request, ServiceError} from "./api.js";
 import {inWords, reverse} from "./directions.js";
 import {hush, say} from "./i18n.js";
 import {Panel} from "./panel.js";
-import {showBlob} from "./save.js";
+import {load, put} from "./save.js";
 
 const LONGEST_SIDE = 768; // in pixels: the lesson needs no more, and large images would take minutes
 const HALF_RANGE = 127.5; // grey levels in one unit of training's range from -1 to 1
@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 const panel = new Panel($("cyclegan"), clear);
 let served = [];
 let given = null;
+let turns = 0;
 
 /** Tells which directions there are. */
 export function serve(directions) {
@@ -19,9 +20,10 @@ export function serve(directions) {
   offer(null);
 }
 
-/** Takes {upload, translation, direction} of a finished translation, or null as soon as it is outdated. */
+/** Takes {upload, translation, direction, options: {size, model}} of a finished translation, or null as soon as it is outdated. */
 export function offer(translated) {
   abort("cycle");
+  turns++;
   given = translated;
   clear();
   panel.alert.replaceChildren();
@@ -34,37 +36,39 @@ export function offer(translated) {
 }
 
 $("cycle-run").addEventListener("click", async () => {
-  const back = reverse(given.direction);
-  const {upload: whole, translation: wholeTranslation} = given;
+  const turn = ++turns;
+  const {upload: whole, translation: wholeTranslation, direction, options} = given;
   panel.busy("cycle.running");
   try {
-    const [upload, translation] = await Promise.all([whole, wholeTranslation].map(small));
-    if (given?.upload !== whole) return; // another image has come meanwhile
-    const cycled = await translate(back, translation);
-    const same = cycled && (await translate(back, upload));
+    const upload = await small(whole);
+    const lossless = upload === whole && wholeTranslation.type === "image/png";
+    const translation = lossless ? wholeTranslation : await translate(direction, upload, options);
+    if (turn !== turns) return; // another image has come meanwhile
+    const size = options.size && {size: options.size}; // the model was chosen for the other direction
+    const cycled = await translate(reverse(direction), translation, size);
+    const same = cycled && (await translate(reverse(direction), upload, size));
     if (!same) return;
     const [x, again, identity] = await Promise.all([upload, cycled, same].map(decoded));
+    const images = await Promise.all([upload, translation, cycled].map(load));
+    if (turn !== turns) {
+      for (const {src} of images) URL.revokeObjectURL(src);
+      return;
+    }
     const cycleLoss = meanDifference(x, again);
-    const identityLoss = meanDifference(x, identity);
+    ["cycle-x", "cycle-y", "cycle-back"].forEach((id, i) => put($(id), images[i]));
     $("cycle-images").hidden = false;
-    await Promise.all(
-      [
-        ["cycle-x", upload],
-        ["cycle-y", translation],
-        ["cycle-back", cycled],
-      ].map(([id, file]) => showBlob($(id), file)),
-    );
     report($("cycle-loss"), cycleLoss);
-    report($("identity-loss"), identityLoss);
+    report($("identity-loss"), meanDifference(x, identity));
     panel.done("cycle.done", {grey: cycleLoss.toFixed(1)});
   } catch (error) {
-    panel.fail(error);
+    if (turn === turns) panel.fail(error);
   }
 });
 
-async function translate(direction, file) {
+/** Translates without loss, so that the formats leave no trace in the differences. */
+async function translate(direction, file, options) {
   const headers = {"Content-Type": file.type || "application/octet-stream"};
-  const response = await request(`translate/${direction}?format=png`, {
+  const response = await request(`translate/${direction}?${new URLSearchParams({...options, format: "png"})}`, {
     purpose: "cycle",
     read: "blob",
     method: "POST",

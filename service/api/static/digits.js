@@ -8,13 +8,23 @@ import * as strip from "./strip.js";
 import * as url from "./url.js";
 
 const SEED_RANGE = 2n ** 64n;
+const COUNTS = [1, 4, 16, 36, 64, 144, 256];
+const USUAL_COUNT = 64;
+const MOST_COUNT = 1024; // of the service
 const $ = (id) => document.getElementById(id);
 const form = $("digits-form");
 const {seed, keep, digit, count} = form.elements;
 const panel = new Panel($("digits"), clear);
+const largeAlert = $("large-alert");
 const images = new Map();
 let chosen = [];
 let shown = null;
+let saving = 0;
+
+const limit = Number($("main").dataset.imageLimit) || Infinity; // images that a client may ask for in a period
+const counts = COUNTS.filter((value) => value <= limit);
+count.replaceChildren(...counts.map((value) => new Option(value)));
+count.value = counts.findLast((value) => value <= Math.min(USUAL_COUNT, Math.max(1, limit / 4))); // leaves some for more
 
 /** Offers what the models can do, and draws what the address bar asks for. */
 export function start(models) {
@@ -31,13 +41,17 @@ export function start(models) {
   digit.parentElement.hidden = digit.length < 2;
   seed.value = url.read("seed");
   keep.checked = url.read("keep") === "1";
-  if ([...count.options].every((option) => option.value !== url.read("count")) && url.read("count")) {
-    count.add(new Option(url.read("count")), 0);
-  }
-  count.value = url.read("count") || "64";
+  restoreCount(url.read("count"));
   if ([...digit.options].some((option) => option.value === url.read("digit"))) digit.value = url.read("digit");
-  chosen = url.read("chosen").split(",").filter(isSeed).slice(0, 2);
-  draw(seed.value);
+  chosen = [...new Set(url.read("chosen").split(",").filter(isSeed))].slice(0, 2);
+  return draw(seed.value);
+}
+
+/** Takes a count from the address bar, also one that is not offered, but none that the service refuses. */
+function restoreCount(text) {
+  if (!/^[1-9][0-9]{0,3}$/.test(text) || Number(text) > Math.min(limit, MOST_COUNT)) return;
+  if (!counts.includes(Number(text))) count.add(new Option(text), 0);
+  count.value = text;
 }
 
 form.addEventListener("submit", (event) => {
@@ -47,10 +61,6 @@ form.addEventListener("submit", (event) => {
 });
 seed.addEventListener("input", () => {
   keep.checked = seed.value !== "";
-});
-seed.addEventListener("change", () => {
-  chosen = [];
-  if (seed.value) draw(seed.value);
 });
 keep.addEventListener("change", () => url.write({keep: keep.checked ? "1" : ""}));
 digit.addEventListener("change", () => {
@@ -66,12 +76,14 @@ async function draw(first) {
   seed.setAttribute("aria-invalid", wrong);
   if (wrong) {
     abort("digits");
+    url.write({seed: ""});
     panel.fail(new ServiceError("digits.bad_seed"));
     return;
   }
   panel.busy("digits.drawing", {count: count.value});
   const typed = seed.value;
   const asked = {count: count.value, ...(first && {seed: first}), ...(digit.value && {digit: digit.value})};
+  url.write({seed: first, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
   try {
     const response = await request(`mnist/sample?${new URLSearchParams({...asked, format: "json"})}`, {
       purpose: "digits",
@@ -87,7 +99,7 @@ async function draw(first) {
 
 async function show(digits, asked, model) {
   shown = asked;
-  url.write({seed: asked.seed, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
+  url.write({seed: asked.seed});
   images.clear();
   $("grid").replaceChildren(
     ...digits.map(({seed: own, png}) => {
@@ -112,17 +124,18 @@ function tile(own) {
   return button;
 }
 
-/** The arrow keys move within the grid, so that it is one stop of the Tab key. */
+/** The arrow keys, Home and End move within the grid, so that it is one stop of the Tab key. */
 $("grid").addEventListener("keydown", (event) => {
   const tiles = [...event.currentTarget.children];
   const columns = Number(event.currentTarget.style.getPropertyValue("--columns"));
   const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns}[event.key];
-  const next = tiles[tiles.indexOf(event.target) + step];
+  const next = {Home: tiles[0], End: tiles.at(-1)}[event.key] ?? tiles[tiles.indexOf(event.target) + step];
   if (!next) return;
   event.preventDefault();
-  event.target.tabIndex = -1;
-  next.tabIndex = 0;
   next.focus();
+});
+$("grid").addEventListener("focusin", (event) => {
+  for (const button of event.currentTarget.children) button.tabIndex = button === event.target ? 0 : -1;
 });
 
 /** Chooses a digit, or no longer. Of three, the last two remain. */
@@ -136,16 +149,26 @@ async function mark() {
   url.write({chosen: chosen.join(",")});
   for (const button of $("grid").children) button.setAttribute("aria-pressed", chosen.includes(button.dataset.seed));
   const last = chosen.at(-1);
-  $("chosen").hidden = !last;
+  $("chosen").hidden = !images.has(last);
   say($("digits-hint"), ["digits.hint", "digits.hint_second", "digits.hint_third"][chosen.length]);
   hush($("copied"));
+  largeAlert.replaceChildren();
   strip.show(chosen, shown.digit);
   if (!last) return;
-  if (!images.has(last)) await fetchOne(last);
-  $("large").src = images.get(last) ?? "";
+  if (!images.has(last)) {
+    try {
+      await fetchOne(last);
+    } catch (error) {
+      if (last === chosen.at(-1)) showError(largeAlert, error);
+      return;
+    }
+  }
+  if (last !== chosen.at(-1) || !images.has(last)) return; // another has been chosen meanwhile
+  $("chosen").hidden = false;
+  $("large").src = images.get(last);
   describe($("large"), "i18nAlt", "digits.tile", {seed: last});
   say($("large-seed"), "digits.own_seed", {seed: last});
-  $("link").value = url.link({chosen: last});
+  $("link").value = url.linkTo({...shown, chosen: last}, "chosen");
 }
 
 /** Fetches a digit that a link names and the grid has not. */
@@ -172,12 +195,17 @@ for (const button of $("downloads").querySelectorAll("button")) {
   button.addEventListener("click", async () => {
     const {format} = button.dataset;
     const query = new URLSearchParams({...shown, format});
+    const name = `digits-${shown.seed}.${format}`;
+    panel.alert.replaceChildren();
+    say($("saving"), "digits.saving", {format: button.textContent});
+    saving++;
     try {
-      const response = await request(`mnist/sample?${query}`, {purpose: "download", read: "blob"});
-      if (response) save(response.body, `digits-${shown.seed}.${format}`);
+      const response = await request(`mnist/sample?${query}`, {purpose: `${format} file`, read: "blob"});
+      if (response) save(response.body, name);
     } catch (error) {
       showError(panel.alert, error);
     }
+    if (!--saving) hush($("saving"));
   });
 }
 
@@ -188,6 +216,8 @@ function isSeed(text) {
 function clear() {
   shown = null;
   chosen = [];
+  url.write({chosen: ""});
+  largeAlert.replaceChildren();
   $("grid").replaceChildren();
   for (const id of ["chosen", "downloads"]) $(id).hidden = true;
   strip.show([], "");

@@ -1,5 +1,6 @@
 /** The page's strings: a catalogue per language, and the elements that show them. */
 
+import {request} from "./api.js";
 import * as url from "./url.js";
 
 const LANGUAGES = ["en", "ko"];
@@ -13,10 +14,14 @@ export function language() {
   return wished.find((name) => LANGUAGES.includes(name)) ?? "en";
 }
 
-/** Loads the catalogue of a language and shows the page in it. */
+/**
+ * Loads the catalogue of a language and shows the page in it. Returns false once another language is asked for.
+ * Throws ServiceError, and the page stays as it is.
+ */
 export async function use(name) {
-  const response = await fetch(`page/${name}.json`);
-  catalogue = await response.json();
+  const response = await request(`page/${name}.json`, {purpose: "language"});
+  if (!response) return false;
+  catalogue = response.body;
   document.documentElement.lang = name;
   for (const element of document.querySelectorAll("[data-i18n]"))
     say(element, element.dataset.i18n, shown.get(element));
@@ -29,11 +34,15 @@ export async function use(name) {
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", button.dataset.language === name);
   }
+  return true;
 }
 
-/** Returns a string of the catalogue, {name} replaced by values; a value that depends on the language is a function. */
+/**
+ * Returns a string of the catalogue, {name} replaced by values; a value that depends on the language is a function.
+ * Before the catalogue is there it is empty: `use` then fills what `say` and `describe` have marked.
+ */
 export function t(key, values = {}) {
-  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) =>
+  return (catalogue[key] ?? "").replace(/\{(\w+)\}/g, (_, name) =>
     typeof values[name] === "function" ? values[name]() : values[name],
   );
 }

@@ -1,6 +1,6 @@
 /** The page: loads its language and the list of models, and starts its parts. */
 
-import {request, setKey} from "./api.js";
+import {keepKey, request, tryKey} from "./api.js";
 import * as digits from "./digits.js";
 import * as gradient from "./gradient.js";
 import * as i18n from "./i18n.js";
@@ -11,36 +11,59 @@ import * as url from "./url.js";
 
 const $ = (id) => document.getElementById(id);
 
+/** Starts the parts, and returns once they show their first responses. */
 async function start() {
   $("page-alert").replaceChildren();
+  translate.wait();
   try {
     const response = await request("models", {purpose: "models"});
     if (!response) return;
+    keepKey();
+    if ($("key").contains(document.activeElement)) $("main").focus();
+    $("key").hidden = true;
     const {models} = response.body;
-    for (const part of [digits, translate, service]) part.start(models);
+    await Promise.all([digits, translate, service].map((part) => part.start(models)));
+    document.getElementById(location.hash.slice(1))?.scrollIntoView(); // what is above it has its height now
   } catch (error) {
     showError($("page-alert"), error);
+    if (error.status !== 401) $("page-alert").append(again());
+    translate.wait(error);
   }
 }
 
+function again() {
+  const button = Object.assign(document.createElement("button"), {type: "button"});
+  i18n.say(button, "top.again");
+  button.addEventListener("click", start);
+  return button;
+}
+
 document.addEventListener("key-needed", () => {
-  if (!$("key").hidden) return;
+  if (!$("key").hidden) return; // a response to another request must not move the focus
   $("key").hidden = false;
   $("key").elements.key.focus();
 });
 $("key").addEventListener("submit", (event) => {
   event.preventDefault();
-  setKey($("key").elements.key.value.trim());
+  $("key").elements.key.focus(); // until the key is accepted
+  try {
+    tryKey($("key").elements.key.value.trim());
+    start();
+  } catch (error) {
+    showError($("page-alert"), error);
+  }
   $("key").reset();
-  $("key").hidden = true;
-  start();
 });
 
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", async () => {
-    url.write({lang: button.dataset.language});
-    await i18n.use(button.dataset.language);
-    document.dispatchEvent(new Event("language"));
+    try {
+      if (!(await i18n.use(button.dataset.language))) return;
+      url.write({lang: button.dataset.language});
+      document.dispatchEvent(new Event("language"));
+    } catch (error) {
+      showError($("page-alert"), error);
+    }
   });
 }
 for (const link of document.querySelectorAll("nav a[href^='#']")) {
@@ -50,9 +73,9 @@ for (const link of document.querySelectorAll("nav a[href^='#']")) {
 try {
   await i18n.use(i18n.language());
   gradient.start();
-  await start();
 } catch (error) {
   $("page-alert").textContent =
     "The page could not load completely: reload it. " + "페이지를 다 불러오지 못했습니다. 새로 고침하십시오.";
   throw error;
 }
+await start();

@@ -1,5 +1,6 @@
 /** One part of the page that shows responses: busy, done, or failed. */
 
+import {ServiceError} from "./api.js";
 import {hush, say} from "./i18n.js";
 
 /** The status line and the alert directly below `root`, announced by screen readers, and what they belong to. */
@@ -34,9 +35,13 @@ export class Panel {
   }
 }
 
-/** Shows an error in the page's language, and below it the service's explanation, which is English. */
-export function showError(alert, error) {
-  if (!error.key) throw error;
+/**
+ * Shows an error in the page's language, and below it the service's explanation, which is English.
+ * Any other error than a ServiceError comes from a response that is not as expected.
+ */
+export function showError(alert, cause) {
+  const error = cause instanceof ServiceError ? cause : new ServiceError("error.unexpected");
+  if (error !== cause) console.error(cause);
   const summary = document.createElement("p");
   say(summary, error.key, error.values);
   alert.replaceChildren(summary);

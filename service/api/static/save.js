@@ -12,9 +12,18 @@ export function saveFrom(address, name) {
   Object.assign(document.createElement("a"), {href: address, download: name}).click();
 }
 
-/** Shows a blob in an image, in place of an earlier one. */
-export function showBlob(image, blob) {
+/** Returns an image of a blob, decoded but not yet shown. Rejects where the browser cannot read it. */
+export async function load(blob) {
+  const image = Object.assign(new Image(), {src: URL.createObjectURL(blob)});
+  await image.decode().catch((error) => {
+    URL.revokeObjectURL(image.src);
+    throw error;
+  });
+  return image;
+}
+
+/** Shows what `load` has returned in an image, in place of an earlier one. */
+export function put(image, loaded) {
   if (image.src) URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(blob);
-  return image.decode();
+  image.src = loaded.src;
 }

@@ -5,9 +5,10 @@ import {describe, say} from "./i18n.js";
 import {Panel, showError} from "./panel.js";
 import {save} from "./save.js";
 
-const STEPS = 25;
+const MOST_STEPS = 25;
 const FRAME_MILLISECONDS = 90;
 const $ = (id) => document.getElementById(id);
+const steps = Math.min(MOST_STEPS, Math.max(2, Number($("main").dataset.imageLimit) || Infinity));
 const panel = new Panel($("strip"), () => clear());
 let asked = null;
 let frames = [];
@@ -22,7 +23,7 @@ export async function show(seeds, digit) {
     abort("strip");
     return;
   }
-  asked = {from: seeds[0], to: seeds[1], steps: STEPS, ...(digit && {digit})};
+  asked = {from: seeds[0], to: seeds[1], steps, ...(digit && {digit})};
   panel.busy("strip.loading");
   try {
     const response = await request(`mnist/interpolate?${new URLSearchParams({...asked, format: "json"})}`, {
@@ -73,6 +74,7 @@ $("position").addEventListener("input", (event) => {
   move(event.target.valueAsNumber);
 });
 $("save-strip").addEventListener("click", async () => {
+  panel.alert.replaceChildren();
   try {
     const query = new URLSearchParams({...asked, format: "png"});
     const response = await request(`mnist/interpolate?${query}`, {purpose: "strip file", read: "blob"});

@@ -5,7 +5,7 @@ import * as cycle from "./cycle.js";
 import {domains, inWords} from "./directions.js";
 import {describe, hush, say, t} from "./i18n.js";
 import {Panel} from "./panel.js";
-import {save, showBlob} from "./save.js";
+import {load, put, save} from "./save.js";
 import {fit} from "./shrink.js";
 import * as slider from "./slider.js";
 import * as timing from "./timing.js";
@@ -21,9 +21,16 @@ const panel = new Panel($("translation"), clear);
 let translators = [];
 let image = null;
 let result = null;
+let missing = null;
 let turns = 0;
 
 slider.start($("compare"));
+
+/** Tells a user who has chosen an image that the models are awaited or, with an error, that they cannot be had. */
+export function wait(error = null) {
+  missing = error;
+  if (image) run();
+}
 
 /** Offers the directions and models that are served, and the examples that they can translate. */
 export function start(models) {
@@ -37,8 +44,8 @@ export function start(models) {
   restore(fields.model, "model");
   cycle.serve(directions);
   offerExamples(directions);
-  if (image) run();
-  else if (url.read("example") in EXAMPLES) pickExample(url.read("example"));
+  if (image) return run();
+  if (url.read("example") in EXAMPLES) return pickExample(url.read("example"), !directions.includes(url.read("direction")));
 }
 
 document.addEventListener("language", () => {
@@ -73,22 +80,23 @@ function offerExamples(directions) {
       {foal: "example.foal", herd: "example.herd", black: "example.black", zebra: "example.zebra"}[name],
     );
     button.append(picture);
-    button.addEventListener("click", () => pickExample(name));
+    button.addEventListener("click", () => pickExample(name, true));
     return button;
   });
   $("examples").replaceChildren($("examples").firstElementChild, ...buttons);
 }
 
-async function pickExample(name) {
+/** `turn`: whether the direction becomes the one that the example is for. */
+async function pickExample(name, turn) {
   try {
     const response = await request(`page/examples/${name}.webp`, {purpose: "example", read: "blob"});
     if (!response) return;
     const direction = [...fields.direction.options].find(({value}) => domains(value)[0] === EXAMPLES[name]);
-    if (direction && domains(fields.direction.value)[0] !== EXAMPLES[name]) {
+    if (turn && direction && domains(fields.direction.value)[0] !== EXAMPLES[name]) {
       fields.direction.value = direction.value;
       offerModels();
     }
-    pick(response.body, `${name}.webp`, name);
+    await pick(response.body, `${name}.webp`, name);
   } catch (error) {
     panel.fail(error);
   }
@@ -103,12 +111,16 @@ function pick(file, name, example = "") {
   for (const button of $("examples").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", button.dataset.example === example);
   }
-  run();
+  return run();
 }
 
 async function run() {
-  if (!translators.length) return; // `start` calls this again once the models are known
   const turn = ++turns;
+  if (!translators.length) {
+    if (missing) panel.fail(missing);
+    else panel.busy("translate.waiting"); // `start` calls this again once the models are known
+    return;
+  }
   abort("translation");
   cycle.offer(null);
   url.write(Object.fromEntries(OPTIONS.map((name) => [name, fields[name].value])));
@@ -123,9 +135,10 @@ async function run() {
     const {blob, from, to} = await fit(image.file, limits);
     if (turn !== turns) return;
     if (to) say($("shrunk"), "shrink.done", {from: from.join(" × "), to: to.join(" × ")});
-    const chosen = ["size", "format", "model"].map((name) => [name, fields[name].value]).filter(([, value]) => value);
+    const options = chosen("size", "model");
+    const query = new URLSearchParams({...options, ...chosen("format")});
     const began = performance.now();
-    const response = await request(`translate/${direction}?${new URLSearchParams(chosen)}`, {
+    const response = await request(`translate/${direction}?${query}`, {
       purpose: "translation",
       read: "blob",
       method: "POST",
@@ -133,29 +146,35 @@ async function run() {
       headers: {"Content-Type": blob.type || "application/octet-stream"},
     });
     if (!response || turn !== turns) return;
-    await show(blob, response, direction, performance.now() - began);
+    const milliseconds = performance.now() - began;
+    const images = await Promise.all([load(blob).catch(() => null), load(response.body)]);
+    if (turn === turns) show(blob, response, {direction, options, images, milliseconds});
+    else for (const loaded of images) URL.revokeObjectURL(loaded?.src);
   } catch (error) {
     if (turn === turns) panel.fail(error);
   }
 }
 
-async function show(upload, {body, headers}, direction, milliseconds) {
-  result = {file: body, name: `${image.name}-${direction}.${body.type.replace("image/", "")}`};
-  $("result").hidden = false;
-  const readable = await showBlob($("before"), upload).then(
-    () => true,
-    () => false,
-  );
-  $("compare").classList.toggle("single", !readable);
-  await showBlob($("after"), body);
-  $("compare").style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
+/** Shows both images at once; `images`: of the upload, null where the browser cannot read it, and of the response. */
+function show(upload, {body, headers}, {direction, options, images: [before, after], milliseconds}) {
   say($("made-by"), "translate.made_by", {
     model: headers.get("X-Model"),
     size: headers.get("X-Size").replace("x", " × "),
   });
+  result = {file: body, name: `${image.name}-${direction}.${body.type.replace("image/", "")}`};
+  if (before) put($("before"), before);
+  put($("after"), after);
+  $("compare").classList.toggle("single", !before);
+  $("compare").style.setProperty("--ratio", after.naturalWidth / after.naturalHeight);
+  $("result").hidden = false;
   timing.show($("timing"), timing.parse(headers.get("Server-Timing")), milliseconds);
   panel.done("translate.done", {seconds: (milliseconds / 1000).toFixed(2)});
-  cycle.offer({upload, translation: body, direction});
+  cycle.offer({upload, translation: body, direction, options});
+}
+
+/** Returns the options that the user has chosen, by their name. */
+function chosen(...names) {
+  return Object.fromEntries(names.map((name) => [name, fields[name].value]).filter(([, value]) => value));
 }
 
 function clear() {
@@ -185,8 +204,9 @@ for (const input of [fields.file, fields.camera]) {
 }
 $("save-translation").addEventListener("click", () => save(result.file, result.name));
 
+/** A file dropped anywhere is taken: beside the box, the browser would leave the page for it. */
 for (const kind of ["dragover", "dragleave", "drop"]) {
-  $("drop").addEventListener(kind, (event) => {
+  document.addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
     if (kind === "drop") pickFirst(event.dataTransfer.files);

@@ -7,12 +7,15 @@ export function read(name) {
 
 /** Sets parameters; an empty value removes one. */
 export function write(changes) {
-  history.replaceState(null, "", link(changes) + location.hash);
+  history.replaceState(null, "", addressOf(new URLSearchParams(location.search), changes) + location.hash);
 }
 
-/** Returns the address of the page with some parameters changed. */
-export function link(changes) {
-  const query = new URLSearchParams(location.search);
+/** Returns the address of a part of the page, with these parameters only. */
+export function linkTo(parameters, part) {
+  return `${addressOf(new URLSearchParams(), parameters)}#${part}`;
+}
+
+function addressOf(query, changes) {
   for (const [name, value] of Object.entries(changes)) {
     if (value) query.set(name, value);
     else query.delete(name);

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 Start = Callable[..., tuple[str, "subprocess.Popen[str]"]]
 
@@ -15,7 +16,8 @@ def drawn(page: Page) -> None:
 
 
 def test_a_problem_is_told_in_words_with_the_services_explanation(page: Page, address: str) -> None:
-    page.goto(f"{address}/?count=2000&seed=1")
+    page.route("**/mnist/sample?*", lambda route: route.continue_(url=route.request.url.replace("=64", "=2000")))
+    page.goto(f"{address}/?seed=1")
     alert = page.locator("#digits > .alert")
     expect(alert.locator("p").first).to_have_text(
         "The service does not accept this. Change what it names, and try again."
@@ -64,10 +66,16 @@ def test_the_key_is_asked_for_and_never_in_the_address_bar(page: Page, start: St
     expect(page.get_by_label("API key")).to_be_focused()
     page.get_by_label("API key").fill("gan_wrong")
     page.get_by_role("button", name="Use this key").click()
-    expect(page.locator("#page-alert")).to_contain_text("the key is not valid")
+    expect(page.locator("#page-alert")).to_have_text("The service needs a valid API key. Enter it above.")
+    page.get_by_label("API key").fill("ㅎ뭐")  # what a Korean keyboard makes of Latin keys; no header can have it
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.locator("#page-alert")).to_have_text("The service needs a valid API key. Enter it above.")
+    assert page.evaluate("sessionStorage.length") == 0
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Use this key").click()
     drawn(page)
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.get_by_label("API key")).to_be_hidden()
     expect(page.locator("#page-alert")).to_be_empty()
     with page.expect_download():
         page.get_by_role("button", name="NPY").click()
@@ -81,14 +89,35 @@ def test_the_key_is_asked_for_and_never_in_the_address_bar(page: Page, start: St
     drawn(page)
 
 
-def test_a_rate_limit_says_when_to_try_again(page: Page, start: Start) -> None:
-    address, _ = start("--rate-limit", "100/minute")
+def test_a_rate_limit_bounds_what_is_offered_and_says_when_to_try_again(page: Page, start: Start) -> None:
+    address, _ = start("--rate-limit", "5/minute")
     page.goto(address)
     drawn(page)
+    expect(page.get_by_label("How many")).to_have_value("1")
+    expect(page.get_by_label("How many").locator("option")).to_have_text(["1", "4"])
+    page.get_by_label("How many").select_option("4")
+    expect(page.locator("#grid button")).to_have_count(4)
+    page.locator("#grid button").nth(0).click()
+    with page.expect_request("**/mnist/interpolate?*steps=5&*"):
+        page.locator("#grid button").nth(1).click()
     page.get_by_role("button", name="Draw digits").click()
     expect(page.locator("#digits > .alert")).to_contain_text("takes your next request in")
-    page.get_by_label("How many").select_option("256")
-    expect(page.locator("#digits > .alert")).to_contain_text("more images than your limit allows")
+
+
+def test_a_limit_below_what_is_asked_for_is_told(page: Page, start: Start) -> None:
+    address, _ = start("--rate-limit", "1/minute")
+    page.goto(f"{address}/?seed=1&count=16&chosen=1,2")
+    expect(page.locator("#grid button")).to_have_count(1)
+    expect(page.locator("#strip .alert")).to_contain_text("more images than your limit allows")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(413, "too large for this service"), (503, "busy or stopping"), (504, "took too long")]
+)
+def test_a_proxys_error_is_told_by_its_status(page: Page, address: str, status: int, text: str) -> None:
+    in_between(page, status, "<h1>Sorry</h1>")
+    page.goto(address)
+    expect(page.locator("#digits > .alert")).to_contain_text(text)
 
 
 def test_a_slow_network_shows_that_a_response_is_awaited(page: Page, address: str) -> None:
@@ -102,3 +131,36 @@ def test_a_slow_network_shows_that_a_response_is_awaited(page: Page, address: st
     expect(page.locator("#digits")).to_have_attribute("aria-busy", "true")
     expect(page.locator("#digits > .status")).to_contain_text("64 digits, seeds from")
     expect(page.locator("#digits")).to_have_attribute("aria-busy", "false")
+
+
+def test_a_list_of_models_that_fails_once_can_be_asked_for_again(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    page.route("**/models", lambda route: route.abort(), times=1)
+    page.goto(address)
+    page.get_by_label("Choose an image").set_input_files([photograph()])
+    expect(page.locator("#translation > .alert")).to_contain_text("did not respond")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#translation > .status")).to_contain_text("Translated in")
+    expect(page.locator("#page-alert")).to_be_empty()
+    drawn(page)
+
+
+def test_while_the_models_are_awaited_an_image_is_too(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    held: list[Route] = []
+    page.route("**/models", lambda route: held.append(route))
+    page.goto(address)
+    expect(page.locator("#cycle-run")).to_be_disabled()
+    page.get_by_label("Choose an image").set_input_files([photograph()])
+    expect(page.locator("#translation > .status")).to_have_text("Waiting for the list of models …")
+    held[0].continue_()
+    expect(page.locator("#translation > .status")).to_contain_text("Translated in")
+
+
+def test_a_damaged_response_is_told(page: Page, address: str, photograph: Callable[..., dict[str, object]]) -> None:
+    page.goto(address)
+    page.route("**/translate/*", lambda route: route.fulfill(body=b"half an image", content_type="image/png"))
+    page.get_by_label("Choose an image").set_input_files([photograph()])
+    expect(page.locator("#translation > .alert")).to_contain_text("not as the page expects it")

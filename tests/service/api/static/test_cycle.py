@@ -48,6 +48,17 @@ def test_a_new_image_ends_the_cycle_of_the_older_one(
     expect(page.locator("#cycle-loss")).to_be_empty()
 
 
+def test_the_cycle_uses_the_chosen_size_and_no_lossy_format(page: Page, address: str) -> None:
+    page.goto(f"{address}/?example=foal&size=256&format=jpeg")
+    asked: list[str] = []
+    expect(page.locator("#cycle-run")).to_be_enabled()
+    page.on("request", lambda request: "/translate/" in request.url and asked.append(request.url.split("/")[-1]))
+    page.locator("#cycle-run").click()
+    expect(page.locator("#cyclegan > .status")).to_contain_text("After the cycle")
+    back = "zebra2horse?size=256&format=png"
+    assert asked == ["horse2zebra?size=256&format=png", back, back]
+
+
 def test_a_cycle_that_fails_says_so(page: Page, address: str, photograph: Callable[..., dict[str, object]]) -> None:
     translated(page, address, photograph())
     page.route("**/translate/zebra2horse*", lambda route: route.abort())

@@ -99,7 +99,8 @@ def test_where_the_clipboard_is_closed_the_link_is_selected(page: Page, address:
     page.goto(f"{address}/?seed=5&chosen=5")
     page.get_by_role("button", name="Copy the link").click()
     expect(page.get_by_text("The link is selected")).to_be_visible()
-    assert page.evaluate("getSelection().toString() || document.activeElement.id") in ("link", page.url)
+    link = page.get_by_label("Link to this digit").input_value()
+    assert page.evaluate("getSelection().toString() || document.activeElement.id") in ("link", link)
 
 
 def test_the_digits_are_downloaded_in_three_formats(page: Page, address: str) -> None:
@@ -142,3 +143,93 @@ def test_arrow_keys_move_within_the_grid(page: Page, address: str) -> None:
         page.keyboard.press(key)
     page.keyboard.press("Enter")
     assert query_of(page)["chosen"] == "3"
+
+
+def test_home_and_end_move_to_the_ends_of_the_grid_and_the_focus_stays_visible(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=0&count=16")
+    seeds(page)
+    page.locator("#grid button").nth(5).click()
+    assert page.locator("#grid button[tabindex='0']").evaluate_all("tiles => tiles.map(t => t.dataset.seed)") == ["5"]
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    assert query_of(page)["chosen"] == "5,15"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+    page.keyboard.press("Home")
+    expect(page.locator("#grid button").first).to_be_focused()
+
+
+def test_a_typed_seed_is_asked_for_once(page: Page, address: str) -> None:
+    asked: list[str] = []
+    page.goto(f"{address}/?count=16")
+    seeds(page)
+    page.on("request", lambda request: "/mnist/sample?" in request.url and asked.append(request.url))
+    page.get_by_label("Seed", exact=True).fill("77")
+    page.get_by_label("Seed", exact=True).press("Enter")
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", "77")
+    page.get_by_label("Seed", exact=True).fill("88")
+    page.get_by_role("button", name="Draw digits").click()
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", "88")
+    assert len(asked) == 2
+
+
+def test_a_slow_digit_does_not_replace_a_newer_choice(page: Page, address: str) -> None:
+    held: list[Route] = []
+    page.route("**/mnist/sample?seed=900&*", lambda route: held.append(route))
+    page.goto(f"{address}/?seed=5&count=16&chosen=900")
+    expect(page.locator("#grid button").first).to_be_visible()
+    page.get_by_role("button", name="Digit of seed 8", exact=True).click()
+    expect(page.locator("#large")).to_have_attribute("alt", "Digit of seed 8")
+    shown = page.locator("#large").get_attribute("src")
+    held[0].fulfill(json={"digits": [{"seed": "900", "png": ""}]})
+    page.wait_for_timeout(200)
+    expect(page.locator("#large-seed")).to_have_text("Seed 8")
+    assert page.locator("#large").get_attribute("src") == shown
+
+
+def test_a_digit_that_fails_leaves_the_grid(page: Page, address: str) -> None:
+    page.route("**/mnist/sample?seed=900&*", lambda route: route.abort())
+    page.goto(f"{address}/?seed=5&count=16&chosen=900")
+    expect(page.locator("#large-alert")).to_contain_text("did not respond")
+    expect(page.locator("#chosen")).to_be_hidden()
+    assert len(seeds(page)) == 16
+
+
+def test_what_an_address_cannot_mean_is_left_out(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=none&chosen=5,5")
+    assert len(seeds(page)) == 64
+    expect(page.locator("#large-seed")).to_have_text("Seed 5")
+    expect(page.locator("#strip")).to_be_hidden()
+    expect(page.get_by_label("How many").locator("option")).to_have_text(["1", "4", "16", "36", "64", "144", "256"])
+
+
+def test_a_draw_that_fails_leaves_its_own_seed_in_the_address(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=16&chosen=5")
+    seeds(page)
+    page.route("**/mnist/sample?*", lambda route: route.abort())
+    page.get_by_label("Seed", exact=True).fill("6")
+    page.get_by_label("Seed", exact=True).press("Enter")
+    expect(page.locator("#digits > .alert")).to_contain_text("did not respond")
+    assert query_of(page) == {"seed": "6", "count": "16", "keep": "1"}
+
+
+def test_the_link_of_a_digit_has_no_more_than_it_needs_and_leads_to_it(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 375, "height": 500})
+    page.goto(f"{address}/?seed=5&count=16&keep=1&lang=ko&chosen=8&example=foal")
+    expect(page.locator("#link")).to_have_value(f"{address}/?count=16&seed=5&chosen=8#chosen")
+    page.goto(page.locator("#link").input_value())
+    expect(page.locator("#large")).to_be_in_viewport()
+
+
+def test_downloads_at_once_do_not_cancel_one_another(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=16")
+    seeds(page)
+    held: list[Route] = []
+    page.route("**/mnist/sample?*format=png", lambda route: held.append(route))
+    page.get_by_role("button", name="PNG", exact=True).click()
+    expect(page.locator("#saving")).to_have_text("Preparing the PNG file …")
+    with page.expect_download():
+        page.get_by_role("button", name="NPY").click()
+    with page.expect_download() as download:
+        held[0].continue_()
+    assert download.value.suggested_filename == "digits-5.png"
+    expect(page.locator("#saving")).to_be_empty()

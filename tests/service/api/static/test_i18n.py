@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 import service.api.page
 
@@ -49,6 +49,24 @@ def test_the_browsers_language_is_used(open_page: Callable[..., Page], address: 
     page.goto(address)
     expect(page.locator("#digits-title")).to_have_text(heading)
     expect(page.locator("html")).to_have_attribute("lang", "ko" if locale == "ko-KR" else "en")
+
+
+def test_a_language_that_cannot_be_loaded_is_told_and_the_last_one_asked_for_is_shown(page: Page, address: str) -> None:
+    page.goto(f"{address}/?count=16")
+    expect(page.locator("#grid button")).to_have_count(16)
+    page.route("**/page/ko.json", lambda route: route.abort(), times=1)
+    page.get_by_role("button", name="한국어").click()
+    expect(page.locator("#page-alert")).to_contain_text("did not respond")
+    assert "lang" not in page.url
+    held: list[Route] = []
+    page.route("**/page/ko.json", lambda route: held.append(route))
+    page.get_by_role("button", name="한국어").click()
+    expect(page.locator("body")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page).to_have_url(re.compile("lang=en"))
+    held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
 def test_a_switch_changes_all_that_is_shown_and_stays(page: Page, address: str) -> None:

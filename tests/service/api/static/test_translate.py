@@ -11,7 +11,10 @@ DROP = """([name, type, bytes]) => {
   if (name) files.items.add(new File([new Uint8Array(bytes)], name, {type}));
   const fire = (target, event) => target.dispatchEvent(event);
   return {
-    drop: () => fire(document.getElementById("drop"), new DragEvent("drop", {dataTransfer: files, cancelable: true})),
+    drop: () => fire(
+      document.getElementById("drop"),
+      new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true}),
+    ),
     paste: () => fire(document, new ClipboardEvent("paste", {clipboardData: files})),
   };
 }"""
@@ -188,6 +191,53 @@ def test_a_slow_translation_does_not_replace_a_later_one(
     held[0].fulfill(body=b"older", content_type="image/png")
     page.wait_for_timeout(200)
     assert pixel(page, "#after") == [255, 0, 0]
+
+
+def test_a_translation_that_is_replaced_while_it_is_decoded_is_not_shown(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    page.goto(address)
+    page.evaluate(
+        """() => {
+          const decode = HTMLImageElement.prototype.decode;
+          window.release = [];
+          HTMLImageElement.prototype.decode = async function () {
+            await new Promise(resolve => {
+              document.documentElement.dataset.held = window.release.push(resolve);
+            });
+            return decode.call(this);
+          };
+        }"""
+    )
+    upload(page, photograph())
+    expect(page.locator("html")).to_have_attribute("data-held", "2")
+    page.get_by_label("Direction").select_option("zebra2horse")
+    expect(page.locator("html")).to_have_attribute("data-held", "4")
+    page.evaluate("release.slice(0, 2).forEach(resolve => resolve())")
+    page.wait_for_timeout(200)
+    expect(page.locator("#result")).to_be_hidden()
+    expect(page.locator("#translation > .status")).to_have_text("Translating …")
+    page.evaluate("release.slice(2).forEach(resolve => resolve())")
+    done(page)
+    expect(page.locator("#made-by")).to_contain_text("zebra2horse/1")
+
+
+def test_an_address_keeps_the_direction_that_was_chosen_for_an_example(page: Page, address: str) -> None:
+    page.goto(f"{address}/?example=foal&direction=zebra2horse")
+    done(page)
+    expect(page.locator("#made-by")).to_contain_text("zebra2horse/1")
+    assert "direction=zebra2horse" in page.url
+
+
+def test_an_image_that_is_dropped_beside_the_box_is_taken(
+    page: Page, address: str, photograph: Callable[..., dict[str, object]]
+) -> None:
+    page.goto(address)
+    expect(page.locator("#examples button")).to_have_count(4)
+    file = photograph()
+    script = DROP.replace('document.getElementById("drop")', "document.body")
+    page.evaluate(f"file => ({script})(file).drop()", [file["name"], file["mimeType"], [*file["buffer"]]])
+    done(page)
 
 
 def test_translating_without_an_image_says_what_to_do(page: Page, address: str) -> None:
