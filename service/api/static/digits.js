@@ -127,7 +127,7 @@ function tile(own) {
 /** The arrow keys, Home and End move within the grid, so that it is one stop of the Tab key. */
 $("grid").addEventListener("keydown", (event) => {
   const tiles = [...event.currentTarget.children];
-  const columns = Number(event.currentTarget.style.getPropertyValue("--columns"));
+  const columns = getComputedStyle(event.currentTarget).gridTemplateColumns.split(" ").length; // fewer on a phone
   const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns}[event.key];
   const next = {Home: tiles[0], End: tiles.at(-1)}[event.key] ?? tiles[tiles.indexOf(event.target) + step];
   if (!next) return;

@@ -34,7 +34,7 @@ def test_a_typed_seed_is_kept_until_another_is_drawn(page: Page, address: str) -
     expect(page.locator("#grid button").first).to_have_attribute("data-seed", "18446744073709551615")
     assert seeds(page)[1] == "0"
     assert query_of(page)["keep"] == "1"
-    page.get_by_label("Keep the seed").uncheck()
+    page.get_by_label("Use this seed again").uncheck()
     page.get_by_role("button", name="Draw digits").click()
     expect(page.locator("#grid button").first).not_to_have_attribute("data-seed", "18446744073709551615")
     assert "keep" not in query_of(page)
