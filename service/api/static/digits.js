@@ -50,7 +50,7 @@ export function start(models) {
 /** Takes a count from the address bar, also one that is not offered, but none that the service refuses. */
 function restoreCount(text) {
   if (!/^[1-9][0-9]{0,3}$/.test(text) || Number(text) > Math.min(limit, MOST_COUNT)) return;
-  if (!counts.includes(Number(text))) count.add(new Option(text), 0);
+  if ([...count.options].every((option) => option.value !== text)) count.add(new Option(text), 0);
   count.value = text;
 }
 

@@ -29,7 +29,7 @@ slider.start($("compare"));
 /** Tells a user who has chosen an image that the models are awaited or, with an error, that they cannot be had. */
 export function wait(error = null) {
   missing = error;
-  if (image) run();
+  if (image && !translators.length) run();
 }
 
 /** Offers the directions and models that are served, and the examples that they can translate. */

@@ -233,3 +233,9 @@ def test_downloads_at_once_do_not_cancel_one_another(page: Page, address: str) -
         held[0].continue_()
     assert download.value.suggested_filename == "digits-5.png"
     expect(page.locator("#saving")).to_be_empty()
+
+
+def test_an_address_with_a_part_of_the_page_leads_there(page: Page, address: str) -> None:
+    page.goto(f"{address}/?count=64&example=foal#service")
+    expect(page.locator("#translation > .status")).to_contain_text("Translated in")
+    expect(page.locator("#service-title")).to_be_in_viewport()
