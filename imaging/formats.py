@@ -45,4 +45,4 @@ def identify(body: bytes) -> FileFormat:
         if pattern.match(head):
             cure = "convert it to JPEG" if other in ("HEIC", "camera raw") else "convert it to JPEG or PNG"
             raise UnsupportedError(f"the file is a {other} file, but expected is a {ACCEPTED} image: {cure}")
-    raise UnsupportedError(f"the file begins with {head[:8]!r}, which no {ACCEPTED} image does: convert it to one")
+    raise UnsupportedError(f"the file does not begin as a {ACCEPTED} image does: send one, or convert the file to one")

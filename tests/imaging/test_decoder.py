@@ -1,5 +1,6 @@
 import io
 import random
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -147,7 +148,9 @@ def test_decode_refuses_a_png_whose_checksum_is_wrong(encoded: Encoded, noise: N
 
 @pytest.mark.parametrize("body", [b"", b"not an image", b"\x89PNX\r\n\x1a\n", b"\xff\xd9", b"RIFF1234WAVE"])
 def test_decode_refuses_what_is_no_image(body: bytes) -> None:
-    assert isinstance(refusal(body), UnsupportedError)
+    error = refusal(body)
+    assert isinstance(error, UnsupportedError)
+    assert re.fullmatch("the file does not begin as a .* image does: send one, or convert the file to one", str(error))
 
 
 @pytest.mark.parametrize("body", [b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"BM\0\0\0\0\0\0\0\0", b"II*\0"])

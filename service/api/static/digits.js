@@ -50,7 +50,7 @@ export function start(models) {
 /** Takes a count from the address bar, also one that is not offered, but none that the service refuses. */
 function restoreCount(text) {
   if (!/^[1-9][0-9]{0,3}$/.test(text) || Number(text) > Math.min(limit, MOST_COUNT)) return;
-  if (!counts.includes(Number(text))) count.add(new Option(text), 0);
+  if ([...count.options].every((option) => option.value !== text)) count.add(new Option(text), 0);
   count.value = text;
 }
 
@@ -127,7 +127,7 @@ function tile(own) {
 /** The arrow keys, Home and End move within the grid, so that it is one stop of the Tab key. */
 $("grid").addEventListener("keydown", (event) => {
   const tiles = [...event.currentTarget.children];
-  const columns = Number(event.currentTarget.style.getPropertyValue("--columns"));
+  const columns = getComputedStyle(event.currentTarget).gridTemplateColumns.split(" ").length; // fewer on a phone
   const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns}[event.key];
   const next = {Home: tiles[0], End: tiles.at(-1)}[event.key] ?? tiles[tiles.indexOf(event.target) + step];
   if (!next) return;

@@ -54,9 +54,9 @@ export function say(element, key, values = {}) {
   element.replaceChildren(...withSubscripts(t(key, values)));
 }
 
-/** Returns the nodes of a text, where D_X and D_Y have their letter lowered. */
+/** Returns the nodes of a text, where what follows the underscore of D_X, D_Y and p_data is lowered. */
 function withSubscripts(text) {
-  return text.split(/_([XY])\b/).map((part, i) => {
+  return text.split(/_([XY]|data)\b/).map((part, i) => {
     return i % 2 ? Object.assign(document.createElement("sub"), {textContent: part}) : part;
   });
 }

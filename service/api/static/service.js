@@ -54,17 +54,21 @@ function update(samples) {
     const read = (name) => metrics.valueOf(samples, name, id);
     const batches = read("gan_inference_duration_seconds_count");
     const seconds = read("gan_inference_duration_seconds_sum");
-    const mean = (name) => read(`${name}_sum`) / Math.max(1, read(`${name}_count`));
+    const mean = (name) => read(`${name}_sum`) / read(`${name}_count`); // not a number before the first batch
     const fresh = batches - shown.batches;
     if (shown.batches >= 0) shown.history.push(fresh > 0 ? (seconds - shown.seconds) / fresh : 0);
     Object.assign(shown, {batches, seconds, history: shown.history.slice(-KEPT)});
     shown.values.queue.textContent = read("gan_queue_depth");
     shown.values.batches.textContent = batches;
-    shown.values.size.textContent = mean("gan_batch_items").toFixed(1);
-    shown.values.wait.textContent = milliseconds(mean("gan_queue_duration_seconds"));
-    shown.values.latency.textContent = milliseconds(mean("gan_inference_duration_seconds"));
+    shown.values.size.textContent = orDash(mean("gan_batch_items"), (items) => items.toFixed(1));
+    shown.values.wait.textContent = orDash(mean("gan_queue_duration_seconds"), milliseconds);
+    shown.values.latency.textContent = orDash(mean("gan_inference_duration_seconds"), milliseconds);
     draw(shown);
   }
+}
+
+function orDash(value, inWords) {
+  return Number.isNaN(value) ? "–" : inWords(value);
 }
 
 function milliseconds(seconds) {

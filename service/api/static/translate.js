@@ -29,7 +29,7 @@ slider.start($("compare"));
 /** Tells a user who has chosen an image that the models are awaited or, with an error, that they cannot be had. */
 export function wait(error = null) {
   missing = error;
-  if (image) run();
+  if (image && !translators.length) run();
 }
 
 /** Offers the directions and models that are served, and the examples that they can translate. */
@@ -45,7 +45,7 @@ export function start(models) {
   cycle.serve(directions);
   offerExamples(directions);
   if (image) return run();
-  if (url.read("example") in EXAMPLES) return pickExample(url.read("example"), !directions.includes(url.read("direction")));
+  if (url.read("example") in EXAMPLES) return pickExample(url.read("example"), {turn: !directions.includes(url.read("direction")), follow: false});
 }
 
 document.addEventListener("language", () => {
@@ -80,14 +80,14 @@ function offerExamples(directions) {
       {foal: "example.foal", herd: "example.herd", black: "example.black", zebra: "example.zebra"}[name],
     );
     button.append(picture);
-    button.addEventListener("click", () => pickExample(name, true));
+    button.addEventListener("click", () => pickExample(name, {turn: true, follow: true}));
     return button;
   });
   $("examples").replaceChildren($("examples").firstElementChild, ...buttons);
 }
 
-/** `turn`: whether the direction becomes the one that the example is for. */
-async function pickExample(name, turn) {
+/** `turn`: whether the direction becomes the one that the example is for. `follow`: as in `run`. */
+async function pickExample(name, {turn, follow}) {
   try {
     const response = await request(`page/examples/${name}.webp`, {purpose: "example", read: "blob"});
     if (!response) return;
@@ -96,14 +96,14 @@ async function pickExample(name, turn) {
       fields.direction.value = direction.value;
       offerModels();
     }
-    await pick(response.body, `${name}.webp`, name);
+    await pick(response.body, `${name}.webp`, {example: name, follow});
   } catch (error) {
     panel.fail(error);
   }
 }
 
 /** Takes an image from wherever it came and translates it at once. */
-function pick(file, name, example = "") {
+function pick(file, name, {example = "", follow = true} = {}) {
   abort("example");
   image = {file, name: name.replace(/\.\w+$/, "")};
   $("file-name").textContent = name;
@@ -111,10 +111,11 @@ function pick(file, name, example = "") {
   for (const button of $("examples").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", button.dataset.example === example);
   }
-  return run();
+  return run(follow);
 }
 
-async function run() {
+/** `follow`: whether to scroll to what happens, for a user who does not see it where the button was. */
+async function run(follow = false) {
   const turn = ++turns;
   if (!translators.length) {
     if (missing) panel.fail(missing);
@@ -129,6 +130,7 @@ async function run() {
     return;
   }
   panel.busy("translate.running");
+  if (follow) panel.status.scrollIntoView({block: "nearest"});
   hush($("shrunk"));
   try {
     const direction = fields.direction.value;
@@ -150,8 +152,11 @@ async function run() {
     const images = await Promise.all([load(blob).catch(() => null), load(response.body)]);
     if (turn === turns) show(blob, response, {direction, options, images, milliseconds});
     else for (const loaded of images) URL.revokeObjectURL(loaded?.src);
+    if (turn === turns && follow) $("compare").scrollIntoView({block: "nearest"});
   } catch (error) {
-    if (turn === turns) panel.fail(error);
+    if (turn !== turns) return;
+    panel.fail(error);
+    if (follow) panel.alert.scrollIntoView({block: "nearest"});
   }
 }
 
@@ -186,7 +191,7 @@ function clear() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  run();
+  run(true);
 });
 fields.direction.addEventListener("change", () => {
   offerModels();

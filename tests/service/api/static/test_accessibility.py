@@ -47,9 +47,33 @@ def test_nothing_is_wider_than_a_telephone(open_page: Callable[..., Page], addre
     page = open_page(viewport=PHONE, locale=locale)
     show_everything(page, address)
     assert page.evaluate("document.documentElement.scrollWidth") == 375
-    page.locator("#digits-form select[name=count]").select_option("144")
-    expect(page.locator("#grid button")).to_have_count(144)
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.locator("#digits-form select[name=count]").select_option("256")
+    expect(page.locator("#grid button")).to_have_count(256)
+    wide = """() => [...document.querySelectorAll("html, #grid, .lesson, .losses > div")]
+      .filter(part => part.scrollWidth > part.clientWidth).map(part => part.outerHTML.slice(0, 80))"""
+    assert page.evaluate(wide) == []
+    page.locator("#grid button").first.focus()
+    page.keyboard.press("ArrowDown")
+    first, below = (page.locator(f"#grid button{which}").bounding_box() for which in (" >> nth=0", ":focus"))
+    assert first
+    assert below
+    assert (first["x"], first["y"] < below["y"]) == (below["x"], True)
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert page.evaluate(wide) == []
+
+
+def test_a_telephone_shows_what_became_of_an_example(open_page: Callable[..., Page], address: str) -> None:
+    page = open_page(viewport=PHONE, has_touch=True)
+    page.goto(f"{address}/?count=16")
+    page.locator("[data-example=black]").tap()
+    expect(page.locator("#translation > .status")).to_contain_text("Translated in")
+    expect(page.locator("#compare")).to_be_in_viewport(ratio=0.9)
+    page.locator("#cycle-run").click()
+    expect(page.locator("#cycle-images")).to_be_visible()
+    edges = [
+        page.locator(f"#cycle-{name}").evaluate("i => i.getBoundingClientRect().left") for name in ("x", "y", "back")
+    ]
+    assert len(set(edges)) == 1
 
 
 def test_every_control_is_large_enough_to_hit(open_page: Callable[..., Page], address: str) -> None:

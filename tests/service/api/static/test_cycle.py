@@ -16,9 +16,9 @@ def test_the_cycle_shows_three_images_and_its_error(
     expect_first = "Translate an image above"
     page.goto(address)
     expect(page.locator("#cyclegan > .status")).to_contain_text(expect_first)
-    expect(page.get_by_role("button", name="Go there and back")).to_be_disabled()
+    expect(page.get_by_role("button", name="Run the cycle")).to_be_disabled()
     translated(page, address, photograph())
-    page.get_by_role("button", name="Go there and back").click()
+    page.get_by_role("button", name="Run the cycle").click()
     expect(page.locator("#cyclegan > .status")).to_contain_text("a pixel is 255.0 of 255 grey levels")
     expect(page.locator("#cycle-loss")).to_have_text("Yours: 2.000 (255.0 of 255 grey levels)")
     expect(page.locator("#identity-loss")).to_have_text("Yours: 0.000 (0.0 of 255 grey levels)")
@@ -30,7 +30,7 @@ def test_the_cycle_of_a_large_image_is_made_smaller(
     page: Page, address: str, photograph: Callable[..., dict[str, object]]
 ) -> None:
     translated(page, address, photograph(1600, 1200))
-    page.get_by_role("button", name="Go there and back").click()
+    page.get_by_role("button", name="Run the cycle").click()
     expect(page.locator("#cyclegan > .status")).to_contain_text("After the cycle")
     for name in ("x", "y", "back"):
         size = page.locator(f"#cycle-{name}").evaluate("image => [image.naturalWidth, image.naturalHeight]")
@@ -41,7 +41,7 @@ def test_a_new_image_ends_the_cycle_of_the_older_one(
     page: Page, address: str, photograph: Callable[..., dict[str, object]]
 ) -> None:
     translated(page, address, photograph())
-    page.get_by_role("button", name="Go there and back").click()
+    page.get_by_role("button", name="Run the cycle").click()
     expect(page.locator("#cycle-x")).to_be_visible()
     page.get_by_role("button", name="Example: a black horse").click()
     expect(page.locator("#cycle-x")).to_be_hidden()
@@ -62,6 +62,6 @@ def test_the_cycle_uses_the_chosen_size_and_no_lossy_format(page: Page, address:
 def test_a_cycle_that_fails_says_so(page: Page, address: str, photograph: Callable[..., dict[str, object]]) -> None:
     translated(page, address, photograph())
     page.route("**/translate/zebra2horse*", lambda route: route.abort())
-    page.get_by_role("button", name="Go there and back").click()
+    page.get_by_role("button", name="Run the cycle").click()
     expect(page.locator("#cyclegan > .alert")).to_contain_text("did not respond")
     expect(page.locator("#cycle-images")).to_be_hidden()

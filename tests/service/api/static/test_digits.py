@@ -34,7 +34,7 @@ def test_a_typed_seed_is_kept_until_another_is_drawn(page: Page, address: str) -
     expect(page.locator("#grid button").first).to_have_attribute("data-seed", "18446744073709551615")
     assert seeds(page)[1] == "0"
     assert query_of(page)["keep"] == "1"
-    page.get_by_label("Keep the seed").uncheck()
+    page.get_by_label("Use this seed again").uncheck()
     page.get_by_role("button", name="Draw digits").click()
     expect(page.locator("#grid button").first).not_to_have_attribute("data-seed", "18446744073709551615")
     assert "keep" not in query_of(page)
@@ -233,3 +233,9 @@ def test_downloads_at_once_do_not_cancel_one_another(page: Page, address: str) -
         held[0].continue_()
     assert download.value.suggested_filename == "digits-5.png"
     expect(page.locator("#saving")).to_be_empty()
+
+
+def test_an_address_with_a_part_of_the_page_leads_there(page: Page, address: str) -> None:
+    page.goto(f"{address}/?count=64&example=foal#service")
+    expect(page.locator("#translation > .status")).to_contain_text("Translated in")
+    expect(page.locator("#service-title")).to_be_in_viewport()

@@ -8,7 +8,7 @@ def test_the_models_and_their_load_are_shown_live(page: Page, address: str) -> N
     card = page.locator(".model").filter(has=page.get_by_role("heading", name="mnist/1"))
     card.scroll_into_view_if_needed()
     expect(card).to_contain_text("CPU")
-    expect(card).to_contain_text("Saw 1,234 digits in training")
+    expect(card).to_contain_text("Learnt from 1,234 digits, repeats counted")
     batches = card.locator(".live dd").nth(1)
     expect(batches).not_to_have_text("\u2013")
     before = int(batches.inner_text())
@@ -16,6 +16,14 @@ def test_the_models_and_their_load_are_shown_live(page: Page, address: str) -> N
     card.scroll_into_view_if_needed()
     expect(batches).not_to_have_text(str(before))
     assert float(card.locator(".live dd").nth(2).inner_text()) > 1  # digits in a batch
+
+
+def test_a_model_that_was_not_used_has_no_times(page: Page, start: Callable[..., tuple[str, object]]) -> None:
+    address, _ = start()
+    page.goto(address)
+    card = page.locator(".model").filter(has=page.get_by_role("heading", name="zebra2horse/1"))
+    card.scroll_into_view_if_needed()
+    expect(card.locator(".live dd")).to_have_text(["0", "0", "\u2013", "\u2013", "\u2013"])
 
 
 def test_without_metrics_on_this_port_nothing_asks_for_them(

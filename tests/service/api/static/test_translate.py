@@ -49,7 +49,7 @@ def test_an_image_is_translated_as_soon_as_it_is_chosen(
     done(page)
     assert pixel(page, "#before") == [255, 0, 0]
     assert pixel(page, "#after") == [0, 255, 255]
-    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, 256 \u00d7 192 pixels")
+    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, size inside the model: 256 \u00d7 192 pixels")
     stages = ["decode", "queue", "inference", "encode", "in all, with the network"]
     expect(page.locator("#timing dt")).to_have_text(stages)
 
@@ -119,17 +119,17 @@ def test_size_format_and_model_are_asked_for(
     page.goto(f"{address}/?example=foal")
     done(page)
     page.get_by_text("Size, format, model").click()
-    page.get_by_label("Longest side").select_option("256")
+    page.get_by_label("Size inside the model").select_option("256")
     page.get_by_label("Format of the result").select_option("png")
     page.locator("select[name=model]").select_option("horse2zebra/1")
-    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, 256 \u00d7 192 pixels")
+    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, size inside the model: 256 \u00d7 192 pixels")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the translation").click()
     assert download.value.suggested_filename == "foal-horse2zebra.png"
     image = Image.open(io.BytesIO(download.value.path().read_bytes()))
     assert (image.format, image.size) == ("PNG", (400, 300))
     page.reload()
-    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, 256 \u00d7 192 pixels")
+    expect(page.locator("#made-by")).to_contain_text("horse2zebra/1, size inside the model: 256 \u00d7 192 pixels")
 
 
 @pytest.mark.parametrize("flags", [("--image-pixels", "20000"), ("--body-bytes", "4000")])
