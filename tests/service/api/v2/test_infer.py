@@ -219,8 +219,8 @@ INVALID = [
     ({"inputs": [{**SEED, "shape": [2]}]}, "the 2 elements"),
     ({"inputs": [{**SEED, "shape": [1, 1]}]}, "expected the shape [-1], got [1, 1]"),
     ({"inputs": [{**SEED, "shape": []}]}, "expected the shape [-1], got []"),
-    ({"inputs": [{**SEED, "shape": [0], "data": []}]}, "expected the shape [-1], got [0]"),
-    ({"inputs": [{**SEED, "shape": [-1]}]}, "expected the shape [-1], got [-1]"),
+    ({"inputs": [{**SEED, "shape": [0], "data": []}]}, "each size in the shape is at least 1, got [0]"),
+    ({"inputs": [{**SEED, "shape": [-1]}]}, "each size in the shape is at least 1, got [-1]"),
     ({"inputs": [{**SEED, "shape": [1.0]}]}, "inputs.0.shape.0"),
     ({"inputs": [{**SEED, "shape": [True]}]}, "inputs.0.shape.0"),
     ({"inputs": [{**SEED, "shape": [10**12]}]}, "1,000,000,000,000 items, but a request has at most 1,024"),
@@ -309,11 +309,12 @@ async def test_pixels_that_the_model_does_not_take_are_refused(
     ("body", "parameters", "status", "kind", "reason"),
     [
         (b"no image", {}, 415, "not-an-image", ""),
-        (b"", {}, 415, "not-an-image", ""),
+        (b"", {}, 422, "empty-body", "send an image"),
         (None, {"format": "gif"}, 422, "invalid-parameter", "format: "),
         (None, {"size": 7}, 422, "invalid-parameter", "size: "),
-        (None, {"size": True}, 422, "invalid-parameter", "size: "),
-        (None, {"sizes": 64}, 422, "invalid-parameter", "sizes: "),
+        (None, {"size": True}, 422, "invalid-parameter", "size: expected a string or a whole number, got true"),
+        (None, {"size": 64.0}, 422, "invalid-parameter", "size: expected a string or a whole number, got 64.0"),
+        (None, {"sizes": 64}, 422, "invalid-parameter", "nearest is 'size', the parameters are size, detail, format"),
         (None, {"size": [64]}, 400, "invalid-inference-request", "parameters: the values are"),
         (None, {"model": "zebra2horse"}, 400, "invalid-inference-request", "the path names the model"),
     ],
@@ -339,7 +340,7 @@ async def test_the_files_of_a_request_have_the_pixels_of_one_upload(
     client, body = await serve(make_app(image_pixels=10_000)), encoded(noise(80, 80), "PNG")
     assert len(files_of(await client.post(INVERT, **file(body)))) == 1
     error = error_of(await client.post(INVERT, **file(body, body)), 413, "image-too-large")
-    assert error.startswith("file 1 of 0 to 1: ")
+    assert error.startswith("file 2 of 2: ")
 
 
 async def test_a_compressed_body_is_refused(client: httpx.AsyncClient, error_of: ErrorOf) -> None:
