@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
+from service.api.v2 import infer
 from service.images.codec_process import CodecProcess
 from service.images.lane import Lane
 from service.runtime.latents import latents
@@ -341,6 +343,24 @@ async def test_the_files_of_a_request_have_the_pixels_of_one_upload(
     assert len(files_of(await client.post(INVERT, **file(body)))) == 1
     error = error_of(await client.post(INVERT, **file(body, body)), 413, "image-too-large")
     assert error.startswith("file 2 of 2: ")
+
+
+@pytest.mark.parametrize(("side", "beside"), [(64, False), (320, True)])
+async def test_a_large_binary_response_is_joined_in_a_thread(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, side: int, beside: bool
+) -> None:
+    write, threads = infer.write_response, []
+
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return write(*arguments)
+
+    monkeypatch.setattr(infer, "write_response", noted)
+    images = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
+    inputs = [described("image", "UINT8", list(images.shape))]
+    request = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    assert (array_of(await client.post(INVERT, **binary(request, images.tobytes()))) == 255 - images).all()
+    assert [thread is not threading.current_thread() for thread in threads] == [beside]
 
 
 async def test_a_compressed_body_is_refused(client: httpx.AsyncClient, error_of: ErrorOf) -> None:
