@@ -28,6 +28,11 @@ JSON_PIXELS = 4
 """A byte of JSON takes the memory of so many pixels."""
 
 
+def content_type(request: Request) -> str:
+    """Returns the media type of the body as Content-Type names it, in lower case without parameters; "" for none."""
+    return (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+
+
 @contextlib.asynccontextmanager
 async def arriving(request: Request, deadline: Deadline) -> AsyncIterator[None]:
     """Bounds the time of a block that reads a body. Raises Problem 408, and 415 for a body that is compressed."""

@@ -73,21 +73,24 @@ class Query(BaseModel):
             if not differing:
                 return cls.model_validate({**query, **fields})
         except ValidationError as error:
-            raise cls._refused(error) from error
+            raise cls.refused(error, "query") from error
         msg = "the body and the query differ: send the parameter once"
         raise RequestValidationError([{"loc": ("body", name), "msg": msg, "input": fields[name]} for name in differing])
 
     @classmethod
-    def _refused(cls, error: ValidationError) -> RequestValidationError:
-        """Explains the errors; a parameter that does not exist is probably a mistyped one."""
+    def refused(cls, error: ValidationError, place: str, without: str | None = None) -> RequestValidationError:
+        """Explains the errors; a parameter that does not exist is probably a mistyped one.
+
+        `place`: where the parameters came. `without`: a parameter that does not exist there.
+        """
         details = []
         for detail in error.errors():
             if detail["type"] == "extra_forbidden":
-                known = [field.alias or name for name, field in cls.model_fields.items()]
+                known = [field.alias or name for name, field in cls.model_fields.items() if name != without]
                 near, names = nearest(str(detail["loc"][0])[:40], known), ", ".join(known)
                 reason = f"there is no such parameter: the nearest is {near!r}, the parameters are {names}"
                 detail["msg"] = reason
-            details.append({**detail, "loc": ("query", *detail["loc"])})
+            details.append({**detail, "loc": (place, *detail["loc"])})
         return RequestValidationError(details)
 
 

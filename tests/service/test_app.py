@@ -31,7 +31,7 @@ async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient, problem_
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/mnist/sample", "GET, HEAD, OPTIONS"),
+        ("POST", "/mnist/interpolate", "GET, HEAD, OPTIONS"),
         ("GET", "/translate/horse2zebra", "OPTIONS, POST"),
         ("HEAD", "/translate/horse2zebra", "OPTIONS, POST"),
         ("DELETE", "/models", "GET, HEAD, OPTIONS"),

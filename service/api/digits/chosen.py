@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from service.api import openapi, schemas
-from service.api.body import MEDIA_TYPE, arriving, check_json_size, read_beside, refused
+from service.api.body import MEDIA_TYPE, arriving, check_json_size, content_type, read_beside, refused
 from service.api.context import context_of
 from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, Format, Seeds, array_content, encode
 from service.api.digits.seed import Seed
@@ -136,7 +136,7 @@ async def sample_chosen(request: Request) -> Response:
     accept = header(request.scope, b"accept")
     kind = choose_format(query.format, accept, OFFERS, "png")
     spent = stages.begin()
-    media_type = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+    media_type = content_type(request)
     if media_type != MEDIA_TYPE:
         detail = f'Content-Type {media_type[:80]!r}: send {{"seeds": ["7"]}} with Content-Type: {MEDIA_TYPE}'
         raise Problem(415, "unsupported-media-type", detail)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from pydantic_core import from_json
 
-from service.api.body import MEDIA_TYPE as MEDIA_TYPE
 from service.errors import Problem
 
 PIECE_BYTES = 3 * 2**18

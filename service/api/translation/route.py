@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from service.api import openapi, schemas
+from service.api.body import MEDIA_TYPE
 from service.api.context import AppContext, context_of
 from service.api.negotiation import VARY, choose_format, media_type_of
 from service.api.params import deadline_of, header
 from service.api.translation import json_image
 from service.api.translation.archive import ARCHIVES
 from service.api.translation.bulk import chosen_archive, translate_all
-from service.api.translation.one_image import TranslateQuery, input_spec, translate_file
+from service.api.translation.one_image import Translated, TranslateQuery, input_spec, translate_file
 from service.api.translation.upload import UploadedFile, read_in_time
 from service.deadline import Deadline
 from service.images import codecs
@@ -26,7 +27,7 @@ RESPONSE = openapi.response(
     {
         **openapi.IMAGES,
         **{media_type: {"schema": schemas.BINARY} for media_type in ARCHIVES.values()},
-        json_image.MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
+        MEDIA_TYPE: {"schema": schemas.shared("TranslatedImage")},
     },
     *("Content-Disposition", "RateLimit", "RateLimit-Policy", "Server-Timing", "Vary", "X-Model", "X-Size"),
 )
@@ -70,14 +71,8 @@ async def translate(
     if archive:
         return await translate_all(request, model, spec, query, archive, body.files, deadline, spent)
     translated = await translate_file(context, model, spec, query, accept, body.files.pop().chunks, deadline)
-    headers = {
-        **VARY,
-        "X-Model": model.id,
-        "X-Size": translated.inside,
-        "Server-Timing": spent.server_timing(),
-    }
     media_type = media_type_of(query.format, accept, codecs.MEDIA_TYPES[translated.format])
-    return Response(translated.file, media_type=media_type, headers=headers)
+    return Response(translated.file, media_type=media_type, headers=_headers(model, translated, spent))
 
 
 async def _translate_json(
@@ -91,19 +86,17 @@ async def _translate_json(
     spent: stages.Stages,
 ) -> Response:
     """Translates the image of a request in JSON. Its format is that of the parameter, else that of the image."""
-    choose_format(None, accept, {"json": json_image.MEDIA_TYPE}, "json", "accept it, or send the image as it is")
+    choose_format(None, accept, {"json": MEDIA_TYPE}, "json", "accept it, or send the image as it is")
     translated = await translate_file(context, model, spec, query, None, file.chunks, deadline)
     media_type = codecs.MEDIA_TYPES[translated.format]
     body = await context.codecs.run_in_time(
         deadline, codecs.LIGHT, json_image.write, translated.file, media_type, model.id, translated.inside
     )
-    headers = {
-        **VARY,
-        "X-Model": model.id,
-        "X-Size": translated.inside,
-        "Server-Timing": spent.server_timing(),
-    }
-    return Response(body, media_type=json_image.MEDIA_TYPE, headers=headers)
+    return Response(body, media_type=MEDIA_TYPE, headers=_headers(model, translated, spent))
+
+
+def _headers(model: Model, translated: Translated, spent: stages.Stages) -> dict[str, str]:
+    return {**VARY, "X-Model": model.id, "X-Size": translated.inside, "Server-Timing": spent.server_timing()}
 
 
 def _choose(context: AppContext, direction: str, query: TranslateQuery) -> tuple[Model, InputSpec]:

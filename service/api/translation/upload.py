@@ -12,9 +12,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.api.body import INLINE_BYTES, arriving, read_beside
+from service.api.body import INLINE_BYTES, MEDIA_TYPE, arriving, content_type, read_beside
 from service.api.context import AppContext
-from service.api.params import header
 from service.api.translation import json_image
 from service.deadline import Deadline
 from service.errors import Problem
@@ -28,7 +27,7 @@ MAX_FILES = 100
 
 _FILE = "file"
 _BY_CONTENT = ("", "application/octet-stream", "binary/octet-stream")
-"""Content types that say nothing: the bytes tell the format, as they do for every image type."""
+"""Content types that name no format: the bytes tell it, as they do for every image type."""
 
 
 class UploadedFile(NamedTuple):
@@ -56,11 +55,11 @@ class Body:
 
 async def read_in_time(request: Request, context: AppContext, deadline: Deadline) -> Body:
     """Reads the body. Raises Problem: 400, 408, 413, 415, 422, 503 or 504."""
-    kind = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+    kind = content_type(request)
     if kind == "multipart/form-data":
         async with arriving(request, deadline):
             return await _read_form(request)
-    if kind not in (*_BY_CONTENT, json_image.MEDIA_TYPE) and not kind.startswith("image/"):
+    if kind not in (*_BY_CONTENT, MEDIA_TYPE) and not kind.startswith("image/"):
         raise Problem(
             415,
             "unsupported-media-type",
@@ -72,7 +71,7 @@ async def read_in_time(request: Request, context: AppContext, deadline: Deadline
     size = sum(map(len, chunks))
     if not size:
         raise empty()
-    if kind != json_image.MEDIA_TYPE:
+    if kind != MEDIA_TYPE:
         return Body([UploadedFile("", size, iter(chunks))])
     costly = size > INLINE_BYTES and await context.codecs.run_in_time(deadline, LIGHT, json_image.is_costly, chunks)
     # plain base64 is read as fast as bytes; a tuple, unlike a list, is sent to a process without a copy
@@ -122,4 +121,4 @@ async def _read_form(request: Request) -> Body:
 
 def empty() -> Problem:
     """The 422 of a request without an image."""
-    return Problem(422, "empty-body", "the body is empty: send an image")
+    return Problem(422, "empty-body", "there are no bytes: send an image")

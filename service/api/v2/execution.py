@@ -1,15 +1,16 @@
 """Runs a request of the protocol through the queue of its model, like the requests of the other routes."""
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from service.api.context import AppContext
 from service.api.translation.one_image import TranslateQuery, input_spec, translate_file
+from service.api.translation.upload import empty
 from service.api.v2.message import Call
 from service.api.v2.signature import SEED, malformed
 from service.api.v2.tensors import Values
@@ -66,15 +67,17 @@ async def _translate_files(
     """Translates files one after the other, each like an upload. Together they have at most the pixels of one."""
     query = _query(call)
     spec, pixels_left, translated = input_spec(context, model, query), context.settings.image_pixels, []
-    for place, file in enumerate(files):
+    for number, file in enumerate(files, start=1):
         try:
+            if not file:
+                raise empty()
             one = await translate_file(
                 context, model, replace(spec, image_pixels=pixels_left), query, None, [file], deadline
             )
         except Problem as problem:
             if len(files) == 1:
                 raise
-            detail = f"file {place} of 0 to {len(files) - 1}: {problem.detail}"
+            detail = f"file {number} of {len(files)}: {problem.detail}"
             raise Problem(problem.status, problem.kind, detail, headers=problem.headers) from problem
         pixels_left -= one.size[0] * one.size[1]
         translated.append(one.file)
@@ -82,13 +85,14 @@ async def _translate_files(
 
 
 def _query(call: Call) -> TranslateQuery:
-    """Reads the parameters of a translation. Raises RequestValidationError."""
-    options = {name: str(value) if type(value) is int else value for name, value in call.options.items()}
-    if "model" in options:
+    """Reads the parameters of a translation. Raises Problem or RequestValidationError."""
+    if "model" in call.options:
         raise malformed("parameters: model: the path names the model")
+    for name, value in call.options.items():
+        if type(value) not in (str, int):
+            detail = f"{name[:40]}: expected a string or a whole number, got {json.dumps(value)[:80]}"
+            raise Problem(422, "invalid-parameter", detail)
     try:
-        return TranslateQuery.model_validate(options)
+        return TranslateQuery.model_validate({name: str(value) for name, value in call.options.items()})
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**detail, "loc": ("parameters", *detail["loc"])} for detail in error.errors()]
-        ) from error
+        raise TranslateQuery.refused(error, "parameters", without="model") from error

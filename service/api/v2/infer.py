@@ -12,7 +12,7 @@ from service.api.v2.message import LENGTH_HEADER, Call, read_call, write_respons
 from service.api.v2.signature import Signature, malformed, signature_of
 from service.api.v2.tensors import Values
 from service.deadline import Deadline
-from service.images.codecs import Weight
+from service.images.codecs import LIGHT, Weight
 from service.telemetry import stages
 
 router = APIRouter(tags=["v2"], responses=ERRORS)
@@ -21,6 +21,8 @@ _LENGTH_KEY = LENGTH_HEADER.lower().encode()
 
 INLINE_ELEMENTS, LIGHT_ELEMENTS = 4096, 32_768
 """Elements of a response in JSON that are written on the event loop, and in a thread; more go to a process."""
+INLINE_BYTES = 2**18
+"""Bytes of a binary response that are joined on the event loop; more go to a thread."""
 FILE_BYTES = 32
 """Bytes of a file that take as long, in base64, as a number."""
 
@@ -65,21 +67,26 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     if call.id is not None:
         head["id"] = call.id
     output = signature.outputs[call.chosen]
-    elements = 0 if call.binary else _elements(values)
-    if elements <= INLINE_ELEMENTS:
-        body, length = write_response(head, output, values, call.binary)
+    response = head, output, values, call.binary
+    elements = _elements(values)
+    if _bytes(values) <= INLINE_BYTES if call.binary else elements <= INLINE_ELEMENTS:
+        body, length = write_response(*response)
     else:
-        weight = Weight(elements, elements <= LIGHT_ELEMENTS)
-        body, length = await context.codecs.run_in_time(deadline, weight, write_response, head, output, values, False)
+        weight = LIGHT if call.binary else Weight(elements, elements <= LIGHT_ELEMENTS)
+        body, length = await context.codecs.run_in_time(deadline, weight, write_response, *response)
     headers = {"X-Model": model.id, "Server-Timing": spent.server_timing()}
     if length is None:
         return Response(body, media_type="application/json", headers=headers)
     return Response(body, media_type="application/octet-stream", headers={**headers, LENGTH_HEADER: str(length)})
 
 
+def _bytes(values: Values) -> int:
+    return sum(map(len, values)) if isinstance(values, list) else values.nbytes
+
+
 def _elements(values: Values) -> int:
     """Returns the elements of a tensor, those of files in the time that they take as JSON."""
-    return sum(map(len, values)) // FILE_BYTES if isinstance(values, list) else values.size
+    return _bytes(values) // FILE_BYTES if isinstance(values, list) else values.size
 
 
 async def _read(request: Request, context: AppContext, signature: Signature, deadline: Deadline) -> Call:

@@ -76,7 +76,7 @@ async def model_ready(request: Request, name: Name) -> ModelReady:
 )
 @protocol_errors
 async def version_ready(request: Request, name: Name, version: Version) -> ModelReady:
-    """The same for one version of a model."""
+    """200 while a version of a model works; 503 while it fails or hangs, and after SIGTERM; 404 if it is not loaded."""
     return _ready(request, name, version)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from service.api.digits.response import MAX_DIGITS
 from service.card import ModelCard, TensorSpec
 from service.errors import Problem
 
@@ -14,8 +15,6 @@ SEED = "seed"
 """Input of a sampler, in place of latent vectors: seeds as /mnist/sample has them."""
 FILE = "_file"
 """Suffix of a translator's tensors that hold encoded images, in place of pixels."""
-MAX_ITEMS = 1024
-"""Most items of a request, as in /mnist/sample."""
 
 _DATATYPES: dict[str, Datatype] = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
 
@@ -37,11 +36,16 @@ class Tensor:
         fits = len(shape) == len(self.shape) and all(
             wanted in (-1, size) for wanted, size in zip(self.shape, shape, strict=True)
         )
-        if not fits or any(size < 1 for size in shape):
+        if not fits:
             raise malformed(f"input {self.name}: expected the shape {list(self.shape)}, got {str(list(shape))[:80]}")
-        if shape[0] > MAX_ITEMS:
+        if any(size < 1 for size in shape):
             raise malformed(
-                f"input {self.name}: {shape[0]:,} items, but a request has at most {MAX_ITEMS:,}: send fewer"
+                f"input {self.name}: each size in the shape is at least 1, got {str(list(shape))[:80]}: send the sizes "
+                "of the data"
+            )
+        if shape[0] > MAX_DIGITS:
+            raise malformed(
+                f"input {self.name}: {shape[0]:,} items, but a request has at most {MAX_DIGITS:,}: send fewer"
             )
         if self.datatype == "UINT8" and shape[0] * shape[1] * shape[2] > max_pixels:
             raise Problem(

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
+from service.api.v2 import infer
 from service.images.codec_process import CodecProcess
 from service.images.lane import Lane
 from service.runtime.latents import latents
@@ -219,8 +221,8 @@ INVALID = [
     ({"inputs": [{**SEED, "shape": [2]}]}, "the 2 elements"),
     ({"inputs": [{**SEED, "shape": [1, 1]}]}, "expected the shape [-1], got [1, 1]"),
     ({"inputs": [{**SEED, "shape": []}]}, "expected the shape [-1], got []"),
-    ({"inputs": [{**SEED, "shape": [0], "data": []}]}, "expected the shape [-1], got [0]"),
-    ({"inputs": [{**SEED, "shape": [-1]}]}, "expected the shape [-1], got [-1]"),
+    ({"inputs": [{**SEED, "shape": [0], "data": []}]}, "each size in the shape is at least 1, got [0]"),
+    ({"inputs": [{**SEED, "shape": [-1]}]}, "each size in the shape is at least 1, got [-1]"),
     ({"inputs": [{**SEED, "shape": [1.0]}]}, "inputs.0.shape.0"),
     ({"inputs": [{**SEED, "shape": [True]}]}, "inputs.0.shape.0"),
     ({"inputs": [{**SEED, "shape": [10**12]}]}, "1,000,000,000,000 items, but a request has at most 1,024"),
@@ -309,11 +311,12 @@ async def test_pixels_that_the_model_does_not_take_are_refused(
     ("body", "parameters", "status", "kind", "reason"),
     [
         (b"no image", {}, 415, "not-an-image", ""),
-        (b"", {}, 415, "not-an-image", ""),
+        (b"", {}, 422, "empty-body", "send an image"),
         (None, {"format": "gif"}, 422, "invalid-parameter", "format: "),
         (None, {"size": 7}, 422, "invalid-parameter", "size: "),
-        (None, {"size": True}, 422, "invalid-parameter", "size: "),
-        (None, {"sizes": 64}, 422, "invalid-parameter", "sizes: "),
+        (None, {"size": True}, 422, "invalid-parameter", "size: expected a string or a whole number, got true"),
+        (None, {"size": 64.0}, 422, "invalid-parameter", "size: expected a string or a whole number, got 64.0"),
+        (None, {"sizes": 64}, 422, "invalid-parameter", "nearest is 'size', the parameters are size, detail, format"),
         (None, {"size": [64]}, 400, "invalid-inference-request", "parameters: the values are"),
         (None, {"model": "zebra2horse"}, 400, "invalid-inference-request", "the path names the model"),
     ],
@@ -339,7 +342,25 @@ async def test_the_files_of_a_request_have_the_pixels_of_one_upload(
     client, body = await serve(make_app(image_pixels=10_000)), encoded(noise(80, 80), "PNG")
     assert len(files_of(await client.post(INVERT, **file(body)))) == 1
     error = error_of(await client.post(INVERT, **file(body, body)), 413, "image-too-large")
-    assert error.startswith("file 1 of 0 to 1: ")
+    assert error.startswith("file 2 of 2: ")
+
+
+@pytest.mark.parametrize(("side", "beside"), [(64, False), (320, True)])
+async def test_a_large_binary_response_is_joined_in_a_thread(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, side: int, beside: bool
+) -> None:
+    write, threads = infer.write_response, []
+
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return write(*arguments)
+
+    monkeypatch.setattr(infer, "write_response", noted)
+    images = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
+    inputs = [described("image", "UINT8", list(images.shape))]
+    request = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    assert (array_of(await client.post(INVERT, **binary(request, images.tobytes()))) == 255 - images).all()
+    assert [thread is not threading.current_thread() for thread in threads] == [beside]
 
 
 async def test_a_compressed_body_is_refused(client: httpx.AsyncClient, error_of: ErrorOf) -> None:
