@@ -64,9 +64,16 @@ async def test_an_error_in_a_route_tells_the_client_nothing_but_its_id(
 
 async def test_the_schema_lists_every_route(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    expected = ["/healthz/live", "/healthz/ready", "/healthz/startup", "/metrics", "/mnist/sample", "/models"]
+    expected = [
+        "/healthz/live",
+        "/healthz/ready",
+        "/healthz/startup",
+        "/metrics",
+        "/mnist/interpolate",
+        "/mnist/sample",
+    ]
     others = [path for path in paths if not path.startswith("/v2")]  # tests/service/api/v2 has these
-    assert sorted(others) == [*expected, "/translate/{direction}"]
+    assert sorted(others) == [*expected, "/models", "/translate/{direction}"]
 
 
 async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
@@ -108,7 +115,9 @@ async def test_a_head_is_counted_under_its_route(client: httpx.AsyncClient) -> N
 async def test_options_of_a_readable_resource(client: httpx.AsyncClient, path: str) -> None:
     response = await client.options(path)
     assert (response.status_code, response.content) == (204, b"")
-    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert response.headers["allow"] == (
+        "GET, HEAD, OPTIONS, POST" if path == "/mnist/sample" else "GET, HEAD, OPTIONS"
+    )
 
 
 async def test_options_of_others(client: httpx.AsyncClient, problem_of: ProblemOf) -> None:
