@@ -29,7 +29,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _tiny_preset() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cyclegan.PRESETS, "tiny", (cyclegan.Size(4, 1), 4))
+        patch.setitem(cyclegan.PRESETS, "toy", (cyclegan.Size(4, 1), 4))
         yield
 
 
@@ -97,7 +97,7 @@ def cyclegan_state() -> dict[str, Any]:
     """What a fit of CycleGAN saves; G and F are equal, so that one trace does for both."""
     torch.manual_seed(0)
     network = cyclegan.Generator(4, 1)
-    return _state("cyclegan", {"pair": "horse2zebra", "preset": "tiny"}, {"G": network, "F": network})
+    return _state("cyclegan", {"pair": "horse2zebra", "preset": "toy"}, {"G": network, "F": network})
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ def test_a_gan_has_one_sampler(gan_state: State) -> None:
 def test_a_cyclegan_has_a_translation_each_way(cyclegan_state: State) -> None:
     found = exportables(cyclegan_state)
     assert [(f.name, f.source.direction, f.source.preset, f.source.latent) for f in found] == [
-        ("horse2zebra", "horse2zebra", "tiny", None),
-        ("zebra2horse", "zebra2horse", "tiny", None),
+        ("horse2zebra", "horse2zebra", "toy", None),
+        ("zebra2horse", "zebra2horse", "toy", None),
     ]
 
 

@@ -81,7 +81,7 @@ def test_the_card_of_a_sampler_tells_where_it_comes_from(published: Path) -> Non
 
 def test_the_card_of_a_translator_tells_direction_and_sizes(published: Path) -> None:
     card = read_card(published / "zebra2horse" / "1")
-    assert (card.task, card.direction, card.preset, card.latent) == ("translate", "zebra2horse", "tiny", None)
+    assert (card.task, card.direction, card.preset, card.latent) == ("translate", "zebra2horse", "toy", None)
     assert (card.input.shape, card.size) == (("N", "H", "W", 3), SizeRule(multiple=4, minimum=16))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,9 @@ def test_an_interrupt_says_how_to_continue(live_service: str, photographs: Path,
     for n in range(6, 200):
         (photographs / f"{n}.png").write_bytes((photographs / "0.png").read_bytes())
     arguments = ("translate", photographs, tmp_path / "out", "--url", live_service)
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+    # a shell starts background jobs with SIGINT ignored, and the tests may be one
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         until = time.monotonic() + PATIENCE_S
         while not list((tmp_path / "out").rglob("*.png")):
             assert time.monotonic() < until

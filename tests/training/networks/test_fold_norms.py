@@ -36,4 +36,4 @@ def test_new_generators_without_norms_neither_explode_nor_vanish() -> None:
         generator = Generator(16, blocks, norm="none")
         with torch.no_grad():
             made = generator(torch.rand(2, 3, 64, 64) * 2 - 1)
-        assert 0.2 < made.std() < 0.99
+        assert 0.05 < made.std() < 0.5
