@@ -29,6 +29,7 @@ def test_the_first_visit_draws_digits_and_the_address_bar_has_their_seed(page: P
 
 def test_a_typed_seed_is_kept_until_another_is_drawn(page: Page, address: str) -> None:
     page.goto(address)
+    assert len(seeds(page)) == 64
     page.get_by_label("Seed", exact=True).fill("18446744073709551615")
     page.get_by_role("button", name="Draw digits").click()
     expect(page.locator("#grid button").first).to_have_attribute("data-seed", "18446744073709551615")
