@@ -21,7 +21,7 @@ class Folder:
     def _opened(self) -> tuple[fsspec.AbstractFileSystem, str]:
         try:
             system, root = fsspec.core.url_to_fs(self.address)
-        except (ImportError, ValueError) as error:  # a package for the protocol is missing, or nobody knows it
+        except (ImportError, ValueError) as error:  # a package for the protocol is missing, or it is unknown
             raise BatchError(f"{self.address} cannot be opened: {error}") from error
         return system, root.rstrip("/")
 

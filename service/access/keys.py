@@ -1,7 +1,7 @@
 """API keys: a file of names and hashed keys, and a lookup that follows the file's changes.
 
-The file has a line per key, `name sha256`, and may have comments after #. Keys are 256 random bits, which nobody can
-guess from their hash. So SHA-256 is enough; a slow hash such as argon2 protects passwords, which can be guessed, and
+The file has a line per key, `name sha256`, and may have comments after #. Keys are 256 random bits, which cannot be
+guessed from their hash. So SHA-256 is enough; a slow hash such as argon2 protects passwords, which can be guessed, and
 would take milliseconds of every request.
 """
 
@@ -157,7 +157,9 @@ class KeyStore:
         self._signature = self._stat()
         entries = read(path)
         if not entries:
-            raise KeyFileError(f"{path} has no keys, so that nobody could call: add one with `gan-serve keys add NAME`")
+            raise KeyFileError(
+                f"{path} has no keys, so that every request would be refused: add one with `gan-serve keys add NAME`"
+            )
         self._names = _by_hash(entries)
         self._checked = clock()
 

@@ -140,6 +140,7 @@ async def sample_chosen(request: Request) -> Response:
     if media_type != MEDIA_TYPE:
         detail = f'Content-Type {media_type[:80]!r}: send {{"seeds": ["7"]}} with Content-Type: {MEDIA_TYPE}'
         raise Problem(415, "unsupported-media-type", detail)
+    context.check_limit(request)  # a refusal comes before the body is read
     async with arriving(request, deadline):
         chunks = [chunk async for chunk in request.stream()]
     size = sum(map(len, chunks))

@@ -121,7 +121,7 @@ def test_removing_what_is_not_there_says_how_to_look(path: Path) -> None:
 
 def test_a_service_without_any_key_does_not_start(path: Path) -> None:
     path.write_text("# none yet\n")
-    with pytest.raises(KeyFileError, match="has no keys, so that nobody could call"):
+    with pytest.raises(KeyFileError, match="has no keys, so that every request would be refused"):
         KeyStore(path)
     with pytest.raises(KeyFileError, match="cannot be read: No such file"):
         KeyStore(path.parent / "missing")

@@ -233,5 +233,6 @@ async def test_an_archive_counts_once_and_not_when_it_is_refused(
     assert refused.status_code == 429
     assert len(refused.headers.get_list("ratelimit", split_commas=False)) == 1
     assert (await send(2)).headers["ratelimit"].startswith('"images";r=0;')
-    at_the_door = await client.post("/translate/horse2zebra", content=b"no image")
-    assert at_the_door.status_code == 429  # before the body is looked at
+    for path_, kind in (("/translate/horse2zebra", "image/png"), ("/mnist/sample", "application/json")):
+        at_the_door = await client.post(path_, content=b"wrong", headers={"Content-Type": kind})
+        assert at_the_door.status_code == 429  # before the body is looked at
