@@ -18,6 +18,9 @@ from service.registry import Model, Registry
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
+EXTRA_HEADERS = "extra_headers"
+"""Key of a request's state under which headers are left that its response gets, whatever it is."""
+
 
 @dataclass
 class Lifecycle:
@@ -54,7 +57,7 @@ class AppContext:
             self.check_room(model, deadline)
             state = request.scope["state"]
             headers = self.limiter.charge(state["client"], images)
-            state["rate_limit"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            state[EXTRA_HEADERS] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     def check_room(self, model: Model, deadline: Deadline) -> None:
         """Raises Problem 503 when the model's queue has no room for a request, 504 when its time is over."""

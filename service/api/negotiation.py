@@ -32,7 +32,7 @@ def choose_format(
     """
     if asked is not None:
         return asked
-    if not accept:
+    if not accept or accept == "*/*":  # as most programs send it
         return default
     ranked, parts = [], _parse(accept)
     for name, media_type in offers.items():

@@ -99,5 +99,7 @@ def seconds_to_wait(own: WaitEstimator, estimators: Iterable[WaitEstimator], slo
     """
     seconds = own.queued_seconds
     turns = 1 + math.ceil(seconds / own.batch_seconds) if seconds else 1
-    others = sum(min(other.queued_seconds, turns * other.batch_seconds) for other in estimators if other is not own)
-    return (seconds + others) / slots
+    for other in estimators:
+        if other is not own and (queued := other.queued_seconds):
+            seconds += min(queued, turns * other.batch_seconds)
+    return seconds / slots

@@ -7,7 +7,7 @@ from pydantic import Field
 from service.api import openapi, schemas
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
-from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, SEEDED, Format, array_content, encode
+from service.api.digits.response import MAX_DIGITS, OFFERS, PNG, Format, array_content, encode, seeded
 from service.api.digits.seed import Seed
 from service.api.negotiation import choose_format, media_type_of
 from service.api.params import Query, deadline_of, header
@@ -60,7 +60,7 @@ async def interpolate(request: Request) -> Response:
     kind = choose_format(query.format, accept, OFFERS, "png")
     spent = stages.begin()
     parts = "interpolation", model.id, model.artefact.sha256, kind, query.first, query.last, query.steps, query.digit
-    headers = {**SEEDED, "ETag": etag_of(*parts)}
+    headers = {**seeded(request), "ETag": etag_of(*parts)}
     if known := not_modified(request.scope, headers):
         return known
     context.charge(request, query.steps, model, deadline)

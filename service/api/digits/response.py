@@ -32,6 +32,8 @@ OFFERS: dict[Format, str] = {"png": "image/png", "npy": "application/x-npy", "js
 
 SEEDED = {**VARY, "Cache-Control": "max-age=3600"}
 """Headers of a repeatable response: caches may keep it. An hour, since a newer model may become the default."""
+SEEDED_FOR_KEY = {**VARY, "Cache-Control": "private, max-age=3600"}
+"""The same for a client with a key: a shared cache would give the response to clients without one."""
 DRAWN = {**VARY, "Cache-Control": "no-store"}
 """Headers of any other response: the next one shall have other digits."""
 
@@ -50,6 +52,11 @@ def array_content(axis: str) -> schemas.Part:
     """Returns the content of a response that is an array of digits along `axis`."""
     description = f"uint8 ({axis}, 28, 28), from 0 for paper to 255 for ink"
     return {OFFERS["npy"]: {"schema": {**schemas.BINARY, "description": description}}}
+
+
+def seeded(request: Request) -> dict[str, str]:
+    """Returns the headers of a repeatable response."""
+    return SEEDED_FOR_KEY if "key" in request.scope["state"] else SEEDED
 
 
 async def encode(

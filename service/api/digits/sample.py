@@ -14,10 +14,10 @@ from service.api.digits.response import (
     MAX_DIGITS,
     OFFERS,
     PNG,
-    SEEDED,
     Format,
     array_content,
     encode,
+    seeded,
 )
 from service.api.digits.seed import Seed
 from service.api.negotiation import choose_format, media_type_of
@@ -95,7 +95,7 @@ async def sample(request: Request) -> Response:
     headers = DRAWN
     if query.seed is not None:
         parts = model.id, model.artefact.sha256, kind, query.seed, query.count, query.digit, query.columns
-        headers = {**SEEDED, "ETag": etag_of(*parts)}
+        headers = {**seeded(request), "ETag": etag_of(*parts)}
         if known := not_modified(request.scope, headers):
             return known
     context.charge(request, query.count, model, deadline)

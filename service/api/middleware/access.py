@@ -1,8 +1,8 @@
-"""Lets only clients with a key pass, where keys are used, and tells clients what is left of their rate limit."""
+"""Lets only clients with a key pass, where keys are used, and tells clients apart for the rate limit."""
 
 from collections.abc import Iterable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access.keys import KeyStore
 from service.access.limits import client_at
@@ -21,7 +21,7 @@ class Access:
     def __init__(self, app: ASGIApp, keys: KeyStore | None, open_paths: Iterable[str], limited: bool) -> None:
         """`keys`: the valid ones; None lets every request pass. `open_paths`: those that need no key.
 
-        `limited`: there is a rate limit, so that clients are told apart and read what is left.
+        `limited`: there is a rate limit, so that clients are told apart.
         """
         self._app, self._keys, self._limited = app, keys, limited
         paths = (*OPEN, *open_paths)
@@ -45,14 +45,7 @@ class Access:
         if self._limited:
             address = scope["client"][0] if scope.get("client") else ""
             state["client"] = f"key {name}" if name is not None else f"address {client_at(address)}"
-
-        async def send_described(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [*message["headers"], *state.get("rate_limit", ())]
-                message["headers"] = headers if name is None else list(map(_private, headers))
-            await send(message)
-
-        await self._app(scope, receive, send_described)
+        await self._app(scope, receive, send)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open or path.startswith(self._below)
@@ -69,12 +62,6 @@ def _keys_of(scope: Scope) -> list[str]:
             if scheme.lower() == "bearer" and key.strip():
                 found.append(key.strip())
     return found
-
-
-def _private(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Makes a response that shared caches may keep one that only the client's own may keep."""
-    name, value = header
-    return (name, b"private, " + value) if name == b"cache-control" and value.startswith(b"max-age") else header
 
 
 def _refused(with_key: bool) -> Problem:

@@ -1,7 +1,6 @@
 """Gives every request an id, counts, times and logs it."""
 
 import asyncio
-import contextlib
 import random
 import re
 import time
@@ -10,7 +9,7 @@ from collections.abc import Container, Iterable
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.context import Lifecycle
+from service.api.context import EXTRA_HEADERS, Lifecycle
 from service.api.problems import cut_off, unexpected
 from service.telemetry.logs import RequestIds, log_access, request_ids
 from service.telemetry.metrics import Metrics, Outcome
@@ -53,7 +52,8 @@ class RequestContext:
             nonlocal status, complete, sent_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], (b"x-request-id", ids.request_id.encode())]
+                extra = scope["state"].get(EXTRA_HEADERS, ())
+                headers = [*message["headers"], *extra, (b"x-request-id", ids.request_id.encode())]
                 if self._lifecycle.draining:
                     headers = [(name, value) for name, value in headers if name != b"connection"]
                     headers.append((b"connection", b"close"))
@@ -65,8 +65,10 @@ class RequestContext:
 
         outcome: Outcome | None = None
         try:
-            with contextlib.suppress(ClientDisconnect):
+            try:  # noqa: SIM105 (contextlib.suppress takes a microsecond)
                 await self._app(scope, receive, send_with_id)
+            except ClientDisconnect:
+                pass
             if status and not complete:
                 outcome = "cancelled"
                 await _leave(scope, receive)
