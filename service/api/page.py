@@ -4,14 +4,19 @@ Their links are relative, so that they work behind any path prefix of a proxy.
 """
 
 import functools
+import json
 import re
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from service.api.caching import etag_of, not_modified
 from service.api.context import context_of
+from service.api.params import header
 from service.api.security import page_policy
 from service.card import Task
 from service.errors import Problem
@@ -24,6 +29,9 @@ DOCS_FILES = "/docs/files"
 
 FILES = "/page/"
 """Below this path are the files of the page: scripts, style, strings and images."""
+
+LANGUAGES = ("en", "ko")
+"""Languages of the page, the default first."""
 
 _FOLDER = Path(__file__).resolve().parent / "static"
 _PAGE = _FOLDER / "index.html"
@@ -40,7 +48,7 @@ async def page(request: Request) -> Response:
     """Returns the page, which loads nothing from other hosts."""
     context = context_of(request)
     tasks = frozenset(model.card.task for model in context.registry.models)
-    html, headers = _rendered(context.settings, tasks)
+    html, headers = _rendered(context.settings, tasks, _language_of(request))
     return not_modified(request.scope, headers) or Response(html, media_type="text/html", headers=headers)
 
 
@@ -60,9 +68,24 @@ async def docs(request: Request) -> Response:
     return not_modified(request.scope, headers) or Response(html, media_type="text/html", headers=headers)
 
 
+def _language_of(request: Request) -> str:
+    """Returns the language that the address or the browser prefers: what i18n.js chooses too."""
+    wished = [value for name, value in parse_qsl(request.url.query) if name == "lang"]
+    for part in (header(request.scope, b"accept-language") or "").split(","):
+        tag, _, quality = part.strip().lower().partition(";")
+        if quality.replace(" ", "") not in ("q=0", "q=0.0"):
+            wished.append(tag[:2])
+    return next((name for name in wished if name in LANGUAGES), LANGUAGES[0])
+
+
 @functools.cache
-def _rendered(settings: Settings, tasks: frozenset[Task]) -> tuple[str, dict[str, str]]:
-    html = _PAGE.read_text(encoding="utf-8")
+def _rendered(settings: Settings, tasks: frozenset[Task], language: str) -> tuple[str, dict[str, str]]:
+    html = _filled(_PAGE.read_text(encoding="utf-8"), json.loads(_files()[f"{language}.json"][0]))
+    html = html.replace('<html lang="en">', f'<html lang="{language}">')
+    modules = sorted(name for name in _files() if name.endswith(".js"))  # loaded at once, not one import after another
+    html = html.replace(
+        "<!--modules-->", "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in modules)
+    )
     for bound in ("body_bytes", "image_pixels"):  # the page shrinks images that exceed them
         html = html.replace(f"{{{bound}}}", str(getattr(settings, bound)))
     limit = settings.rate_limit.partition("/")[0] if settings.rate_limit else ""
@@ -73,7 +96,22 @@ def _rendered(settings: Settings, tasks: frozenset[Task]) -> tuple[str, dict[str
         html = html.replace(" data-metrics hidden", "")
     else:
         html = re.sub("<!--metrics-->.*<!--/metrics-->", "", html)
-    return html, _headers(html, page_policy(html))
+    return html, {**_headers(html, page_policy(html)), "Content-Language": language, "Vary": "Accept-Language"}
+
+
+def _filled(html: str, strings: Mapping[str, str]) -> str:
+    """Fills the empty elements and the attributes that i18n.js fills, so that they can be read before it has loaded."""
+
+    def with_text(match: re.Match[str]) -> str:
+        text = re.sub(r"_([XY]|data)\b", r"<sub>\1</sub>", escape(strings[match["key"]], quote=False))
+        return f"{match['tag']}{text}</"
+
+    def with_attribute(match: re.Match[str]) -> str:
+        name = {"label": "aria-label"}.get(match["kind"], match["kind"])
+        return f'{match[0]} {name}="{escape(strings[match["key"]])}"'
+
+    html = re.sub(r'(?P<tag><[^<>]*\bdata-i18n="(?P<key>[^"]+)"[^<>]*>)[^<>]*</', with_text, html)
+    return re.sub(r'\bdata-i18n-(?P<kind>label|alt|placeholder)="(?P<key>[^"]+)"', with_attribute, html)
 
 
 @functools.cache

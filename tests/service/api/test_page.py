@@ -1,7 +1,9 @@
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,39 @@ async def test_the_page_offers_what_the_models_do(
         publish(tmp_path, name)
     text = (await (await serve(make_app(models=tmp_path))).get("/")).text
     assert re.findall(r'<section[^>]* data-task="(\w+)" hidden>', text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "language"),
+    [
+        ("/", "ko-KR,ko;q=0.9,en;q=0.8", "ko"),
+        ("/", "fr-FR, KO;q=0.5", "ko"),
+        ("/", "ko;q=0, fr", "en"),
+        ("/", None, "en"),
+        ("/?lang=ko", "en-US", "ko"),
+        ("/?seed=7&lang=xx", "en-US", "en"),
+    ],
+)
+async def test_the_html_has_its_texts_before_any_script_runs(
+    client: httpx.AsyncClient, path: str, accept: str | None, language: str
+) -> None:
+    response = await client.get(path, headers={"Accept-Language": accept} if accept else {})
+    strings = json.loads((await client.get(f"/page/{language}.json")).content)
+    html = response.text
+    assert response.headers["content-language"] == language
+    assert "Accept-Language" in response.headers["vary"].split(", ")
+    assert f'<html lang="{language}">' in html
+    for key, text in re.findall(r'<[^<>]*\bdata-i18n="([^"]+)"[^<>]*>(.*?)</(?!sub)', html):
+        assert re.sub("<sub>(.*?)</sub>", r"_\1", unescape(text)) == strings[key]
+        assert "{" not in text  # a value that only a script knows
+    named = re.findall(r'data-i18n-(label|alt|placeholder)="([^"]+)" (?:aria-)?\1="([^"]*)"', html)
+    assert len(named) == html.count("data-i18n-") > 10
+    assert {(key, unescape(text)) for _, key, text in named} <= set(strings.items())
+
+
+async def test_the_page_preloads_its_modules(client: httpx.AsyncClient) -> None:
+    html = (await client.get("/")).text
+    loaded, found = set(re.findall(r'<link rel="modulepreload" href="page/(\w+\.js)">', html)), {"main.js"}
+    for name in loaded:
+        found |= set(re.findall(r'from "\./(\w+\.js)"', (await client.get(f"/page/{name}")).text))
+    assert loaded == found
