@@ -81,7 +81,8 @@ async function errorOf(response) {
   if (/^\d+$/.test(seconds) && (status === 429 || status === 503)) {
     return new ServiceError("error.wait", {seconds}, detail, status);
   }
-  return new ServiceError(BY_STATUS[status] ?? "error.other", {status}, detail, status);
+  const empty = ours && problem.type?.endsWith("empty-body");
+  return new ServiceError(empty ? "error.image" : (BY_STATUS[status] ?? "error.other"), {status}, detail, status);
 }
 
 /** A proxy, or a network's log-in page, has answered in the service's place. */

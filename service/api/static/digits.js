@@ -39,12 +39,26 @@ export function start(models) {
   }
   if (labelled) for (let value = 0; value < 10; value++) digit.add(new Option(value, value));
   digit.parentElement.hidden = digit.length < 2;
+  addEventListener("popstate", goBack);
+  return restore();
+}
+
+/** Draws what the address bar asks for. */
+function restore() {
   seed.value = url.read("seed");
   keep.checked = url.read("keep") === "1";
   restoreCount(url.read("count"));
-  if ([...digit.options].some((option) => option.value === url.read("digit"))) digit.value = url.read("digit");
+  const wished = [...digit.options].find((option) => option.value === url.read("digit"));
+  digit.value = (wished ?? digit.options[0]).value;
   chosen = [...new Set(url.read("chosen").split(",").filter(isSeed))].slice(0, 2);
   return draw(seed.value);
+}
+
+/** Shows the digits of another entry of the history; the way from one part of the page to another has the same. */
+function goBack() {
+  url.take(["seed", "keep", "count", "digit", "chosen"]);
+  const same = shown && ["seed", "count", "digit"].every((name) => (shown[name] ?? "") === url.read(name));
+  if (!same || chosen.join(",") !== url.read("chosen")) restore();
 }
 
 /** Takes a count from the address bar, also one that is not offered, but none that the service refuses. */
@@ -57,7 +71,7 @@ function restoreCount(text) {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   chosen = [];
-  draw(keep.checked ? seed.value : "");
+  draw(keep.checked ? seed.value : "", true);
 });
 seed.addEventListener("input", () => {
   keep.checked = seed.value !== "";
@@ -65,25 +79,23 @@ seed.addEventListener("input", () => {
 keep.addEventListener("change", () => url.write({keep: keep.checked ? "1" : ""}));
 digit.addEventListener("change", () => {
   chosen = [];
-  draw(seed.value);
+  draw(seed.value, true);
 });
-count.addEventListener("change", () => draw(seed.value));
+count.addEventListener("change", () => draw(seed.value, true));
 
-/** Draws digits from a seed, or from one that the service draws. */
-async function draw(first) {
+/** Draws digits from a seed, or from one that the service draws. `wished`: by the user, who may want to go back. */
+async function draw(first, wished = false) {
   first = first.trim();
   const wrong = first !== "" && !isSeed(first);
   seed.setAttribute("aria-invalid", wrong);
   if (wrong) {
     abort("digits");
-    url.write({seed: ""});
     panel.fail(new ServiceError("digits.bad_seed"));
     return;
   }
   panel.busy("digits.drawing", {count: count.value});
   const typed = seed.value;
   const asked = {count: count.value, ...(first && {seed: first}), ...(digit.value && {digit: digit.value})};
-  url.write({seed: first, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
   try {
     const response = await request(`mnist/sample?${new URLSearchParams({...asked, format: "json"})}`, {
       purpose: "digits",
@@ -91,6 +103,7 @@ async function draw(first) {
     if (!response) return;
     const found = {...asked, seed: response.headers.get("X-Seed")};
     if (seed.value === typed) seed.value = found.seed; // not what the user has typed meanwhile
+    if (wished) url.step();
     await show(response.body.digits, found, response.headers.get("X-Model"));
   } catch (error) {
     panel.fail(error);
@@ -99,7 +112,7 @@ async function draw(first) {
 
 async function show(digits, asked, model) {
   shown = asked;
-  url.write({seed: asked.seed});
+  url.write({seed: asked.seed, count: asked.count, digit: asked.digit, keep: keep.checked ? "1" : ""});
   images.clear();
   $("grid").replaceChildren(
     ...digits.map(({seed: own, png}) => {
@@ -139,9 +152,10 @@ $("grid").addEventListener("focusin", (event) => {
 });
 
 /** Chooses a digit, or no longer. Of three, the last two remain. */
-function choose(own) {
+async function choose(own) {
   chosen = chosen.includes(own) ? chosen.filter((other) => other !== own) : [...chosen, own].slice(-2);
-  return mark();
+  await mark();
+  if (chosen.length === 1) $("chosen").scrollIntoView({block: "nearest"}); // below the grid on a phone
 }
 
 /** Shows which digits are chosen: the last one large, and what lies between two. */
@@ -216,7 +230,6 @@ function isSeed(text) {
 function clear() {
   shown = null;
   chosen = [];
-  url.write({chosen: ""});
   largeAlert.replaceChildren();
   $("grid").replaceChildren();
   for (const id of ["chosen", "downloads"]) $(id).hidden = true;

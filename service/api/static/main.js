@@ -60,6 +60,7 @@ for (const button of document.querySelectorAll("[data-language]")) {
     try {
       if (!(await i18n.use(button.dataset.language))) return;
       url.write({lang: button.dataset.language});
+      if (!$("key").offsetParent) $("page-alert").replaceChildren();
       document.dispatchEvent(new Event("language"));
     } catch (error) {
       showError($("page-alert"), error);
@@ -74,8 +75,7 @@ try {
   await i18n.use(i18n.language());
   gradient.start();
 } catch (error) {
-  $("page-alert").textContent =
-    "The page could not load completely: reload it. " + "페이지를 다 불러오지 못했습니다. 새로 고침하십시오.";
+  $("lost").hidden = false;
   throw error;
 }
 await start();

@@ -30,6 +30,8 @@ let timer = 0;
 export function start(models) {
   cards.clear();
   $("models").replaceChildren(...models.map(card));
+  const reasons = new Set(models.map((model) => model.fallback_reason).filter(Boolean)); // the same for most
+  $("fallback").textContent = [...reasons].join("; ");
   if (!$("live").hidden) observer.observe(section); // hidden where the metrics are on another port
 }
 
@@ -86,7 +88,6 @@ function card(model) {
   root.append(element("h3", "", model.id));
   const provider = element("p", "provider", model.provider.replace("ExecutionProvider", ""));
   root.append(provider);
-  if (model.fallback_reason) provider.append(element("span", "note", ` ${model.fallback_reason}`));
   const trained = element("p", "note");
   say(trained, model.task === "sample" ? "service.trained_digits" : "service.trained_pairs", {
     count: model.trained_images.toLocaleString("en"),

@@ -5,7 +5,7 @@ import {ServiceError} from "./api.js";
 const QUALITY = 0.92;
 
 /**
- * Returns {blob, from, to}: what to send, and the sizes [width, height] in pixels if it was shrunk.
+ * Returns {blob, from, to}: what to send, and the sizes [width, height] in pixels if the browser had to save it again.
  * Throws ServiceError where the browser cannot read a file that is too large to be sent as it is.
  */
 export async function fit(file, {bodyBytes, imagePixels}) {

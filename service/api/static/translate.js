@@ -136,7 +136,7 @@ async function run(follow = false) {
     const direction = fields.direction.value;
     const {blob, from, to} = await fit(image.file, limits);
     if (turn !== turns) return;
-    if (to) say($("shrunk"), "shrink.done", {from: from.join(" × "), to: to.join(" × ")});
+    if (to) sayShrunk([from, to], [image.file.size, blob.size]);
     const options = chosen("size", "model");
     const query = new URLSearchParams({...options, ...chosen("format")});
     const began = performance.now();
@@ -152,12 +152,23 @@ async function run(follow = false) {
     const images = await Promise.all([load(blob).catch(() => null), load(response.body)]);
     if (turn === turns) show(blob, response, {direction, options, images, milliseconds});
     else for (const loaded of images) URL.revokeObjectURL(loaded?.src);
-    if (turn === turns && follow) $("compare").scrollIntoView({block: "nearest"});
+    if (turn === turns && follow) {
+      $("compare").scrollIntoView({block: "nearest"});
+      if (form.contains(document.activeElement)) $("compare").querySelector("input").focus({preventScroll: true});
+    }
   } catch (error) {
     if (turn !== turns) return;
     panel.fail(error);
     if (follow) panel.alert.scrollIntoView({block: "nearest"});
   }
+}
+
+/** Says how the browser has made the image smaller. `sizes`: [width, height] in pixels before and after. */
+function sayShrunk(sizes, bytes) {
+  const [from, to] = sizes.map((sides) => sides.join(" × "));
+  const [before, after] = bytes.map((count) => (count / 1e6).toPrecision(2));
+  if (bytes[0] > limits.bodyBytes) say($("shrunk"), "shrink.saved_again", {before, after, to});
+  else say($("shrunk"), "shrink.done", {from, to});
 }
 
 /** Shows both images at once; `images`: of the upload, null where the browser cannot read it, and of the response. */

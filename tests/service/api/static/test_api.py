@@ -164,3 +164,10 @@ def test_a_damaged_response_is_told(page: Page, address: str, photograph: Callab
     page.route("**/translate/*", lambda route: route.fulfill(body=b"half an image", content_type="image/png"))
     page.get_by_label("Choose an image").set_input_files([photograph()])
     expect(page.locator("#translation > .alert")).to_contain_text("not as the page expects it")
+
+
+def test_a_module_that_cannot_be_loaded_is_told(open_page: Callable[..., Page], address: str) -> None:
+    page = open_page(locale="ko-KR")
+    page.route("**/page/slider.js", lambda route: route.abort())
+    page.goto(address)
+    expect(page.locator("#lost")).to_contain_text("새로 고침")

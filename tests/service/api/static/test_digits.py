@@ -203,14 +203,14 @@ def test_what_an_address_cannot_mean_is_left_out(page: Page, address: str) -> No
     expect(page.get_by_label("How many").locator("option")).to_have_text(["1", "4", "16", "36", "64", "144", "256"])
 
 
-def test_a_draw_that_fails_leaves_its_own_seed_in_the_address(page: Page, address: str) -> None:
+def test_a_draw_that_fails_leaves_the_last_digits_in_the_address(page: Page, address: str) -> None:
     page.goto(f"{address}/?seed=5&count=16&chosen=5")
     seeds(page)
     page.route("**/mnist/sample?*", lambda route: route.abort())
     page.get_by_label("Seed", exact=True).fill("6")
     page.get_by_label("Seed", exact=True).press("Enter")
     expect(page.locator("#digits > .alert")).to_contain_text("did not respond")
-    assert query_of(page) == {"seed": "6", "count": "16", "keep": "1"}
+    assert query_of(page) == {"seed": "5", "count": "16", "chosen": "5"}
 
 
 def test_the_link_of_a_digit_has_no_more_than_it_needs_and_leads_to_it(page: Page, address: str) -> None:
@@ -240,3 +240,31 @@ def test_an_address_with_a_part_of_the_page_leads_there(page: Page, address: str
     page.goto(f"{address}/?count=64&example=foal#service")
     expect(page.locator("#translation > .status")).to_contain_text("Translated in")
     expect(page.locator("#service-title")).to_be_in_viewport()
+
+
+def test_back_leads_to_the_digits_before(page: Page, address: str) -> None:
+    page.goto(f"{address}/?seed=5&count=16")
+    assert seeds(page)[0] == "5"
+    page.get_by_role("link", name="What is a GAN?").click()
+    page.get_by_role("button", name="Draw digits").click()
+    expect(page.locator("#grid button").first).not_to_have_attribute("data-seed", "5")
+    drawn = seeds(page)[0]
+    page.get_by_label("How many").select_option("4")
+    expect(page.locator("#grid button")).to_have_count(4)
+    page.get_by_role("button", name="한국어").click()
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    page.go_back()
+    expect(page.locator("#grid button")).to_have_count(16)
+    assert seeds(page)[0] == query_of(page)["seed"] == drawn
+    page.go_back()
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", "5")
+    assert query_of(page) == {"seed": "5", "count": "16", "lang": "ko"}  # the language stays
+    page.go_forward()
+    expect(page.locator("#grid button").first).to_have_attribute("data-seed", drawn)
+
+
+def test_on_a_telephone_a_chosen_digit_comes_into_view(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 375, "height": 700})
+    page.goto(f"{address}/?seed=5&count=64")
+    page.get_by_role("button", name="Digit of seed 8", exact=True).click()
+    expect(page.locator("#large")).to_be_in_viewport()

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import httpx
 from playwright.sync_api import Page, expect
 
 
@@ -46,3 +47,14 @@ def test_lost_metrics_are_told(page: Page, address: str) -> None:
     page.goto(address)
     page.locator("#service").scroll_into_view_if_needed()
     expect(page.locator("#service > .alert")).to_contain_text("such as a proxy")
+
+
+def test_why_models_run_on_the_cpu_is_told_once(page: Page, start: Callable[..., tuple[str, object]]) -> None:
+    address, _ = start("--device", "auto")
+    reasons = {model["fallback_reason"] for model in httpx.get(f"{address}/models").json()["models"]} - {None}
+    page.goto(address)
+    expect(page.locator("#models article")).not_to_have_count(0)
+    for reason in reasons:
+        expect(page.get_by_text(reason)).to_have_count(1)
+    if not reasons:
+        expect(page.locator("#fallback")).to_be_empty()
