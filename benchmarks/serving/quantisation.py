@@ -13,7 +13,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +58,13 @@ def read_images(folder: Path, count: int) -> list[Pixels]:
     return [np.asarray(Image.open(file).convert("RGB").resize((SIDE, SIDE)))[None] for file in chosen]
 
 
-def static(source: Path, images: list[Pixels], form: QuantFormat, spared: tuple[str, ...], path: Path) -> None:
+def static(source: Path, images: list[Pixels], spared: Sequence[str], path: Path) -> None:
     """Writes the model with int8 convolutions except those in `spared`; all else stays in fp32."""
     quantize_static(
         source,
         path,
         Calibration(onnx.load(str(source)).graph.input[0].name, images),
-        quant_format=form,
+        quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["Conv"],
         nodes_to_exclude=list(spared),
         per_channel=True,
@@ -74,41 +74,20 @@ def static(source: Path, images: list[Pixels], form: QuantFormat, spared: tuple[
     )
 
 
-def equalise(source: Path, images: list[Pixels], path: Path) -> None:
-    """Writes the model with weights that bring every channel in front of a normalisation into [-1, 1].
-
-    The normalisation cancels the factor. In int8 all channels share one scale, at which small ones would be lost.
-    """
-    model = onnx.load(str(source))
-    normalised = {node.input[0] for node in model.graph.node if node.op_type == "InstanceNormalization"}
-    weights = {node.output[0]: node.input[1] for node in model.graph.node if node.output[0] in normalised}
-    watched = onnx.load(str(source))
-    watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in weights)
-    session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    name = watched.graph.input[0].name
-    ranges = [[np.abs(x).max((0, 2, 3)) for x in session.run(list(weights), {name: p})] for p in images]
-    largest = dict(zip(weights.values(), (np.max(found, 0) for found in zip(*ranges, strict=True)), strict=True))
-    for tensor in model.graph.initializer:
-        if tensor.name in largest:
-            scaled = onnx.numpy_helper.to_array(tensor) / largest[tensor.name][:, None, None, None]
-            tensor.CopyFrom(onnx.numpy_helper.from_array(scaled, tensor.name))
-    onnx.save(model, path)
-
-
-def contenders(source: Path, images: list[Pixels], scratch: Path) -> dict[str, Callable[[Path], object]]:
+def contenders(source: Path, images: list[Pixels]) -> dict[str, Callable[[Path], object]]:
     """Functions that write each form of the model `source` to a path."""
-    convolutions = [node for node in onnx.load(str(source)).graph.node if node.op_type == "Conv"]
-    outer = tuple(node.name for node in convolutions if "residual" not in node.input[1])
-    qdq, operators = QuantFormat.QDQ, QuantFormat.QOperator
-    level = scratch / "equalised.onnx"
-    equalise(source, images, level)
+    convolutions = [node.name for node in onnx.load(str(source)).graph.node if node.op_type == "Conv"]
     return {
         "fp32": lambda path: shutil.copy(source, path),
         "fp16": lambda path: onnx.save(to_half(onnx.load(str(source))), path),
-        "int8 static, QDQ": lambda path: static(source, images, qdq, (), path),
-        "int8 static, QOperator": lambda path: static(source, images, operators, (), path),
-        "int8 static, QDQ, channels equalised": lambda path: static(level, images, qdq, (), path),
-        "the same, in the residual blocks alone": lambda path: static(level, images, qdq, outer, path),
+        "int8 static": lambda path: static(source, images, (), path),
+        "int8 static, but for the last convolution": lambda path: static(source, images, convolutions[-1:], path),
+        "int8 static, but for the first and the last": lambda path: static(
+            source, images, [convolutions[0], convolutions[-1]], path
+        ),
+        "int8 static, but for the first two and the last two": lambda path: static(
+            source, images, convolutions[:2] + convolutions[-2:], path
+        ),
         "int8 dynamic": lambda path: quantize_dynamic(
             source, path, op_types_to_quantize=["Conv"], weight_type=QuantType.QUInt8
         ),
@@ -145,9 +124,7 @@ def main() -> None:
     )
     sizes, sessions = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        for place, (name, write) in enumerate(
-            contenders(chosen.model / MODEL_FILE, calibration, Path(scratch)).items()
-        ):
+        for place, (name, write) in enumerate(contenders(chosen.model / MODEL_FILE, calibration).items()):
             path = Path(scratch) / f"{place}.onnx"
             write(path)
             sizes[name], sessions[name] = path.stat().st_size, open_session(path)
