@@ -39,7 +39,7 @@ lint: .venv/test.installed ## install everything the tests need, check style and
 fit: .venv/train.installed ## install PyTorch and what else fitting and exporting need; then run .venv/bin/gan-train
 	@$(BIN)/gan-train --help
 
-bench: .venv/test.installed ## measure the service beside its limits and peers (25 minutes, needs wrk), write docs/benchmarks.md
+bench: .venv/test.installed ## measure the service beside its limits and peers (25 minutes, needs wrk), write docs/internals/benchmarks.md
 	@$(BIN)/python benchmarks/serving/peers/install.py build/peers
 	@$(BIN)/python -m benchmarks.serving --peers build/peers
 	@$(BIN)/python -m benchmarks.serving.page
@@ -48,7 +48,7 @@ docs: .venv/test.installed ## write the files again that are made from code, mod
 	@$(BIN)/python -m tools.render_docs
 	@$(BIN)/python -m tools.render_rules
 
-clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/clients.md (needs what that page names)
+clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/calling/clients.md (needs what that page names)
 	@$(BIN)/python -m tools.clients
 
 image-cpu image-gpu image-train: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)

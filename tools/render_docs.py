@@ -19,7 +19,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def settings_page() -> str:
-    """docs/settings.md: every setting with its default and its docstring."""
+    """docs/operating/settings.md: every setting with its default and its docstring."""
     rows = []
     for name, field in Settings.model_fields.items():
         value = field.default
@@ -83,7 +83,7 @@ LABELS = {
 
 
 def metrics_page() -> str:
-    """docs/metrics.md: the metrics of an application with their labels."""
+    """docs/operating/metrics.md: the metrics of an application with their labels."""
     own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
     described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
     described += [(family, family._labelnames) for family in gpu_metrics.families()]
@@ -116,7 +116,7 @@ def metrics_page() -> str:
 
 
 def models_page(models: Path = BUNDLED_MODELS) -> str:
-    """docs/models.md: the cards of the bundled models."""
+    """docs/fitting/models.md: the cards of the bundled models."""
     lines = [
         "# The bundled models",
         "",
@@ -183,14 +183,16 @@ def refuse_to_break_clients(page: Path, document: str) -> None:
     broken = breaking_changes(json.loads(page.read_text()), json.loads(document)) if page.exists() else []
     if broken:
         sys.exit(
-            "\n".join([f"{page} stays: clients would break, see docs/http.md. If it must be, delete it.", *broken])
+            "\n".join(
+                [f"{page} stays: clients would break, see docs/calling/http.md. If it must be, delete it.", *broken]
+            )
         )
 
 
 PAGES = {
-    "settings.md": settings_page,
-    "metrics.md": metrics_page,
-    "models.md": models_page,
+    "operating/settings.md": settings_page,
+    "operating/metrics.md": metrics_page,
+    "fitting/models.md": models_page,
     "openapi.json": openapi_document,
 }
 

@@ -1,4 +1,4 @@
-"""docs/http.md beside the code."""
+"""docs/calling/http.md beside the code."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from service.api import openapi
 from tools.render_docs import DOCS
 
 SERVICE = DOCS.parent / "service"
-PAGE = (DOCS / "http.md").read_text()
+PAGE = (DOCS / "calling" / "http.md").read_text()
 BY_STATUS = {HTTPStatus.NOT_FOUND: "not-found", HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed"}
 """Problems that have the name of their status: what the router refuses."""
 
