@@ -1,10 +1,12 @@
-"""Writes the pages of docs/ that repeat what the code or the model cards say: python -m tools.render_docs"""
+"""Writes the files of docs/ that repeat code, model cards or alert rules: python -m tools.render_docs"""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.app import create_app
@@ -13,7 +15,9 @@ from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
 from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, Outcome
+from tools import architecture
 from tools.api_changes import breaking_changes
+from tools.render_rules import RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -172,6 +176,26 @@ def _interval(score: Score) -> str:
     return "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
 
 
+def alerts_page() -> str:
+    """docs/operating/alerts.md: every alert rule, with the section that says what to do."""
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    lines = [
+        "# Runbook",
+        "",
+        "An alert fires: find its name here, and follow the numbered steps of its section.",
+        "",
+        "Written by `tools/render_docs.py` from `k8s/components/monitoring/rules.yaml`; a test checks it.",
+        "",
+        "| alert: what to do | severity | it means | it fires after |",
+        "|---|---|---|---|",
+    ]
+    for rule in (rule for rule in rules if "alert" in rule):
+        section = f"[{rule['alert']}](operations.md#{rule['alert'].lower()})"
+        summary = re.sub(r"\{\{[^}]*?(\w+) *(\|[^}]*)?\}\}", r"`\1`", rule["annotations"]["summary"])
+        lines.append(f"| {section} | {rule['labels']['severity']} | {summary} | {rule.get('for', 'at once')} |")
+    return "\n".join([*lines, "", "[How the alerts reach you](operations.md#alerts) is set up once.", ""])
+
+
 def openapi_document() -> str:
     """docs/openapi.json: the document of a service with the bundled models and default settings."""
     settings = Settings.model_construct(device="cpu")  # reads no environment
@@ -193,6 +217,9 @@ PAGES = {
     "operating/settings.md": settings_page,
     "operating/metrics.md": metrics_page,
     "fitting/models.md": models_page,
+    "operating/alerts.md": alerts_page,
+    "images/packages.svg": architecture.packages_image,
+    "images/service.svg": architecture.service_image,
     "openapi.json": openapi_document,
 }
 
