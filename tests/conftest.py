@@ -44,7 +44,7 @@ SLOW = (
     "test_bundled_models.py",
     "test_end_to_end.py",
     "test_privacy.py",
-    "test_readme.py",
+    "docs/test_commands.py",
     "tools/clients/test_clients.py",
     "training/evaluation",
     "training/tasks",
