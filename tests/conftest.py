@@ -46,6 +46,7 @@ SLOW = (
     "test_privacy.py",
     "docs/test_commands.py",
     "tools/clients/test_clients.py",
+    "tools/test_site.py",
     "training/evaluation",
     "training/tasks",
     "training/test_cli.py",

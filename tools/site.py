@@ -4,16 +4,23 @@ The pages are Markdown that GitHub shows too. MkDocs builds a copy of docs/ in w
 pages of source code with numbered lines, and formulas are MathML.
 """
 
+import logging
 import os
 import posixpath
 import re
 import shutil
-import subprocess
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from latex2mathml.converter import convert
+from mkdocs.commands.build import build as mkdocs_build
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_for_filename
 
+os.environ["NO_MKDOCS_2_WARNING"] = "1"  # the theme prints an advertisement otherwise
 ROOT = Path(__file__).resolve().parent.parent
 BOOK, SITE = ROOT / "build" / "book", ROOT / "build" / "site"
 """What MkDocs reads, and the site; mkdocs.yml names both."""
@@ -24,15 +31,14 @@ PAGES = {
     "k8s/README.md": "operating/kubernetes.md",
 }
 """Pages that are not in docs/, by their path in the repository: where they are in the book."""
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json", ".css": "css", ".js": "javascript", ".html": "html"}
-"""Suffix of a source file: its language for the highlighter."""
 
 
 def place(path: str) -> str:
     """Where the book has a file of the repository: a page of docs/, one of PAGES, or a page of source code."""
     if path in PAGES:
         return PAGES[path]
-    return path.removeprefix("docs/") if path.startswith("docs/") else f"source/{path}.md"
+    # The plugin for languages takes what follows a dot in the name of a page for a language.
+    return path.removeprefix("docs/") if path.startswith("docs/") else f"source/{path.replace('.', '-')}.md"
 
 
 class Page:
@@ -60,7 +66,7 @@ class Page:
         placed = place(target)
         if placed.startswith("source/"):
             self.sources.add(target)
-            anchor = re.sub(r"^L(\d+)(-L\d+)?$", r"__codelineno-0-\1", anchor)
+            anchor = anchor.replace("L", "line-")
         # The plugin for languages wants links between translated pages to name the page without its language.
         placed = placed.replace(".ko.md", ".md")
         relative = posixpath.relpath(placed, posixpath.dirname(place(self.path)))
@@ -72,10 +78,11 @@ def _display(found: re.Match[str]) -> str:
 
 
 def source_page(path: str) -> str:
-    """A page that shows a source file with numbered lines."""
-    language = LANGUAGES.get(PurePosixPath(path).suffix, "text")
-    code = (ROOT / path).read_text().rstrip("\n")
-    return f'---\nsearch:\n  exclude: true\n---\n# {path}\n\n````{language} linenums="1"\n{code}\n````\n'
+    """A page that shows a source file with numbered lines, whose anchors are line-1, line-2 and so on."""
+    # Highlighted here, since MkDocs knows of no anchor that the highlighter of Markdown adds.
+    numbered = HtmlFormatter(linenos="table", lineanchors="line", anchorlinenos=True, cssclass="highlight")
+    code = highlight((ROOT / path).read_text(), get_lexer_for_filename(path), numbered)
+    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n<div>{code}</div>\n"
 
 
 def compose(book: Path = BOOK) -> None:
@@ -95,15 +102,31 @@ def compose(book: Path = BOOK) -> None:
         target.write_text(source_page(path))
 
 
+def build(book: Path = BOOK, site: Path = SITE) -> None:
+    """Builds the site, in both languages.
+
+    Raises Abort after a warning, which MkDocs has printed: a link that is broken, a page that is not in the navigation.
+    """
+    compose(book)
+    config = load_config(str(ROOT / "mkdocs.yml"), docs_dir=str(book), site_dir=str(site), strict=True)
+    config.plugins.on_startup(command="build", dirty=False)
+    try:
+        mkdocs_build(config)
+    finally:
+        config.plugins.on_shutdown()
+
+
 def main() -> None:
-    """Builds the site; exits with MkDocs' status."""
-    compose()
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement, printed by the theme
-    status = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=ROOT, env=environment).returncode
-    if status == 0:
-        pages = sum(1 for _ in SITE.rglob("*.html"))
-        print(f"{pages} pages in {SITE.relative_to(ROOT)}: open {SITE.relative_to(ROOT) / 'index.html'} in a browser")
-    sys.exit(status)
+    """Builds the site, and says where it is."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        build()
+    except (Abort, ValueError) as error:
+        sys.exit(f"the book was not built: {error}")
+    pages = sum(1 for _ in SITE.rglob("*.html"))
+    place_of_site = SITE.relative_to(ROOT)
+    print(f"{pages} pages: open {place_of_site / 'index.html'} in a browser")
+    print(f"with search: python3 -m http.server --directory {place_of_site} 8001, then http://127.0.0.1:8001")
 
 
 if __name__ == "__main__":

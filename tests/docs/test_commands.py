@@ -1,6 +1,6 @@
 """Every command of the pages for newcomers runs, in the order of the page, in a copy of the repository.
 
-Commands are fenced blocks `sh` and `python`. What cannot run here is in NOT_RUN, with the reason.
+Commands are fenced blocks `sh`, `python` and `javascript`. What cannot run here is in NOT_RUN, with the reason.
 """
 
 import os
@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/start/quickstart.md", "docs/start/own-pair.md"]
+PAGES = ["README.md", "docs/start/quickstart.md", "docs/start/own-pair.md", "docs/calling/guide.md"]
 INSTALLS = "installs what the environment of the tests has already; test_wheel.py installs the wheel"
 NOT_RUN = {
     "make test": "runs this test",
@@ -31,6 +31,8 @@ NOT_RUN = {
 """Commands that no test of this file runs: the reason."""
 SHORTENED = {"--images 3000": "--images 2 --filters 2 --blocks 1"}
 """A fit of minutes runs for two steps, with a small network."""
+PROGRAMS = {"python": [sys.executable, "-c"], "javascript": ["node", "--input-type=module", "--eval"]}
+"""How a program is run, by its language."""
 SERVES = {"make serve"}
 """Commands that run until they are stopped: the next command runs when the service is ready."""
 LEFT_OUT = {"build", "data", "runs", "weights", "tests"}
@@ -45,7 +47,7 @@ def left_out(folder: str, names: list[str]) -> set[str]:
 
 def blocks(page: str) -> list[tuple[str, str]]:
     """(language, text) of each fenced block of commands."""
-    return re.findall(r"^```(sh|python)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```(sh|python|javascript)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def commands(page: str) -> list[str]:
@@ -120,8 +122,8 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
 def run_page(copy: Copy, page: str) -> None:
     """Runs the blocks of a page in order, but for NOT_RUN."""
     for language, text in blocks(page):
-        if language == "python":
-            copy.run(sys.executable, "-c", text)
+        if language != "sh":
+            copy.run(*PROGRAMS[language], text)
             continue
         for command in (line for line in text.replace("\\\n", " ").splitlines() if line.strip()):
             here = command.replace("http://127.0.0.1:8000", copy.url)
@@ -141,12 +143,14 @@ def test_what_is_not_run_is_on_a_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_command_hides_in_another_kind_of_block(page: str) -> None:
-    text = re.sub(r"^```(sh|python)\n.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"^```(sh|python|javascript)\n.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE
+    )
     assert "```" not in text
     assert not re.findall(r"^    +(?:\$ |curl|make|pip|python|docker|gan-|\.venv).*", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/start/")])
 def test_the_korean_page_has_the_same_commands(page: str) -> None:
     assert blocks(page.replace(".md", ".ko.md")) == blocks(page)
 
@@ -164,6 +168,17 @@ def test_the_quick_start(copy: Copy) -> None:
     assert Image.open(copy.folder / "sevens.png").size == (112, 112)
     assert Image.open(copy.folder / "horses.jpg").format == "JPEG"
     assert Image.open(copy.folder / "zebras" / "nokota-horses.webp").format == "WEBP"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_the_guide_to_http(copy: Copy) -> None:
+    run_page(copy, "docs/calling/guide.md")
+    assert Image.open(copy.folder / "digits.png").width == 4 * 28
+    assert [Image.open(copy.folder / f"zebras.{kind}").format for kind in ("png", "webp", "jpg")] == [
+        "PNG",
+        "WEBP",
+        "JPEG",
+    ]
 
 
 def test_your_own_pair(copy: Copy) -> None:
