@@ -26,6 +26,8 @@ NOT_RUN = {
     "docker compose up --build": "needs Docker; `make docker-test` runs it",
     "pip install .": INSTALLS,
     ".venv/bin/python -m pip install '.[client]'": INSTALLS,
+    "pip install --require-hashes -r requirements/cuda.txt": "needs an NVIDIA GPU",
+    "pip install --no-deps .": "needs an NVIDIA GPU",
     "gan-serve": "serves what `make serve` serves, and test_wheel.py starts it from the wheel",
 }
 """Commands that no test of this file runs: the reason."""
