@@ -53,7 +53,7 @@ class Page:
     def render(self, text: str) -> str:
         """The page for MkDocs. Raises ValueError, naming the link, when a link leads to no file."""
         text = re.sub(r"^```math\n(.*?)^```$", _display, text, flags=re.DOTALL | re.MULTILINE)
-        text = re.sub(r"\$`([^`]+)`\$", lambda found: convert(found[1]), text)
+        text = re.sub(r"\$`([^`]+)`\$", _inline, text)
         return re.sub(r"\]\(([^)\s]+)\)", self._link, text)
 
     def _link(self, found: re.Match[str]) -> str:
@@ -73,6 +73,11 @@ class Page:
         return f"]({relative}{'#' + anchor if anchor else ''})"
 
 
+def _inline(found: re.Match[str]) -> str:
+    # Markdown takes <math> at the start of a line for a block of its own, but not <span>.
+    return f"<span>{convert(found[1])}</span>"
+
+
 def _display(found: re.Match[str]) -> str:
     return f'<div class="formula">{convert(found[1].strip(), display="block")}</div>'
 
@@ -80,7 +85,7 @@ def _display(found: re.Match[str]) -> str:
 def source_page(path: str) -> str:
     """A page that shows a source file with numbered lines, whose anchors are line-1, line-2 and so on."""
     # Highlighted here, since MkDocs knows of no anchor that the highlighter of Markdown adds.
-    numbered = HtmlFormatter(linenos="table", lineanchors="line", anchorlinenos=True, cssclass="highlight")
+    numbered = HtmlFormatter(linenos="inline", lineanchors="line", anchorlinenos=True, cssclass="highlight")
     code = highlight((ROOT / path).read_text(), get_lexer_for_filename(path), numbered)
     return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n<div>{code}</div>\n"
 

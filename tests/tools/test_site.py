@@ -72,6 +72,7 @@ def test_a_formula_is_mathml_and_its_link_leads_to_the_line(site: Path) -> None:
         text = page.read_text()
         assert text.count('<div class="formula"><math') == 4
         assert "$`" not in text
+        assert "<p><span><math" in text  # a formula at the start of a paragraph is part of it
         (link,) = {link for link in document(page).links if link.endswith("losses/gan-py.html#line-31")}
         source = (page.parent / link.partition("#")[0]).resolve().read_text()
         line = source.partition('<a id="line-31"')[2].partition('<a id="line-32"')[0]
