@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench docs render clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,16 +39,19 @@ lint: .venv/test.installed ## install everything the tests need, check style and
 fit: .venv/train.installed ## install PyTorch and what else fitting and exporting need; then run .venv/bin/gan-train
 	@$(BIN)/gan-train --help
 
-bench: .venv/test.installed ## measure the service beside its limits and peers (25 minutes, needs wrk), write docs/benchmarks.md
+bench: .venv/test.installed ## measure the service beside its limits and peers (25 minutes, needs wrk), write docs/internals/benchmarks.md
 	@$(BIN)/python benchmarks/serving/peers/install.py build/peers
 	@$(BIN)/python -m benchmarks.serving --peers build/peers
 	@$(BIN)/python -m benchmarks.serving.page
 
-docs: .venv/test.installed ## write the files again that are made from code, model cards and alert rules
+docs: .venv/docs.installed ## build the book, a site that works offline, from docs/ into build/site
+	@$(BIN)/python -m tools.site
+
+render: .venv/test.installed ## write the files again that are made from code, model cards and alert rules
 	@$(BIN)/python -m tools.render_docs
 	@$(BIN)/python -m tools.render_rules
 
-clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/clients.md (needs what that page names)
+clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/calling/clients.md (needs what that page names)
 	@$(BIN)/python -m tools.clients
 
 image-cpu image-gpu image-train: ## build gan-serving:VERSION-cpu, -gpu or -train (DOCKER_BUILD_FLAGS adds flags)
@@ -75,6 +78,7 @@ lock: ## resolve all dependencies again into requirements/*.txt and tools/client
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -c requirements/test.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
+	$(LOCK) pyproject.toml $(NO_RUNTIME) --group docs -c requirements/test.txt -o requirements/docs.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - -c requirements/test.txt -o requirements/build.txt
 	npm --prefix tools/clients install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
@@ -98,7 +102,7 @@ clean: ## delete the virtual environment and caches
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-.venv/test.installed .venv/train.installed .venv/clients.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed
+.venv/test.installed .venv/train.installed .venv/clients.installed .venv/docs.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed
 	@echo "installing requirements/$*.txt into .venv"
 	@$(INSTALL) -r requirements/$*.txt
 	@touch $@

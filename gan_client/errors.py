@@ -17,9 +17,9 @@ class ProblemError(ClientError):
     ) -> None:
         """Takes the contents of a problem document.
 
-        `status`: HTTP status. `kind`: the problem's name (docs/http.md lists them); empty for a response that is no
-        problem document. `detail`: what to do. `request_id`: id of the request in the service's log. `retry_after`:
-        seconds after which the service asks for the request again.
+        `status`: HTTP status. `kind`: the problem's name, as docs/calling/problems.md lists them; empty for a response
+        that is no problem document. `detail`: what to do. `request_id`: id of the request in the log of the service.
+        `retry_after`: seconds after which the service asks for the request again.
         """
         super().__init__(f"{detail} (status {status}{f', {kind}' if kind else ''})")
         self.status, self.kind, self.detail, self.request_id = status, kind, detail, request_id

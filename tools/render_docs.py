@@ -1,10 +1,12 @@
-"""Writes the pages of docs/ that repeat what the code or the model cards say: python -m tools.render_docs"""
+"""Writes the files of docs/ that repeat code, model cards or alert rules: python -m tools.render_docs"""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.app import create_app
@@ -13,13 +15,15 @@ from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
 from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, Outcome
+from tools import architecture
 from tools.api_changes import breaking_changes
+from tools.render_rules import RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def settings_page() -> str:
-    """docs/settings.md: every setting with its default and its docstring."""
+    """docs/operating/settings.md: every setting with its default and its docstring."""
     rows = []
     for name, field in Settings.model_fields.items():
         value = field.default
@@ -83,7 +87,7 @@ LABELS = {
 
 
 def metrics_page() -> str:
-    """docs/metrics.md: the metrics of an application with their labels."""
+    """docs/operating/metrics.md: the metrics of an application with their labels."""
     own = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
     described = [(family, metric._labelnames) for metric in own for family in metric.describe()]
     described += [(family, family._labelnames) for family in gpu_metrics.families()]
@@ -116,7 +120,7 @@ def metrics_page() -> str:
 
 
 def models_page(models: Path = BUNDLED_MODELS) -> str:
-    """docs/models.md: the cards of the bundled models."""
+    """docs/fitting/models.md: the cards of the bundled models."""
     lines = [
         "# The bundled models",
         "",
@@ -172,6 +176,26 @@ def _interval(score: Score) -> str:
     return "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
 
 
+def alerts_page() -> str:
+    """docs/operating/alerts.md: every alert rule, with the section that says what to do."""
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    lines = [
+        "# Runbook",
+        "",
+        "An alert fires: find its name here, and follow the numbered steps of its section.",
+        "",
+        "Written by `tools/render_docs.py` from `k8s/components/monitoring/rules.yaml`; a test checks it.",
+        "",
+        "| alert: what to do | severity | it means | it fires after |",
+        "|---|---|---|---|",
+    ]
+    for rule in (rule for rule in rules if "alert" in rule):
+        section = f"[{rule['alert']}](operations.md#{rule['alert'].lower()})"
+        summary = re.sub(r"\{\{[^}]*?(\w+) *(\|[^}]*)?\}\}", r"`\1`", rule["annotations"]["summary"])
+        lines.append(f"| {section} | {rule['labels']['severity']} | {summary} | {rule.get('for', 'at once')} |")
+    return "\n".join([*lines, "", "[How the alerts reach you](operations.md#alerts) is set up once.", ""])
+
+
 def openapi_document() -> str:
     """docs/openapi.json: the document of a service with the bundled models and default settings."""
     settings = Settings.model_construct(device="cpu")  # reads no environment
@@ -183,14 +207,19 @@ def refuse_to_break_clients(page: Path, document: str) -> None:
     broken = breaking_changes(json.loads(page.read_text()), json.loads(document)) if page.exists() else []
     if broken:
         sys.exit(
-            "\n".join([f"{page} stays: clients would break, see docs/http.md. If it must be, delete it.", *broken])
+            "\n".join(
+                [f"{page} stays: clients would break, see docs/calling/http.md. If it must be, delete it.", *broken]
+            )
         )
 
 
 PAGES = {
-    "settings.md": settings_page,
-    "metrics.md": metrics_page,
-    "models.md": models_page,
+    "operating/settings.md": settings_page,
+    "operating/metrics.md": metrics_page,
+    "fitting/models.md": models_page,
+    "operating/alerts.md": alerts_page,
+    "images/packages.svg": architecture.packages_image,
+    "images/service.svg": architecture.service_image,
     "openapi.json": openapi_document,
 }
 

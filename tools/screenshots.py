@@ -1,4 +1,4 @@
-"""Takes the screenshots of docs/page.md, in the system's Chromium.
+"""Takes the screenshots of docs/start/page.md, in the system's Chromium.
 
 Start the service (make serve), then run .venv/bin/python -m tools.screenshots
 """

@@ -1,4 +1,4 @@
-"""Fits a GAN that collapses and the same GAN cured, and writes docs/collapse.md with a plot of both.
+"""Fits a GAN that collapses and the same GAN cured, and writes docs/lab/collapse.md with a plot of both.
 
     .venv/bin/python -m benchmarks.fitting.mode_collapse --data data
 
@@ -53,7 +53,7 @@ def draw(out: Path, path: Path) -> None:
 
 
 def page(out: Path, warnings: dict[str, str]) -> str:
-    """docs/collapse.md."""
+    """docs/lab/collapse.md."""
     rows = []
     for name, flags in RUNS.items():
         last = read_stats(out / name)[-1]
@@ -74,7 +74,7 @@ def page(out: Path, warnings: dict[str, str]) -> str:
             "The same networks at the same rates learn all ten digits when the generator maximises log D(G(z))",
             "and D has the R1 penalty on its slope (right).",
             "",
-            "![collapsed and cured](images/collapse.png)",
+            "![collapsed and cured](../images/collapse.png)",
             "",
             "| run | flags | D(x) | D(G(z)) | digits above 1% | KL from the training set |",
             "|---|---|---|---|---|---|",
@@ -97,8 +97,8 @@ def main() -> None:
     fits = fits_of(parser_of(__doc__, "collapse").parse_args())
     warnings = {name: fit(fits, name) for name in RUNS}
     draw(fits.out, ROOT / "docs" / "images" / "collapse.png")
-    (ROOT / "docs" / "collapse.md").write_text(page(fits.out, warnings))
-    print("written: docs/collapse.md, docs/images/collapse.png")
+    (ROOT / "docs" / "lab" / "collapse.md").write_text(page(fits.out, warnings))
+    print("written: docs/lab/collapse.md, docs/images/collapse.png")
 
 
 if __name__ == "__main__":

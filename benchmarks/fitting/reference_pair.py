@@ -117,7 +117,9 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT / "data", help="holds horse2zebra")
-    parser.add_argument("--weights", type=Path, default=ROOT / "weights", help="the feature networks of docs/scores.md")
+    parser.add_argument(
+        "--weights", type=Path, default=ROOT / "weights", help="the feature networks of docs/fitting/scores.md"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "reference-pair", help="runs, models and scores")
     parser.add_argument("--stretch", type=float, default=float("inf"), metavar="MINUTES", help="stop after this time")
     parser.add_argument("--fit", default=FIT, help="flags of 'gan-train cyclegan' (default: %(default)s)")

@@ -1,4 +1,7 @@
-"""Writes docs/benchmarks.md and its plot from benchmarks/serving/results/*.json: python -m benchmarks.serving.page"""
+"""Writes docs/internals/benchmarks.md and its plot from benchmarks/serving/results/*.json.
+
+Run: python -m benchmarks.serving.page
+"""
 
 import argparse
 import json
@@ -34,7 +37,7 @@ rest:
 
 
 def page(results: Results) -> str:
-    """docs/benchmarks.md."""
+    """docs/internals/benchmarks.md."""
     machine = results["machine"]
     quick = any(section.get("quick") for section in results.values())
     lines = [
@@ -54,7 +57,7 @@ def page(results: Results) -> str:
         lines += ["**A quick run: a smoke test whose figures mean little.**", ""]
     lines += ["## Figures to reach", "", *goals(figures(results)), ""]
     if "sweep" in results:
-        lines += [f"![throughput and latency against concurrency](images/{PLOT})", "", *sweep(results["sweep"])]
+        lines += [f"![throughput and latency against concurrency](../images/{PLOT})", "", *sweep(results["sweep"])]
     for name, title in SECTIONS.items():
         if name in results:
             lines += [f"## {title.format(**results[name])}", "", *comparison(results[name]), ""]
@@ -195,8 +198,8 @@ def main() -> None:
     results = {path.stem: json.loads(path.read_text()) for path in chosen.results.glob("*.json")}
     if "sweep" in results:
         draw(results["sweep"], chosen.docs / "images" / PLOT)
-    (chosen.docs / "benchmarks.md").write_text(page(results))
-    print(f"written: {chosen.docs / 'benchmarks.md'}")
+    (chosen.docs / "internals" / "benchmarks.md").write_text(page(results))
+    print(f"written: {chosen.docs / 'internals' / 'benchmarks.md'}")
 
 
 if __name__ == "__main__":

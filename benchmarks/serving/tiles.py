@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving.tiles --seconds 20
 
-Prints rows for the table of docs/operations.md, in the form of `tools.footprint`.
+Prints rows for the table of docs/operating/operations.md, in the form of `tools.footprint`.
 """
 
 import argparse

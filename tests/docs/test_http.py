@@ -1,15 +1,16 @@
-"""docs/http.md beside the code."""
+"""docs/calling/http.md and problems.md beside the code."""
 
 import ast
 import re
 from http import HTTPStatus
-from pathlib import Path
 
 from service.api import openapi
 from tools.render_docs import DOCS
 
 SERVICE = DOCS.parent / "service"
-PAGE = (DOCS / "http.md").read_text()
+PAGE = (DOCS / "calling" / "http.md").read_text()
+HEADERS = PAGE.partition("## Headers of a response")[2].partition("\n## ")[0]
+PROBLEMS = (DOCS / "calling" / "problems.md").read_text()
 BY_STATUS = {HTTPStatus.NOT_FOUND: "not-found", HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed"}
 """Problems that have the name of their status: what the router refuses."""
 
@@ -29,15 +30,10 @@ def raised() -> set[tuple[int, str]]:
 
 
 def test_the_page_lists_every_problem_with_its_status() -> None:
-    rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", PAGE, re.MULTILINE)
-    listed = {(int(status), kind) for status, kinds in rows for kind in re.findall(r"`([a-z-]+)`", kinds)}
-    assert listed == raised() | set(BY_STATUS.items())
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \| [A-Z].+\. \| .+\. \|$", PROBLEMS, re.MULTILINE)
+    assert {(int(status), kind) for status, kind in rows} == raised() | set(BY_STATUS.items())
 
 
 def test_the_page_explains_every_header() -> None:
-    explained = re.findall(r"^\| (`[A-Z][^|]+) \|", PAGE, re.MULTILINE)
+    explained = re.findall(r"^\| (`[A-Z][^|]+) \|", HEADERS, re.MULTILINE)
     assert {name for row in explained for name in re.findall(r"`([^`]+)`", row)} == set(openapi.RESPONSE_HEADERS)
-
-
-def test_the_page_is_linked() -> None:
-    assert all("http.md" in Path(page).read_text() for page in (DOCS / "README.md", DOCS.parent / "CONTRIBUTING.md"))

@@ -8,7 +8,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "k8s"
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings of a page."""
+    """The anchors that GitHub gives to the headings of a page, or to the lines of another file."""
+    if page.suffix != ".md":
+        return {f"L{number}" for number, _ in enumerate(page.read_text().splitlines(), 1)}
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -25,8 +27,16 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
-def test_the_index_lists_every_page() -> None:
+@pytest.mark.parametrize(("index", "suffix"), [("README.md", ".md"), ("README.ko.md", ".ko.md")])
+def test_the_index_lists_every_page_of_its_language(index: str, suffix: str) -> None:
     docs = ROOT / "docs"
-    linked = re.findall(r"\]\(([^)#\s]+)", (docs / "README.md").read_text())
-    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} - {"README.md"}
-    assert pages <= set(linked)
+    linked = re.findall(r"\]\(([^)#\s]+)", (docs / index).read_text())
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if "".join(path.suffixes) == suffix}
+    assert pages - {index} <= set(linked)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name.endswith(".ko.md")], ids=lambda page: page.name)
+def test_a_korean_page_leads_to_korean_pages(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text())
+    translated = [link for link in links if (page.parent / link).with_suffix(".ko.md").is_file()]
+    assert translated == []

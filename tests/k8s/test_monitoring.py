@@ -13,7 +13,7 @@ from .conftest import K8S, Manifest
 
 ROOT = K8S.parent
 COMPONENTS = K8S / "components"
-RUNBOOKS = ROOT / "docs" / "operations.md"
+RUNBOOKS = ROOT / "docs" / "operating" / "operations.md"
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
@@ -90,7 +90,7 @@ def test_every_alert_has_its_runbook(rules: list[Manifest]) -> None:
     sections = re.findall(r"^### (Gan\w+)$", RUNBOOKS.read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(alerts)
     for alert, rule in alerts.items():
-        assert rule["annotations"]["runbook_url"].endswith(f"docs/operations.md#{alert.lower()}")
+        assert rule["annotations"]["runbook_url"].endswith(f"docs/operating/operations.md#{alert.lower()}")
 
 
 def test_the_rules_and_the_autoscaler_look_for_the_job_that_the_monitor_makes(

@@ -1,4 +1,4 @@
-"""docs/operations.md, held against what it speaks of: resources, benchmark, dashboard, files."""
+"""docs/operating/operations.md, held against what it speaks of: resources, benchmark, dashboard, files."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import yaml
 from .conftest import K8S, Manifest
 
 ROOT = K8S.parent
-PAGE = (ROOT / "docs" / "operations.md").read_text()
+PAGE = (ROOT / "docs" / "operating" / "operations.md").read_text()
 UNITS = {"m": 1 / 1024, "g": 1, "Mi": 1 / 1024, "Gi": 1}
 NATIVE = "size=native"
 

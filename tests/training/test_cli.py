@@ -50,7 +50,7 @@ def test_help_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
         (("cyclegan", "--extrapolate", "2"), "extrapolate"),
         (
             ("cyclegan", "--discriminator", "projected", "--weights", "nowhere", "--device", "cpu"),
-            "docs/scores.md says",
+            "docs/fitting/scores.md says",
         ),
         (("evaluate", "no.onnx"), "no.onnx does not exist"),
     ],

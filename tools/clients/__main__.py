@@ -1,4 +1,4 @@
-"""Generates clients of the service, compiles and runs them, and writes docs/clients.md: python -m tools.clients"""
+"""Generates clients, compiles and runs them, and writes docs/calling/clients.md: python -m tools.clients"""
 
 import os
 import platform
@@ -36,7 +36,7 @@ def main() -> None:
     """Writes the page. Exits with 1 if anything failed, after saying what."""
     missing = sorted({tool for generator in GENERATORS for tool in generator.missing})
     if missing:
-        sys.exit(f"not on PATH: {', '.join(missing)}; see docs/clients.md")
+        sys.exit(f"not on PATH: {', '.join(missing)}; see docs/calling/clients.md")
     FOLDER.mkdir(parents=True, exist_ok=True)
     image = FOLDER / "image.png"
     Image.effect_noise((140, 100), 80).convert("RGB").save(image)
@@ -47,7 +47,7 @@ def main() -> None:
         rows = [check(generator, f"http://127.0.0.1:{port}", image) for generator in GENERATORS]
     findings = redocly_findings(DOCS / "openapi.json", install_node_packages(FOLDER / "node"))
     machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    (DOCS / "clients.md").write_text(page(rows, findings, machine))
+    (DOCS / "calling" / "clients.md").write_text(page(rows, findings, machine))
     failed = [f"{row.generator.name}: {call}: {wrong}" for row in rows for call, wrong in row.wrong.items() if wrong]
     if failed or findings:
         sys.exit("\n".join([*failed, *findings]))

@@ -1,4 +1,4 @@
-"""docs/clients.md: how to generate clients, and which generators work."""
+"""docs/calling/clients.md: how to generate clients, and which generators work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -82,7 +82,7 @@ class PairConfig(FitConfig):
     changes the defaults of --adversarial (hinge), --rate (1e-4), --discriminator-rate (4e-4), --warmup-images (100),
     --augment (on), --pool (0) and --ema-images (300)."""
     weights: Path = Path("weights")
-    """Folder with EfficientNet-Lite0's weights, for --discriminator projected (docs/scores.md says where from)."""
+    """Folder with EfficientNet-Lite0's weights, for --discriminator projected (docs/fitting/scores.md says which)."""
     adversarial: Adversarial = "least_squares"
     """Adversarial loss: least squares as in the paper, the lecture's cross-entropy, or hinge."""
     warmup_images: int = Field(0, ge=0)

@@ -86,7 +86,9 @@ def _score_translation(
     candidate: Candidate, direction: str, back: list[Candidate], against: list[Candidate], config: EvaluateConfig
 ) -> list[Score]:
     if config.weights is None:
-        raise DataError("scoring translations needs --weights with the feature networks: docs/scores.md says which")
+        raise DataError(
+            "scoring translations needs --weights with the feature networks: docs/fitting/scores.md says which"
+        )
     scored = score_translation(
         candidate,
         _of_direction(directions(direction)[1], back),

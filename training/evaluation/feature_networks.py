@@ -71,7 +71,7 @@ def load_inception(file: Path, cache: Path) -> Callable[[Tensor], Tensor]:
     try:
         original = torch.jit.load(str(file), map_location="cpu").eval()
     except RuntimeError as error:
-        raise DataError(f"{file} is no TorchScript file: download it again, as docs/scores.md says") from error
+        raise DataError(f"{file} is no TorchScript file: download it again, as docs/fitting/scores.md says") from error
     path = cache / f"inception-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}.onnx"
     probe = torch.rand(2, 3, INCEPTION_SIDE, INCEPTION_SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     try:

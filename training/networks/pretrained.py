@@ -25,7 +25,7 @@ def weight_file(weights: Path, name: str) -> Path:
     """The path of a file in the folder `weights`. Raises DataError if it is missing."""
     path = weights / name
     if not path.is_file():
-        raise DataError(f"{path} is not there: docs/scores.md says where the feature networks come from")
+        raise DataError(f"{path} is not there: docs/fitting/scores.md says where the feature networks come from")
     return path
 
 
@@ -36,14 +36,16 @@ def check_weights(weights: Path, *names: str) -> None:
     """
     for name in names:
         if not _is_published(weight_file(weights, name)):
-            print(f"{weights / name} is not the file that docs/scores.md names: its scores compare with no others")
+            print(
+                f"{weights / name} is not the file that docs/fitting/scores.md names: its scores compare with no others"
+            )
 
 
 def load_efficientnet(weights: Path) -> EfficientNetLite0:
     """The feature network of projected discriminators. Raises DataError if its file is missing or another one."""
     file = weight_file(weights, EFFICIENTNET_FILE)
     if not _is_published(file):
-        raise DataError(f"{file} is damaged or another file: download it again, as docs/scores.md says")
+        raise DataError(f"{file} is damaged or another file: download it again, as docs/fitting/scores.md says")
     network = EfficientNetLite0()
     network.load(torch.load(file, weights_only=True))
     return network
@@ -55,7 +57,7 @@ def load_mobilenet(weights: Path) -> MobileNetV2:
     try:
         network.load_state_dict(torch.load(file, weights_only=True))
     except (RuntimeError, TypeError, ValueError, LookupError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{file} is not MobileNetV2's: download it again, as docs/scores.md says") from error
+        raise DataError(f"{file} is not MobileNetV2's: download it again, as docs/fitting/scores.md says") from error
     return network.eval()
 
 

@@ -144,6 +144,6 @@ def test_every_command_is_one_that_its_program_takes() -> None:
 def test_the_feature_networks_are_asked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["reference_pair", "--data", str(tmp_path), "--weights", str(tmp_path), "--out", str(tmp_path / "out")]
     monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit, match=r"is not there: docs/scores\.md says"):
+    with pytest.raises(SystemExit, match=r"is not there: docs/fitting/scores\.md says"):
         main()
     assert not (tmp_path / "out").exists()

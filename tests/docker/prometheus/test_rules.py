@@ -59,7 +59,7 @@ def test_the_rules_look_for_the_job_that_prometheus_scrapes() -> None:
 
 def test_the_label_that_makes_runbooks_links_is_the_one_that_is_documented() -> None:
     label = re.findall(r"externalLabels\.(\w+)", REPOSITORY)[0]
-    for page in ("docs/operations.md", "docker/prometheus/prometheus.yaml"):
+    for page in ("docs/operating/operations.md", "docker/prometheus/prometheus.yaml"):
         assert label in (ROOT / page).read_text()
 
 

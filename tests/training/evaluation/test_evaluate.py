@@ -153,7 +153,7 @@ def test_a_missing_feature_network_is_named_before_anything_is_translated(
 
     monkeypatch.setattr(Candidate, "generate", translate)
     (weights / name).unlink()
-    with pytest.raises(DataError, match=f"{name} is not there: docs/scores.md"):
+    with pytest.raises(DataError, match=f"{name} is not there: docs/fitting/scores.md"):
         run(publish(tmp_path / "models", "horse2zebra"))
 
 

@@ -34,14 +34,14 @@ def test_files_that_are_not_the_named_ones_are_said(tmp_path: Path, capsys: pyte
     for name in (INCEPTION_FILE, MOBILENET_FILE):
         (tmp_path / name).write_bytes(b"another network")
         check_weights(tmp_path, name)
-        assert f"{tmp_path / name} is not the file that docs/scores.md names" in capsys.readouterr().out
+        assert f"{tmp_path / name} is not the file that docs/fitting/scores.md names" in capsys.readouterr().out
     with pytest.raises(DataError, match=f"{MOBILENET_FILE} is not there"):
         check_weights(tmp_path / "elsewhere", MOBILENET_FILE)
 
 
 @pytest.mark.parametrize("name", SHA256)
 def test_a_missing_file_is_named_with_the_page_that_says_where_from(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=rf"{name} is not there: docs/scores\.md says"):
+    with pytest.raises(DataError, match=rf"{name} is not there: docs/fitting/scores\.md says"):
         weight_file(tmp_path, name)
 
 

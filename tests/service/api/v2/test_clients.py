@@ -25,7 +25,7 @@ from tritonclient.utils import InferenceServerException
 
 from service.settings import BUNDLED_MODELS
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "v2.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "calling" / "v2.md"
 KSERVE = Path(__file__).parents[4] / "build" / "kserve" / "bin" / "python"
 CONNECTIONS = 64
 
@@ -69,7 +69,7 @@ def photograph() -> bytes:
 
 @pytest.fixture
 def run_documented(server: httpx.Client, photograph: bytes, tmp_path: Path) -> Callable[..., Path]:
-    """`run_documented(command, text)`: runs text of docs/v2.md beside a file horse.jpg; returns their folder."""
+    """`run_documented(command, text)`: runs text of docs/calling/v2.md beside horse.jpg; returns their folder."""
 
     def run(command: list[object], text: str) -> Path:
         (tmp_path / "horse.jpg").write_bytes(photograph)
