@@ -21,8 +21,8 @@ TRIAL_SECONDS = 120.0
 """A trial that takes longer is ended."""
 TRIAL_CPU_SECONDS = 60
 """Processor time of a trial, of all its threads."""
-TRIAL_BYTES = 8 * 2**30
-"""Address space of a trial, of which Python and ONNX Runtime take about one GiB."""
+TRIAL_BYTES = 4 * 2**30
+"""Memory that a trial may allocate."""
 LOWEST_PRIORITY = 19
 
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -62,7 +62,7 @@ async def run(folder: Path) -> None:
 def main(path: str) -> None:
     """The process: exits with status 1 and the reason on its standard output when the version does not work."""
     os.nice(LOWEST_PRIORITY)
-    resource.setrlimit(resource.RLIMIT_AS, (TRIAL_BYTES, TRIAL_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (TRIAL_BYTES, TRIAL_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (TRIAL_CPU_SECONDS, TRIAL_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
