@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench chaos soak fuzz docs clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ bench: .venv/test.installed ## measure the service beside its limits and peers (
 docs: .venv/test.installed ## write the files again that are made from code, model cards and alert rules
 	@$(BIN)/python -m tools.render_docs
 	@$(BIN)/python -m tools.render_rules
+
+chaos: .venv/test.installed ## try the service as a bad day does (25 minutes), write docs/reliability.md
+	@$(BIN)/python -m benchmarks.reliability chaos; status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
+
+soak: .venv/test.installed ## send mixed traffic for MINUTES (30), write docs/reliability.md
+	@$(BIN)/python -m benchmarks.reliability soak --minutes $(or $(MINUTES),30); status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
+
+fuzz: .venv/test.installed ## fetch the codecs' test images, send them and changed ones for MINUTES (60), write docs/reliability.md
+	@test -d build/corpora/pillow || $(BIN)/python -m benchmarks.reliability.corpora build/corpora
+	@$(BIN)/python -m benchmarks.reliability fuzz --minutes $(or $(MINUTES),60); status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
 
 clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/clients.md (needs what that page names)
 	@$(BIN)/python -m tools.clients

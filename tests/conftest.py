@@ -21,6 +21,8 @@ from PIL import Image
 TESTS = Path(__file__).parent
 SLOW = (
     "benchmarks/fitting",
+    "benchmarks/reliability/test_batcher.py",
+    "benchmarks/reliability/test_trials.py",
     "docker/prometheus",
     "export",
     "gan_batch",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from numpy.typing import NDArray
@@ -150,7 +150,12 @@ def batcher(folder: Path, short: bool) -> Finding:
     sequences, failed = 15 if short else 1000, []
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     chosen = settings(
-        max_examples=sequences, stateful_step_count=STEPS, deadline=None, database=None, suppress_health_check=checks
+        max_examples=sequences,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        suppress_health_check=checks,
+        phases=[Phase.generate] if short else [Phase.generate, Phase.shrink],
     )
     logging.disable()  # of the failures that are meant to be
     try:

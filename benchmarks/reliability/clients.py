@@ -114,7 +114,9 @@ class Tally:
 
     def text(self) -> str:
         """The counts as text."""
-        return ", ".join(f"{count:,} x {ending}" for ending, count in sorted(self.endings.items(), key=str))
+        return ", ".join(
+            f"{count:,} x {ending}" for ending, count in sorted(self.endings.items(), key=lambda item: str(item[0]))
+        )
 
 
 def quantile(seconds: Sequence[float], share: float) -> float:

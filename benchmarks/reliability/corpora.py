@@ -7,6 +7,7 @@ Pillow's come with its source from the package index, by pip. The others come wi
 """
 
 import argparse
+import platform
 import subprocess
 import sys
 import tarfile
@@ -14,9 +15,7 @@ from pathlib import Path
 
 PILLOW = "pillow"
 DEBIAN = ("libpng1.6", "libjpeg-turbo", "libwebp")
-SOURCES = (
-    "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian stable main\n"
-)
+SOURCES = "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {} main\n"
 IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".jp2", ".ico", ".tga"}
 """Suffixes of the files that are kept, and Pillow's whole folder besides."""
 
@@ -28,13 +27,13 @@ def fetch(folder: Path) -> None:
     subprocess.run([*pip, "--dest", str(folder / "archives")], check=True)
     lists, sources = (folder / "archives" / "lists").resolve(), (folder / "archives" / "sources.list").resolve()
     (lists / "partial").mkdir(parents=True, exist_ok=True)
-    sources.write_text(SOURCES)
+    sources.write_text(SOURCES.format(platform.freedesktop_os_release()["VERSION_CODENAME"]))
     options = [f"Dir::Etc::sourcelist={sources}", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::Lists={lists}"]
     apt = ["apt-get", "--quiet=2", *(word for option in options for word in ("-o", option))]
     for command in (["update"], ["source", "--download-only", *DEBIAN]):
         subprocess.run([*apt, *command], cwd=folder / "archives", check=True)
     for archive in sorted((folder / "archives").glob("*.tar.*")):
-        if ".orig." in archive.name or archive.name.startswith(PILLOW):
+        if archive.suffix != ".asc" and (".orig." in archive.name or archive.name.startswith(PILLOW)):
             _unpack(archive, folder / archive.name.partition("_")[0].partition("-1")[0])
 
 
