@@ -26,8 +26,8 @@ CLIENTS = 4
 LARGEST_BYTES = 30 * 10**6
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 BLOCKS = (b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xd8", b"\xff\xda", b"IDAT", b"IHDR", b"VP8X", b"\x80\x00")
-KEPT_SHARE = 1.5
-"""Memory after a trial over that before: codec processes have started since."""
+KEPT_SHARE = 1.25
+"""Largest memory after a trial over that after its first sixth."""
 
 
 def corpora(folder: Path, files: Path) -> Finding:
@@ -53,18 +53,17 @@ def mutations(folder: Path, minutes: float, seed: int, files: Path | None = None
     if files is not None:
         small = [path for path in files.rglob("*") if path.is_file() and 0 < path.stat().st_size < 200_000]
         originals += [path.read_bytes() for path in sorted(small) if "archives" not in path.parts]
-    until = time.monotonic() + 60 * minutes
 
-    def changed() -> Iterator[tuple[str, bytes]]:
-        number = 0
+    def changed(seconds: float) -> Iterator[tuple[str, bytes]]:
+        until, number = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             number += 1
             yield f"file {number} of seed {seed}", mutate(chance.choice(originals), chance)
 
     with serving(folder) as service:
-        asyncio.run(_send_all(service.port, (("", original) for original in originals[:7])))
+        asyncio.run(_send_all(service.port, changed(10 * minutes)))  # a sixth; all codec processes have started
         before = service.resident_bytes
-        tally, bad = asyncio.run(_send_all(service.port, changed()))
+        tally, bad = asyncio.run(_send_all(service.port, changed(50 * minutes)))
         failed = [f"{name}: {ending}" for name, ending in bad] + service.rests()
         after = service.resident_bytes
     if after > KEPT_SHARE * before:
@@ -74,7 +73,7 @@ def mutations(folder: Path, minutes: float, seed: int, files: Path | None = None
         f"images in {len(FORMATS)} formats, changed at random",
         f"{tally.endings.total():,} files in {minutes:g} minutes, from {len(originals):,} originals, seed {seed}",
         failed,
-        figures={"endings": tally.text(), "MiB before and after": f"{before / MIB:.0f}, {after / MIB:.0f}"},
+        figures={"endings": tally.text(), "MiB after a sixth and at the end": f"{before / MIB:.0f}, {after / MIB:.0f}"},
     )
 
 

@@ -1,7 +1,7 @@
 """Tries a version in a process of its own before the service loads it.
 
 A model file may crash ONNX Runtime, take all memory or never end. Then the process ends, and the service goes on. It
-has the lowest priority: requests have the cores first.
+has a low priority: requests have the cores first.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from service.model import refuse_weights_outside
 from service.runtime.cpu import CpuSession
 from service.runtime.devices import first_line
 
-TRIAL_SECONDS = 120.0
+TRIAL_SECONDS = 300.0
 """A trial that takes longer is ended."""
-TRIAL_CPU_SECONDS = 60
+TRIAL_CPU_SECONDS = 30
 """Processor time of a trial, of all its threads."""
 TRIAL_BYTES = 4 * 2**30
 """Memory that a trial may allocate."""
-LOWEST_PRIORITY = 19
+NICENESS = 10
+"""Requests have the cores first, and yet a trial ends in seconds where they take all."""
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = f"import sys; sys.path.append({_ROOT!r}); from {__name__} import main; main(sys.argv[1])"
@@ -61,7 +62,7 @@ async def run(folder: Path) -> None:
 
 def main(path: str) -> None:
     """The process: exits with status 1 and the reason on its standard output when the version does not work."""
-    os.nice(LOWEST_PRIORITY)
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (TRIAL_BYTES, TRIAL_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (TRIAL_CPU_SECONDS, TRIAL_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
