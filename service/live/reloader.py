@@ -6,12 +6,16 @@ with its reason; what has been loaded goes on.
 """
 
 import asyncio
+import ctypes
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service.card import CardError
 from service.live import trial
@@ -23,6 +27,8 @@ from service.runtime.devices import DeviceError
 from service.telemetry.metrics import Metrics, ModelChange
 
 log = logging.getLogger("service")
+
+T = TypeVar("T")
 
 ABSENT_SECONDS = 5.0
 """A version whose folder is gone for so long is unloaded: one that is replaced in two steps is away for a moment."""
@@ -66,6 +72,8 @@ class Reloader:
         self._absent_since: dict[str, float] = {}
         self._next_look: asyncio.TimerHandle | None = None
         self._lock = asyncio.Lock()
+        # one thread for all: the C library keeps what each thread has freed for that thread
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._scans, self._releases = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
 
     @property
@@ -125,6 +133,7 @@ class Reloader:
         for scan in self._scans:
             scan.cancel()
         await asyncio.gather(*self._scans, *self._releases, return_exceptions=True)
+        self._thread.shutdown(wait=False)
 
     async def _found(self) -> dict[Path, Signature]:
         return await asyncio.to_thread(signatures, self._registry.root)
@@ -177,7 +186,7 @@ class Reloader:
         self._seen[version_id] = changed
         try:
             await trial.run(folder)
-            version = await asyncio.to_thread(self._registry.load, folder)
+            version = await self._in_thread(self._registry.load, folder)
             if await asyncio.to_thread(signature_of, folder) != changed:
                 raise CardError(f"{folder} has changed while it was loaded")
         except (CardError, DeviceError, OSError) as error:
@@ -209,10 +218,21 @@ class Reloader:
     async def _release(self, model: Model) -> None:
         await self._in_flight.drain()
         await self._registry.release(model)
+        await self._in_thread(_return_memory)
         log.info("the session of %s is freed", model.id)
+
+    def _in_thread(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _record(self, change: ModelChange) -> None:
         self._metrics.model_changes.labels(change).inc()
+
+
+def _return_memory() -> None:
+    """Gives freed memory back to the system: glibc keeps most of it for later, and a session is tens of megabytes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # other C libraries do so by themselves
+        trim(0)
 
 
 def _start(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
