@@ -281,12 +281,17 @@ async def test_a_model_that_keeps_failing_is_cured_by_a_new_version(
 
 
 async def test_a_model_can_be_unloaded_and_loaded_again(live: Live) -> None:
+    await live.sampled_by()
     await live.reloader.unload("mnist")
     await live.reloader.scan()  # its files are still there
     assert await live.models() == {"horse2zebra/1": True}
     assert (await live.client.get("/mnist/sample")).status_code == 404
+    async with asyncio.timeout(PATIENCE_S):
+        while await live.value('gan_batch_items_count{model="mnist/1"}') is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     await live.reloader.load("mnist")
     assert await live.sampled_by() == "mnist/1"
+    assert await live.value('gan_batch_items_count{model="mnist/1"}') == 1
 
 
 async def test_loading_a_broken_model_raises_its_reason(live: Live, publish: Publish) -> None:

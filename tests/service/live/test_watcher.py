@@ -19,19 +19,22 @@ Start = Callable[[Path], Awaitable[httpx.AsyncClient]]
 PATIENCE_S = 30.0
 
 
-@pytest.fixture(params=["events", "poll"])
+BOTH = pytest.mark.parametrize("start", ["events", "poll"], indirect=True)
+
+
+@pytest.fixture
 async def start(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     make_app: Callable[..., FastAPI],
     serve: Callable[[FastAPI], Awaitable[httpx.AsyncClient]],
 ) -> Start:
-    """`await start(root)`: a client of an application that watches `root`."""
+    """`await start(root)`: a client of an application that watches `root`, by default by events."""
     monkeypatch.setattr(watcher, "POLL_MS", 200)
     monkeypatch.setattr(watcher, "RETRY_SECONDS", 0.2)
 
     async def started(root: Path) -> httpx.AsyncClient:
-        client = await serve(make_app(models=root, watch_models=request.param))
+        client = await serve(make_app(models=root, watch_models=getattr(request, "param", "events")))
         await asyncio.sleep(1.0)  # the watch begins beside the requests
         return client
 
@@ -70,6 +73,7 @@ async def test_a_version_whose_files_grow_in_place(tmp_path: Path, publish: Publ
     assert (await client.get("/models")).json()["refused"] == []
 
 
+@BOTH
 async def test_a_volume_as_kubernetes_swaps_it(tmp_path: Path, publish: Publish, start: Start) -> None:
     """The folder has a link `..data`, which is replaced, and links into it."""
     root = tmp_path / "models"
@@ -86,6 +90,7 @@ async def test_a_volume_as_kubernetes_swaps_it(tmp_path: Path, publish: Publish,
         await serves(client, f"mnist/{version}")
 
 
+@BOTH
 async def test_a_release_folder_behind_a_link(tmp_path: Path, publish: Publish, start: Start) -> None:
     """GAN_MODELS is a link, which is replaced while other files beside it change too."""
     for version in ("1", "2", "3"):
