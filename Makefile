@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 NO_RUNTIME := --no-emit-package onnxruntime
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint fit bench docs render clients image-cpu image-gpu image-train image-client image-ray docker-test kserve lock clean
+.PHONY: help serve test test-fast lint fit bench chaos soak fuzz docs render clients image-cpu image-gpu image-train image-client image-ray docker-test kserve supply sbom audit refresh lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-31s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,16 @@ render: .venv/test.installed ## write the files again that are made from code, m
 	@$(BIN)/python -m tools.render_docs
 	@$(BIN)/python -m tools.render_rules
 
+chaos: .venv/test.installed ## try the service as a bad day does (25 minutes), write docs/operating/reliability.md
+	@$(BIN)/python -m benchmarks.reliability chaos; status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
+
+soak: .venv/test.installed ## send mixed traffic for MINUTES (30), write docs/operating/reliability.md
+	@$(BIN)/python -m benchmarks.reliability soak --minutes $(or $(MINUTES),30); status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
+
+fuzz: .venv/test.installed ## fetch the codecs' test images, send them and changed ones for MINUTES (60), write docs/operating/reliability.md
+	@test -d build/corpora/pillow || $(BIN)/python -m benchmarks.reliability.corpora build/corpora
+	@$(BIN)/python -m benchmarks.reliability fuzz --minutes $(or $(MINUTES),60); status=$$?; $(BIN)/python -m benchmarks.reliability.page; exit $$status
+
 clients: .venv/test.installed .venv/clients.installed ## generate clients, run them, write docs/calling/clients.md (needs what that page names)
 	@$(BIN)/python -m tools.clients
 
@@ -67,6 +77,20 @@ kserve: ## install KServe's own client into build/kserve; the test of it is skip
 	@$(PYTHON) -m venv build/kserve
 	@build/kserve/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/kserve.txt
 
+supply: build/supply/installed ## install the tools of `sbom` and `audit` into build/supply, apart from everything else
+	@ls build/supply/bin/cyclonedx-py build/supply/bin/pip-audit
+
+sbom: build/supply/installed .venv/bin/python ## write a CycloneDX document for the wheel and each image into build/sbom (docs/operating/supply.md)
+	@$(BIN)/python -m tools.sbom
+
+audit: build/supply/installed ## look every locked package up for known vulnerabilities (needs the internet)
+	@for lock in requirements/*.txt; do echo "$$lock"; \
+		build/supply/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit; done
+
+refresh: ## resolve all dependencies again to their newest allowed versions, then audit them (needs uv, npm, the internet)
+	@$(MAKE) lock LOCK='$(LOCK) --upgrade'
+	@$(MAKE) audit
+
 lock: ## resolve all dependencies again into requirements/*.txt and tools/clients/package-lock.json (needs uv, npm)
 	$(LOCK) pyproject.toml -o requirements/cpu.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group cuda -o requirements/cuda.txt
@@ -77,6 +101,7 @@ lock: ## resolve all dependencies again into requirements/*.txt and tools/client
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra client -c requirements/test.txt -o requirements/client.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -c requirements/test.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
+	$(LOCK) --group pyproject.toml:supply -o requirements/supply.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group docs -c requirements/test.txt -o requirements/docs.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
@@ -100,6 +125,11 @@ clean: ## delete the virtual environment and caches
 	@$(PIP) --quiet uninstall --yes $(OTHER)
 	@$(INSTALL) -r requirements/$*.txt -r requirements/build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+build/supply/installed: requirements/supply.txt
+	@$(PYTHON) -m venv build/supply
+	@build/supply/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/supply.txt
 	@touch $@
 
 .venv/test.installed .venv/train.installed .venv/clients.installed .venv/docs.installed: .venv/%.installed: requirements/%.txt .venv/$(RUNTIME).installed

@@ -24,7 +24,7 @@ def size_of(body: bytes, kind: FileFormat) -> Size:
     """Returns width and height as stored, before the EXIF orientation. Raises DamagedError or UnsupportedError."""
     try:
         return _READERS[kind](body)
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, ValueError, OverflowError) as error:  # the last of a place beyond 2**63
         raise DamagedError(f"the {kind} file ends before it tells the image's size: send the whole file") from error
 
 

@@ -26,8 +26,11 @@ from service.api.middleware.fast_path import FastPath
 from service.api.middleware.request_context import RequestContext
 from service.api.middleware.rewriting import HeadAsGet, RootPath
 from service.api.translation import route
-from service.api.v2 import documented, infer, metadata
+from service.api.v2 import documented, infer, metadata, repository
 from service.images.codec_pool import CodecPool
+from service.live import watcher
+from service.live.folder import signatures
+from service.live.reloader import Reloader
 from service.registry import Registry
 from service.runtime.cpu import usable_cores
 from service.settings import Settings
@@ -42,6 +45,8 @@ CODEC_PIXELS = 20_000_000
 """Pixels that each codec thread adds to those that are decoded and encoded at the same time."""
 USUAL_BODY_BYTES = 10 * 2**20
 """Bytes that each place in the queue adds to those of all bodies: few photographs have GAN_BODY_BYTES."""
+MANAGEMENT_BODY_BYTES = 2**16
+"""Largest body on the management port."""
 COMPRESSED_BYTES = 4096
 """Text of so many bytes is compressed for clients that ask for it. Images are compressed already."""
 FAST = (sample, route, infer)
@@ -85,30 +90,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     keys = KeyStore(settings.keys) if settings.keys else None
     metrics = Metrics()
+    before = signatures(settings.models)
     registry = Registry(settings, metrics)
-    for model in registry.models:
-        log.info("serving %s on %s in %s", model.id, model.provider, model.artefact.precision)
-        if model.fell_back_to_cpu:
-            log.warning("device=auto: %s runs on the CPU because of: %s", model.id, model.fallback_reason)
-        elif model.fallback_reason:
-            log.warning("%s runs in fp32 because its half-precision file failed: %s", model.id, model.fallback_reason)
     threads = settings.threads or usable_cores()
     codecs = CodecPool(threads, metrics, max(settings.image_pixels, threads * CODEC_PIXELS))
     limiter = RateLimiter(settings.rate_limit) if settings.rate_limit else None
-    context = AppContext(settings, metrics, registry, codecs, limiter)
+    lifecycle = Lifecycle()
+    reloader = Reloader(registry, before, metrics, lifecycle.in_flight)
+    context = AppContext(settings, metrics, registry, reloader, codecs, limiter, lifecycle)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        warner = asyncio.create_task(descriptors.warn_when_exhausted())
+        tasks = [asyncio.create_task(descriptors.warn_when_exhausted())]
+        if settings.watch_models != "off":
+            tasks.append(asyncio.create_task(watcher.follow(settings.models, reloader, settings.watch_models)))
         yield
-        warner.cancel()
+        for task in tasks:
+            task.cancel()
         codecs.close()
         try:
             async with asyncio.timeout(STOP_SECONDS):
+                await reloader.stop()
                 await registry.stop()
         except TimeoutError:
             log.error("a model still runs %g s after the last request: leaving without it", STOP_SECONDS)
-            context.lifecycle.hung = True
+            lifecycle.hung = True
 
     app = FastAPIOffline(
         title="GAN serving",
@@ -142,7 +148,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     all_bytes = max(settings.queue_size * USUAL_BODY_BYTES, settings.body_bytes)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes, all_bytes=all_bytes)
     app.add_middleware(CancelWhenGone)
-    app.add_middleware(RequestContext, metrics=metrics, lifecycle=context.lifecycle, unmeasured=UNMEASURED)
+    app.add_middleware(RequestContext, metrics=metrics, lifecycle=lifecycle, unmeasured=UNMEASURED)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     if settings.root_path:
@@ -151,7 +157,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def create_management_app(app: FastAPI) -> FastAPI:
-    """Builds the application of the management port: /metrics and /healthz/* of `app`."""
+    """Builds the application of the management port: /metrics, /healthz/* and /v2/repository/* of `app`."""
     management = FastAPI(
         openapi_url=None, redirect_slashes=False, telemetry={"tracing": False, "metrics": False, "logs": False}
     )
@@ -159,7 +165,9 @@ def create_management_app(app: FastAPI) -> FastAPI:
     management.state.context = context
     problems.install(management)
     management.include_router(status.router)
+    management.include_router(repository.router)
     management.add_middleware(Compression, minimum_size=COMPRESSED_BYTES)
+    management.add_middleware(BodyLimit, limit_bytes=MANAGEMENT_BODY_BYTES, all_bytes=64 * MANAGEMENT_BODY_BYTES)
     management.add_middleware(HeadAsGet)
     # a lifecycle of its own, which never drains: probes keep their connections to the end
     management.add_middleware(RequestContext, metrics=context.metrics, lifecycle=Lifecycle(), unmeasured=status.PATHS)

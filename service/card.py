@@ -14,6 +14,8 @@ CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 HALF_FILE: Final = "model.fp16.onnx"
 METADATA_KEY = "model_card"
+CARD_BYTES = 2**20
+"""Largest card. Reading one stops the service's other threads."""
 
 Task = Literal["sample", "translate"]
 Precision = Literal["fp32", "fp16"]
@@ -216,6 +218,8 @@ def read_card(folder: Path) -> ModelCard:
 def _read_card(folder: Path) -> ModelCard:
     path = folder / CARD_FILE
     _require(path)
+    if (size := path.stat().st_size) > CARD_BYTES:
+        raise CardError(f"{path} has {size:,} bytes, a card has at most {CARD_BYTES:,}: export the model again")
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
     except ValidationError as error:

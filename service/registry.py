@@ -1,15 +1,13 @@
 """The loaded models, each with its batcher."""
 
 import logging
-import mmap
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from service.card import Artefact, CardError, ModelCard, Task, read_card, unreadable, version_order
+from service.card import CardError, Task, version_order
 from service.engine.batcher import Batcher
 from service.errors import Problem
-from service.runtime.cpu import PROVIDER as CPU
+from service.model import Model, Version, load_version, version_folders
 from service.runtime.cuda_driver import PROVIDER as CUDA
 from service.runtime.devices import Devices
 from service.runtime.inputs import probe_inputs
@@ -22,35 +20,6 @@ PLAIN_SAMPLERS = ("mnist", "mnist-conditional")
 """Names of the default samplers, without and with labels."""
 REFERENCE = "-reference"
 """Suffix of translators of the paper's size, which are the default where CUDA runs them."""
-WEIGHTS_OUTSIDE = b"\x0a\x08location\x12"
-"""The entry of a tensor that names the file of its weights, as protobuf writes it."""
-NO_MODELS = frozenset({"lost+found", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
-"""Folders that file systems and archives create beside models."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """One loaded version of a model."""
-
-    card: ModelCard
-    folder: Path
-    provider: str
-    """ONNX Runtime's execution provider that runs the model."""
-    artefact: Artefact
-    """The loaded file."""
-    fallback_reason: str | None
-    """Why the model runs on the CPU with device=auto, or on CUDA in fp32 though it has a half-precision file."""
-    batcher: Batcher
-
-    @property
-    def id(self) -> str:
-        """<name>/<version>, as in the query parameter `model`."""
-        return f"{self.card.name}/{self.card.version}"
-
-    @property
-    def fell_back_to_cpu(self) -> bool:
-        """Whether the model runs on the CPU because no GPU could run it."""
-        return self.fallback_reason is not None and self.provider == CPU
 
 
 class Registry:
@@ -62,21 +31,67 @@ class Registry:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Loads every model. Raises CardError if there is none or one is broken, DeviceError if the device fails."""
-        self._root = settings.models
-        folders = _folders(settings.models)
+        self.root, self._settings, self._metrics = settings.models, settings, metrics
+        folders = version_folders(self.root)
         if not folders:
-            raise CardError(f"there is no model in {settings.models}: publish one with gan-export, or set GAN_MODELS")
+            raise CardError(f"there is no model in {self.root}: publish one with gan-export, or set GAN_MODELS")
         self._devices = Devices(settings)
-        self.models = [_load(folder, self._devices, settings, metrics) for folder in folders]
-        self.models.sort(key=lambda model: (model.card.name, version_order(model.card.version)))
-        self._find_cached = cache(self._find)  # the loaded models never change
-        metrics.device_fallback.set(any(model.fell_back_to_cpu for model in self.models))
+        self.models: list[Model] = []
+        """Sorted by name and version. A change replaces the list, so that each request sees one state."""
+        self._find_cached = cache(self._find)
+        for version in [self.load(folder) for folder in folders]:  # all or none
+            self.add(version)
+
+    def load(self, folder: Path) -> Version:
+        """Loads and runs a version beside the others, for `add`. May be called in a thread. Raises as `__init__`."""
+        return load_version(folder, self._devices)
+
+    def add(self, version: Version) -> Model | None:
+        """Gives a loaded version the requests that come from now on. Returns the model that had its id, if any."""
+        card, loaded = version.card, version.loaded
+        self._metrics.expect_model(version.id)
+        batcher = Batcher(
+            version.id, loaded.session, loaded.slots, self._settings.queue_size, self._metrics, probe_inputs(card)
+        )
+        model = Model(card, version.folder, loaded.session.provider, loaded.artefact, loaded.fallback_reason, batcher)
+        log.info("serving %s on %s in %s", model.id, model.provider, model.artefact.precision)
+        if model.fell_back_to_cpu:
+            log.warning("device=auto: %s runs on the CPU because of: %s", model.id, model.fallback_reason)
+        elif model.fallback_reason:
+            log.warning("%s runs in fp32 because its half-precision file failed: %s", model.id, model.fallback_reason)
+        replaced = self.get(model.id)
+        self._change([*(one for one in self.models if one is not replaced), model])
+        return replaced
+
+    def remove(self, model: Model) -> None:
+        """Gives a model no more requests."""
+        self._change([one for one in self.models if one is not model])
+
+    async def release(self, model: Model) -> None:
+        """Frees the session of a model that `add` returned or `remove` got, once no request uses it any more."""
+        await model.batcher.stop()
+        model.batcher.close()
+        if self.get(model.id) is None:
+            self._metrics.forget_model(model.id)
 
     async def stop(self) -> None:
         """Finishes the requests that the models have accepted."""
         for model in self.models:
             await model.batcher.stop()
         self._devices.close()
+
+    def get(self, model_id: str) -> Model | None:
+        """Returns the model <name>/<version> if it is loaded."""
+        return next((model for model in self.models if model.id == model_id), None)
+
+    def _change(self, models: list[Model]) -> None:
+        before, self.models = self.models, sorted(models, key=_order)
+        self._find_cached.cache_clear()
+        for model in self.models:
+            self._metrics.model_info.labels(*_info(model)).set(1)
+        for gone in {_info(model) for model in before} - {_info(model) for model in self.models}:
+            self._metrics.model_info.remove(*gone)
+        self._metrics.device_fallback.set(any(model.fell_back_to_cpu for model in self.models))
 
     @property
     def directions(self) -> list[str]:
@@ -123,7 +138,7 @@ class Registry:
 
     def relative_file(self, model: Model) -> str:
         """Returns the path of the loaded file, relative to the models folder."""
-        return (model.folder / model.artefact.file).relative_to(self._root).as_posix()
+        return (model.folder / model.artefact.file).relative_to(self.root).as_posix()
 
     def _not_found(self, task: Task, direction: str | None, wanted: str | None, labelled: bool) -> Problem:
         """Returns why `find` finds no model, with what exists instead."""
@@ -153,6 +168,16 @@ class Registry:
         ]
 
 
+def _order(model: Model) -> tuple[str, tuple[int, str]]:
+    return model.card.name, version_order(model.card.version)
+
+
+def _info(model: Model) -> tuple[str, ...]:
+    """Returns the labels of the metric `gan_model_info`."""
+    card, artefact = model.card, model.artefact
+    return model.id, card.version, card.task, model.provider, artefact.precision, artefact.sha256
+
+
 def _unknown(wanted: str, existing: list[str], place: str = "") -> Problem:
     detail = f"there is no model {wanted!r}{place}; the models are: {', '.join(existing)}"
     return Problem(404, "unknown-model", detail, available=existing)
@@ -166,45 +191,3 @@ def _default(candidates: list[Model]) -> Model:
     reference = [m for m in candidates if m.card.name == f"{m.card.direction}{REFERENCE}" and m.provider == CUDA]
     plain = [m for m in candidates if m.card.name in {m.card.direction, *PLAIN_SAMPLERS}]
     return (reference or plain or candidates)[-1]
-
-
-def _folders(root: Path) -> list[Path]:
-    """Returns the folders of all versions. Raises CardError for a folder that cannot be read: it may hold a model."""
-    try:
-        return [version for name in _subfolders(root) for version in _subfolders(name)] if root.is_dir() else []
-    except OSError as error:
-        raise unreadable(error, root) from error
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """Returns the subfolders, except hidden ones and those that archives and volumes leave behind."""
-    found = sorted(p for p in folder.iterdir() if p.is_dir())
-    strays = [p for p in found if p.name[0] == "." or p.name in NO_MODELS]
-    for path in strays:
-        log.info("%s holds no model and is passed over", path)
-    return [p for p in found if p not in strays]
-
-
-def _load(folder: Path, devices: Devices, settings: Settings, metrics: Metrics) -> Model:
-    card = read_card(folder)
-    for file in filter(None, (card.full_artefact, card.half_artefact)):
-        _refuse_weights_outside(folder / file.file)
-    loaded = devices.load(folder, card)
-    session, artefact, name = loaded.session, loaded.artefact, f"{card.name}/{card.version}"
-    info = name, card.version, card.task, session.provider, artefact.precision, artefact.sha256
-    metrics.model_info.labels(*info).set(1)
-    metrics.expect_model(name)
-    batcher = Batcher(name, session, loaded.slots, settings.queue_size, metrics, probe_inputs(card))
-    return Model(card, folder, session.provider, artefact, loaded.fallback_reason, batcher)
-
-
-def _refuse_weights_outside(model: Path) -> None:
-    """Raises CardError for a model that reads weights from another file, which no hash covers."""
-    if not model.stat().st_size:  # which cannot be mapped; ONNX Runtime says what it lacks
-        return
-    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(WEIGHTS_OUTSIDE) >= 0:
-            raise CardError(
-                f"{model} keeps weights in another file, which its card's sha256 does not cover: export it again with "
-                "gan-export, which keeps them inside"
-            )

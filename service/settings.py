@@ -43,9 +43,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 means any free port."""
     management_port: int | None = Field(None, ge=0, le=65535)
-    """Port of its own for /metrics and /healthz/*; when unset, the main port serves them."""
+    """Port of its own for /metrics, /healthz/* and /v2/repository/*; when unset, the main port serves the first two."""
     models: Path = BUNDLED_MODELS
     """Folder of published models, <name>/<version>/model.onnx with its card.json; by default the bundled ones."""
+    watch_models: Literal["events", "poll", "off"] = "events"
+    """How changes in the models folder are noticed while the service runs: 'events' asks the system, 'poll' looks
+    every two seconds, for network volumes, and with 'off' only SIGHUP and requests to the management port count."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where models run: 'cuda' requires a working GPU; 'auto' falls back to the CPU, with a warning."""
     threads: int = Field(0, ge=0)

@@ -21,6 +21,8 @@ from PIL import Image
 TESTS = Path(__file__).parent
 SLOW = (
     "benchmarks/fitting",
+    "benchmarks/reliability/test_batcher.py",
+    "benchmarks/reliability/test_trials.py",
     "docker/prometheus",
     "export",
     "gan_batch",
@@ -33,7 +35,11 @@ SLOW = (
     "service/api/test_models.py",
     "service/api/translation/test_route.py",
     "service/api/v2/test_clients.py",
+    "service/api/v2/test_repository.py",
     "service/images",
+    "service/live/test_reloader.py",
+    "service/live/test_trial.py",
+    "service/live/test_watcher.py",
     "service/runtime/test_cpu.py",
     "service/runtime/test_devices.py",
     "service/server/test_protocol_heads.py",

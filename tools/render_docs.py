@@ -14,7 +14,7 @@ from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, HalfParity, ModelCard
 from service.images.codecs import MEDIA_TYPES
 from service.settings import BUNDLED_MODELS, Settings
 from service.telemetry import gpu_metrics
-from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, Outcome
+from service.telemetry.metrics import CodecRefusal, FailureReason, Metrics, ModelChange, Outcome
 from tools import architecture
 from tools.api_changes import breaking_changes
 from tools.render_rules import RULES
@@ -65,6 +65,11 @@ REFUSALS: dict[CodecRefusal, str] = {
     "costly": "a file that is made to take long",
     "busy": "too many large images waited (503)",
 }
+CHANGES: dict[ModelChange, str] = {
+    "loaded": "a new or changed version serves",
+    "refused": "one that does not work does not",
+    "unloaded": "its folder is gone, or a request asked for that",
+}
 LABELS = {
     "route": "the route's template, such as `/translate/{direction}`; `other` if none matches",
     "outcome": "; ".join(f"`{name}`: {OUTCOMES[name]}" for name in get_args(Outcome)),
@@ -73,6 +78,7 @@ LABELS = {
     "key": "name of the API key that a request came with; `other` for all names after the first hundred",
     "reason": "; ".join(f"`{name}`: {text}" for name, text in (REASONS | REFUSALS).items()),
     "format": f"`{'`, `'.join(MEDIA_TYPES)}`; for digits also `npy`, `json`",
+    "change": "; ".join(f"`{name}`: {CHANGES[name]}" for name in get_args(ModelChange)),
     "lane": "`light`: in the service's own process, takes milliseconds; `heavy`: in a process of its own",
     "device": "NVML's index of the GPU",
     "version": "version of the model, or of the service",

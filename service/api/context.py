@@ -14,7 +14,10 @@ from service.deadline import Deadline
 from service.engine.queue import DeadlineError, InferenceError, QueueFullError
 from service.errors import Problem
 from service.images.codec_pool import CodecPool
-from service.registry import Model, Registry
+from service.live.in_flight import InFlight
+from service.live.reloader import Reloader
+from service.model import Model
+from service.registry import Registry
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -30,6 +33,8 @@ class Lifecycle:
     """SIGTERM has arrived: accepted requests are finished, new ones are refused."""
     hung: bool = False
     """A batch has not ended though all requests have: its thread will not end either."""
+    in_flight: InFlight = field(default_factory=InFlight)
+    """Requests that have begun and not ended."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class AppContext:
     settings: Settings
     metrics: Metrics
     registry: Registry
+    reloader: Reloader
     codecs: CodecPool
     limiter: RateLimiter | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from service.api.context import context_of
 from service.card import Score
-from service.registry import Model, Registry
+from service.model import Model
+from service.registry import Registry
 
 router = APIRouter(tags=["models"])
 
@@ -51,17 +52,37 @@ class ModelInfo(BaseModel):
     """Scores of the published file."""
 
 
+class RefusedVersion(BaseModel):
+    """A version in the models folder that is not served as it is there."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str
+    """<name>/<version>. It may be among the models too: then other files of this version are loaded."""
+    reason: str
+    """What is wrong with it."""
+
+
 class ModelList(BaseModel):
     """All loaded models."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     models: list[ModelInfo]
+    """The models that serve."""
+    refused: list[RefusedVersion]
+    """Versions that came while the service ran and do not work."""
 
 
 @router.get("/models", operation_id="listModels", summary="List the models")
 async def models(request: Request) -> ModelList:
     """Lists the loaded models with the essentials of their cards."""
-    registry = context_of(request).registry
-    return ModelList(models=[_info(model, registry) for model in registry.models])
+    context = context_of(request)
+    registry = context.registry
+    return ModelList(
+        models=[_info(model, registry) for model in registry.models],
+        refused=[RefusedVersion(id=refusal.id, reason=refusal.reason) for refusal in context.reloader.refused],
+    )
 
 
 def _info(model: Model, registry: Registry) -> ModelInfo:

@@ -48,7 +48,7 @@ class Batcher:
         self._name, self._session, self._slots, self._queue_size = name, session, slots, queue_size
         self._metrics, self._clock = metrics, clock
         self._depth, self._waits = metrics.queue_depth.labels(name), metrics.queue_seconds.labels(name)
-        self._queue = RequestQueue()
+        self._queue, self._shown_depth = RequestQueue(), 0
         self._estimator = WaitEstimator(self._queue.expected_elements)
         slots.register(self._estimator)
         self._health, self._probe = Health(self._run_probe, clock), probe
@@ -63,6 +63,11 @@ class Batcher:
                 await asyncio.wait(self._running)
             else:  # other models have all slots
                 await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        """Frees the session of a batcher that has stopped; no request may come any more."""
+        self._slots.unregister(self._estimator)
+        del self._session
 
     @property
     def failing_seconds(self) -> float | None:
@@ -123,8 +128,13 @@ class Batcher:
         self._show_depth()
 
     def _show_depth(self) -> None:
-        """Sets the queue's gauge, which autoscalers use; reservations count."""
-        self._depth.set(self._queue.depth)
+        """Adds to the queue's gauge, which autoscalers use; reservations count.
+
+        While a version is replaced, the old batcher and the new one share the gauge.
+        """
+        depth = self._queue.depth
+        self._depth.inc(depth - self._shown_depth)
+        self._shown_depth = depth
 
     def _dispatch_soon(self) -> None:
         """Schedules a dispatch for after all requests that arrived together are queued."""

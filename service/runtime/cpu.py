@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.card import MODEL_FILE, ModelCard
-from service.runtime.inputs import Feed, feeder, probe_inputs
+from service.runtime.inputs import Feed, check_outputs, feeder, probe_inputs
 from service.runtime.slots import Slot
 
 PROVIDER = "CPUExecutionProvider"
@@ -51,15 +51,17 @@ class CpuSession:
         """Loads the model.
 
         `threads`: for a translation that runs alone. `max_items`: largest batch of digits. `images`: largest batch of
-        images, counted as 256x256. Raises what ONNX Runtime does for a file that is no model or not the card's.
+        images, counted as 256x256. Raises what ONNX Runtime does for a file that is no model or not the card's, and
+        ValueError for outputs that are not.
         """
         self._feed, self._sampler = feeder(card), card.latent is not None
         self._max_items, self._max_pixels = max_items, images * 256 * 256
-        path = str(folder / MODEL_FILE)
-        self._narrow = _open(path, 1)
-        self._wide = _open(path, threads) if threads > 1 and not self._sampler else self._narrow
+        model = (folder / MODEL_FILE).read_bytes()
+        self._narrow = _open(model, 1)
+        self._wide = _open(model, threads) if threads > 1 and not self._sampler else self._narrow
+        probe = probe_inputs(card)
         for session in (self._narrow, self._wide):
-            session.run(None, self._feed(probe_inputs(card)))
+            check_outputs(card, probe, session.run(None, self._feed(probe)))
         self.inline_items = self._measure_inline_items(probe_inputs(card)) if self._sampler else 0
 
     def batch_size(self, shape: tuple[int, ...], queued: int) -> int:
@@ -101,11 +103,12 @@ def _shrink_arena() -> ort.RunOptions:
     return options
 
 
-def _open(path: str, threads: int) -> ort.InferenceSession:
+def _open(model: bytes, threads: int) -> ort.InferenceSession:
+    """Opens a session of a file's content: without a path, ONNX Runtime reads weights from no other file."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that spin between the operators of a run save a third of its time. After the run they would only take
     # cores from the codecs and the event loop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(path, options, providers=[PROVIDER])
+    return ort.InferenceSession(model, options, providers=[PROVIDER])

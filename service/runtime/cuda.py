@@ -140,7 +140,8 @@ def open_session(path: Path, options: dict[str, str]) -> ort.InferenceSession:
     """Opens a session whose every node runs on the GPU. Raises RuntimeError, or ONNX Runtime's error, otherwise."""
     session_options = ort.SessionOptions()
     session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    session = ort.InferenceSession(str(path), session_options, providers=[(cuda_driver.PROVIDER, options)])
+    # from the content: without a path, ONNX Runtime reads weights from no other file
+    session = ort.InferenceSession(path.read_bytes(), session_options, providers=[(cuda_driver.PROVIDER, options)])
     session.disable_fallback()  # otherwise run() would silently move to the CPU after a CUDA error
     if session.get_providers()[0] != cuda_driver.PROVIDER:
         raise RuntimeError("ONNX Runtime did not register its CUDA provider")

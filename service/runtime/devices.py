@@ -77,7 +77,7 @@ class Devices:
             session = CpuSession(folder, card, threads, max_items, images)
             return Loaded(session, self._cpu, card.full_artefact, reason)
         except Exception as error:  # ONNX Runtime raises many kinds: the file is no model, or not the card's
-            raise CardError(f"{folder / MODEL_FILE} does not run as its card says: {_first_line(error)}") from error
+            raise CardError(f"{folder / MODEL_FILE} does not run as its card says: {first_line(error)}") from error
 
     def _load_on_cuda(self, folder: Path, card: ModelCard) -> tuple[Loaded | None, str | None]:
         """Loads a model on CUDA, in half precision if possible. Returns None and the reason when it does not run."""
@@ -89,7 +89,7 @@ class Devices:
                 session = CudaSession(folder / artefact.file, card, self._cuda, self._settings)
                 return Loaded(session, self._cuda, artefact, "; ".join(reasons) or None), None
             except Exception as error:  # ONNX Runtime raises many kinds: the GPU does not run this file
-                reasons.append(f"{artefact.file}: {_first_line(error)}")
+                reasons.append(f"{artefact.file}: {first_line(error)}")
         return None, "; ".join(reasons)
 
     def close(self) -> None:
@@ -104,5 +104,6 @@ def cuda_artefacts(card: ModelCard, settings: Settings) -> list[Artefact]:
     return [half, card.full_artefact] if half else [card.full_artefact]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's text, or the name of its class."""
     return str(error).partition("\n")[0] or type(error).__name__

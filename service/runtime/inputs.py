@@ -1,6 +1,6 @@
 """The inputs that a model's queue takes, and how they become the tensors of its graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,3 +66,16 @@ def probe_inputs(card: ModelCard) -> NDArray[Any]:
     if card.latent is not None:
         return np.zeros((1, 1 + (card.label is not None)), dtype=np.uint64)
     return np.zeros((1, 64, 64, 3), dtype=np.uint8)
+
+
+def check_outputs(card: ModelCard, inputs: NDArray[Any], outputs: Sequence[NDArray[Any]]) -> None:
+    """Raises ValueError when a graph's outputs of queued `inputs` are not the one that the card names."""
+    if len(outputs) != 1:
+        raise ValueError(f"it has {len(outputs)} outputs, expected one")
+    axes = dict(zip(card.input.shape, inputs.shape, strict=False))
+    expected = tuple(axes.get(size, size) if isinstance(size, str) else size for size in card.output.shape)
+    found = outputs[0]
+    if (found.dtype, found.shape) != (np.dtype(card.output.type), expected):
+        raise ValueError(
+            f"its output is {found.dtype} {found.shape}, expected {card.output.type} ({', '.join(map(str, expected))})"
+        )

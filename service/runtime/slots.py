@@ -57,6 +57,10 @@ class Slots:
         """Adds a model that runs in these slots: its queue lengthens the wait of the others."""
         self._estimators.append(estimator)
 
+    def unregister(self, estimator: "WaitEstimator") -> None:
+        """Removes a model that `register` added."""
+        self._estimators.remove(estimator)
+
     def seconds_to_wait(self, own: "WaitEstimator") -> float:
         """Estimated time until everything in the queue of a registered model has run."""
         return seconds_to_wait(own, self._estimators, len(self.all))

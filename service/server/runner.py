@@ -1,7 +1,8 @@
 """Runs the process: the public port and, if set, the management port, in one event loop.
 
 SIGTERM begins the drain: readiness answers 503 and new connections are refused at once. Accepted requests get
-`shutdown_seconds` to finish. The management port closes last, so that the drain can be observed.
+`shutdown_seconds` to finish. The management port closes last, so that the drain can be observed. SIGHUP has the models
+folder looked at.
 """
 
 import asyncio
@@ -65,6 +66,9 @@ def run(app: FastAPI, ports: Ports, settings: Settings) -> None:
         public.handle_exit(number, frame)
 
     async def serve() -> None:
+        if hasattr(signal, "SIGHUP"):
+            reloader = app.state.context.reloader
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.scan_soon)
         async with asyncio.TaskGroup() as servers:
             if ports.management:
                 log.info("management port running on %s", sockets.address(ports.management))

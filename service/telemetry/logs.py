@@ -37,6 +37,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes at level info
     access_lines = settings.log_format == "json" or settings.log_level == "debug"
     access.setLevel(logging.NOTSET if access_lines else logging.WARNING)
 

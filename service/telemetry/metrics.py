@@ -29,6 +29,9 @@ Lane = Literal["light", "heavy"]
 CodecRefusal = Literal["costly", "busy"]
 """Why an image is not decoded, to protect other requests."""
 
+ModelChange = Literal["loaded", "refused", "unloaded"]
+"""What happened to a version in the models folder while the service ran."""
+
 COUNTED_KEYS = 100
 """Names of API keys that have series of their own."""
 
@@ -130,6 +133,19 @@ class Metrics:
             ["model", "version", "task", "provider", "precision", "sha256"],
             registry=registry,
         )
+        self.model_changes = Counter(
+            "gan_model_changes",
+            "Versions that were loaded, refused or unloaded while the service ran.",
+            ["change"],
+            registry=registry,
+        )
+        for change in get_args(ModelChange):
+            self.model_changes.labels(change)
+        self.models_refused = Gauge(
+            "gan_models_refused",
+            "Versions in the models folder that are refused; /models says why.",
+            registry=registry,
+        )
         self.device_fallback = Gauge(
             "gan_device_fallback",
             "1 when device=auto found no working GPU and models run on the CPU.",
@@ -158,6 +174,14 @@ class Metrics:
         self.queue_depth.labels(name)
         for reason in get_args(FailureReason):
             self.inference_failures.labels(name, reason)
+
+    def forget_model(self, name: str) -> None:
+        """Removes the series of a model that is no longer loaded."""
+        for metric in (self.queue_depth, self.queue_seconds, self.batch_items, self.inference_seconds):
+            metric.remove_by_labels({"model": name})
+        self.inference_failures.remove_by_labels({"model": name})
+        self._batch_items.cache_clear()  # a model of this name may come back
+        self._inference_seconds.cache_clear()
 
     def request_begins(self) -> None:
         """Counts a request as in flight."""

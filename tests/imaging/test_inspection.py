@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageCms
 
-from imaging import TooCostlyError, TooLargeError, UnsupportedError, inspect
+from imaging import DamagedError, TooCostlyError, TooLargeError, UnsupportedError, inspect
 from imaging.inspection import LIGHT_BYTES
 
 Encoded = Callable[..., bytes]
@@ -32,6 +32,12 @@ def test_each_kind_of_webp_tells_its_size(encoded: Encoded, noise: Noise, option
 
 def test_a_large_tiff_tells_its_size(encoded: Encoded, noise: Noise) -> None:
     assert inspect(encoded(noise(70, 50), "TIFF", big_tiff=True), PLENTY).pixels == 3500
+
+
+@pytest.mark.parametrize("place", [16, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_large_tiff_whose_directory_is_beyond_its_end_is_damaged(place: int) -> None:
+    with pytest.raises(DamagedError, match="send the whole file"):
+        inspect(b"II+\0\x08\0\0\0" + struct.pack("<Q", place), PLENTY)
 
 
 def test_usual_small_files_are_light(encoded: Encoded, noise: Noise) -> None:

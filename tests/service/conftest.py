@@ -253,7 +253,9 @@ def make_settings(models: Path) -> Callable[..., Settings]:
     """`make_settings(**changes)`: the tiny models on one thread of the CPU."""
 
     def make(**changes: object) -> Settings:
-        return Settings.model_validate({"models": models, "device": "cpu", "threads": 1, **changes})
+        return Settings.model_validate(
+            {"models": models, "watch_models": "off", "device": "cpu", "threads": 1, **changes}
+        )
 
     return make
 

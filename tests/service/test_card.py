@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, CardError, ModelCard, Score, read_card, sha256_of
+from service.card import CARD_BYTES, CARD_FILE, HALF_FILE, MODEL_FILE, CardError, ModelCard, Score, read_card, sha256_of
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def test_sha256_of_is_that_of_the_content(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_card_that_is_too_large_is_not_read(folder: Path) -> None:
+    (folder / CARD_FILE).write_bytes(bytes(CARD_BYTES + 1))
+    with pytest.raises(CardError, match="1,048,577 bytes, a card has at most 1,048,576"):
+        read_card(folder)
 
 
 @pytest.mark.parametrize("name", [CARD_FILE, MODEL_FILE])

@@ -45,6 +45,7 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = ids.request_id
         token = request_ids.set(ids)
         measured = scope["path"] not in self._unmeasured
+        generation = self._lifecycle.in_flight.begin()
         if measured:
             self._metrics.request_begins()
 
@@ -82,6 +83,7 @@ class RequestContext:
             if not status:  # a response that has begun is closed by the server
                 await cut_off(ids.request_id)(scope, receive, send_with_id)
         finally:
+            self._lifecycle.in_flight.end(generation)
             if measured:
                 status = status or GONE
                 outcome = outcome or outcome_of(status)

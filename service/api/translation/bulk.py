@@ -22,7 +22,7 @@ from service.deadline import Deadline
 from service.errors import Problem
 from service.images import codecs
 from service.images.preprocess import InputSpec
-from service.registry import Model
+from service.model import Model
 from service.telemetry.stages import Stages
 
 IN_FLIGHT = 4

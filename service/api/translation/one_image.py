@@ -19,7 +19,7 @@ from service.images import codecs, detail
 from service.images.codec_pool import Upload
 from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE, InputSpec, Size
 from service.images.tiles import Tiling
-from service.registry import Model
+from service.model import Model
 from service.runtime.cpu import PROVIDER as CPU
 
 SIZE_PATTERN = "^(native|6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|10[01][0-9]|102[0-4])$"

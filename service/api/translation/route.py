@@ -17,7 +17,7 @@ from service.api.translation.upload import UploadedFile, read_in_time
 from service.deadline import Deadline
 from service.images import codecs
 from service.images.preprocess import InputSpec
-from service.registry import Model
+from service.model import Model
 from service.telemetry import stages
 
 router = APIRouter(tags=["translate"])

@@ -17,7 +17,7 @@ from service.api.v2.tensors import Values
 from service.card import SizeRule
 from service.deadline import Deadline
 from service.errors import Problem
-from service.registry import Model
+from service.model import Model
 from service.runtime.inputs import latent_inputs, seed_inputs
 from service.runtime.latents import LARGEST, in_range
 

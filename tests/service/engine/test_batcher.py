@@ -543,6 +543,25 @@ async def begin(batcher: Batcher, *values: int) -> Task:
     return task
 
 
+async def test_batchers_of_one_name_share_its_gauge(
+    model: Latched, slots: Slots, metrics: Metrics, depth: Callable[[], float | None]
+) -> None:
+    """As while a version is replaced by other files of its name."""
+    old, new = (Batcher("m/1", model, slots, QUEUE_SIZE, metrics) for _ in range(2))
+    tasks = [await begin(batcher, 1) for batcher in (old, old, new)]
+    await model.entered()
+    assert depth() == 2
+    model.let_through(3)
+    await asyncio.gather(*tasks)
+    for batcher in (old, new):
+        await batcher.stop()
+    assert depth() == 0
+    old.close()
+    model.let_through()
+    assert (await new.submit(rows_of((5,)), PATIENCE_S)).tolist() == [[15]]
+    await new.stop()
+
+
 async def test_requests_that_arrive_together_run_together_on_an_idle_model(model: Latched, batcher: Batcher) -> None:
     tasks = [asyncio.create_task(batcher.submit(rows_of((value,)), PATIENCE_S)) for value in (1, 2, 3)]
     assert await model.entered() == [1, 2, 3]

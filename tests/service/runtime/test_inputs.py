@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from service.card import ModelCard, Parity, TensorSpec, Training
-from service.runtime.inputs import feeder, latent_inputs, seed_inputs
+from service.runtime.inputs import check_outputs, feeder, latent_inputs, probe_inputs, seed_inputs
 from service.runtime.latents import latents
 
 SEEDS, LABELS = np.array([3, 2**64 - 1, 0], np.uint64), np.array([7, 0, 9])
@@ -44,3 +44,22 @@ def test_requests_of_latent_vectors_join_to_a_batch(labels: np.ndarray | None) -
     parts = [latent_inputs(vectors[i : i + 1], None if labels is None else labels[i : i + 1]) for i in range(3)]
     assert (np.concatenate(parts) == whole).all()
     assert (whole.shape, whole.size) == ((3,), 3)  # an element an item, as the estimate of the queue's time wants it
+
+
+def test_the_outputs_of_the_card_pass() -> None:
+    check_outputs(card(False), probe_inputs(card(False)), [np.zeros((1, 28, 28), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"),
+    [
+        ([], "0 outputs, expected one"),
+        ([np.zeros((1, 28, 28), np.uint8)] * 2, "2 outputs"),
+        ([np.zeros((1, 28, 28), np.float32)], "float32"),
+        ([np.zeros((2, 28, 28), np.uint8)], r"uint8 \(2, 28, 28\), expected uint8 \(1, 28, 28\)"),
+        ([np.zeros((1, 1, 28, 28), np.uint8)], r"expected uint8 \(1, 28, 28\)"),
+    ],
+)
+def test_other_outputs_are_refused(outputs: list[np.ndarray], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        check_outputs(card(False), probe_inputs(card(False)), outputs)

@@ -1,0 +1,45 @@
+"""What a trial of the service's reliability found, and where its results are kept."""
+
+import datetime
+import json
+import os
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks.report import ROOT, processor
+
+RESULTS = ROOT / "benchmarks" / "reliability" / "results"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one trial."""
+
+    name: str
+    """Name of the trial on the command line."""
+    what: str
+    """What was done to the service, in a sentence."""
+    tried: str
+    """How often, with units."""
+    failed: list[str] = field(default_factory=list)
+    """What should not have happened; empty if the trial passed."""
+    lost: str = "nothing"
+    """What clients or users lost."""
+    figures: dict[str, float | str] = field(default_factory=dict)
+    """Measured values by name, with their units in the name."""
+
+    def save(self, folder: Path, command: str) -> None:
+        """Writes the finding with its command, the machine, the commit and the date."""
+        folder.mkdir(parents=True, exist_ok=True)
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+        origin = {
+            "command": command,
+            "cores": len(os.sched_getaffinity(0)),
+            "processor": processor(),
+            "load_before": round(os.getloadavg()[1], 2),
+            "commit": commit.stdout.strip(),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+        text = json.dumps({**asdict(self), **origin}, indent=1, ensure_ascii=False)
+        (folder / f"{self.name}.json").write_text(text + "\n")

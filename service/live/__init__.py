@@ -1,0 +1,1 @@
+"""Changes of models while the service runs: notices, tries, loads, swaps and releases versions."""

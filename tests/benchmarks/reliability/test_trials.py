@@ -1,0 +1,37 @@
+"""The short form of each trial, with the real service and its bundled models."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability import fuzz, soak
+from benchmarks.reliability.__main__ import CHAOS, Trial
+
+
+@pytest.mark.parametrize("trial", CHAOS.values(), ids=CHAOS)
+def test_nothing_fails_that_should_not(tmp_path: Path, trial: Trial) -> None:
+    finding = trial(tmp_path, short=True)
+    assert finding.failed == []
+    assert finding.tried
+
+
+def test_seconds_of_the_soak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory and latency are not compared: so short a run is still warming up."""
+    monkeypatch.setattr(soak, "RISE", 10.0)
+    monkeypatch.setattr(soak, "LATENCY_RISE", 1000.0)
+    assert soak.soak(tmp_path, minutes=0.05).failed == []
+
+
+def test_seconds_of_the_fuzzer(tmp_path: Path) -> None:
+    finding = fuzz.mutations(tmp_path, minutes=0.04, seed=random.randrange(2**32))
+    assert finding.failed == [], finding.tried
+
+
+def test_a_folder_of_files_is_counted_by_status(tmp_path: Path) -> None:
+    (tmp_path / "corpora" / "ours").mkdir(parents=True)
+    (tmp_path / "corpora" / "ours" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "corpora" / "ours" / "text.txt").write_text("no image")
+    finding = fuzz.corpora(tmp_path, tmp_path / "corpora")
+    assert (finding.failed, finding.tried) == ([], "2 files")
+    assert finding.figures["ours"] == "1 x 415, 1 x 422"
