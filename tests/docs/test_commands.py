@@ -6,6 +6,7 @@ Commands are fenced blocks `sh`, `python` and `javascript`. What cannot run here
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -93,7 +94,9 @@ class Copy:
     def serve(self, command: str) -> None:
         """Starts a service and waits until it is ready."""
         self.stop()
-        self.service = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment)
+        self.service = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment, start_new_session=True
+        )
         for _ in range(600):
             assert self.service.poll() is None, f"{command} ended"
             try:
@@ -104,14 +107,20 @@ class Copy:
         raise AssertionError(f"{command}: not ready after a minute")
 
     def stop(self) -> None:
-        """Stops the service, as Ctrl-C does."""
-        if self.service:
-            # make passes no signal on, so the service behind it is asked by its own parent's id
-            children = Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
-            for process in [*map(int, children), self.service.pid]:
-                os.kill(process, 15)
-            self.service.wait(60)
-            self.service = None
+        """Stops the service as Ctrl-C does, which reaches every process that the terminal started."""
+        if self.service is None:
+            return
+        group, self.service = self.service, None
+        os.killpg(group.pid, signal.SIGINT)
+        group.wait(60)  # make
+        for _ in range(600):
+            try:
+                os.killpg(group.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)
+        os.killpg(group.pid, signal.SIGKILL)
+        raise AssertionError("the service runs a minute after Ctrl-C")
 
 
 @pytest.fixture
