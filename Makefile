@@ -101,7 +101,7 @@ lock: ## resolve all dependencies again into requirements/*.txt and tools/client
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra client -c requirements/test.txt -o requirements/client.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --extra ray -c requirements/test.txt -o requirements/ray.txt
 	$(LOCK) --group pyproject.toml:kserve -o requirements/kserve.txt
-	$(LOCK) --group pyproject.toml:supply -o requirements/supply.txt
+	$(LOCK) --group pyproject.toml:supply -c requirements/test.txt -o requirements/supply.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group clients -c requirements/test.txt -o requirements/clients.txt
 	$(LOCK) pyproject.toml $(NO_RUNTIME) --group docs -c requirements/test.txt -o requirements/docs.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

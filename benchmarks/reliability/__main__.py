@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.reliability import batcher, fuzz, model_files, reloads, resources, soak, traffic
-from benchmarks.reliability.report import RESULTS, Finding
+from benchmarks.reliability.report import RESULTS, Finding, commit
 from benchmarks.report import ROOT
 
 
@@ -73,8 +73,9 @@ def main() -> None:
     passed = True
     for trial in trials:
         with tempfile.TemporaryDirectory(prefix="reliability-") as scratch:
+            began_at = commit()
             finding = trial(Path(scratch))
-        finding.save(chosen.out, _command(chosen.kind, finding.name, chosen.minutes))
+        finding.save(chosen.out, _command(chosen.kind, finding.name, chosen.minutes), began_at)
         passed &= not finding.failed
         print(
             f"{finding.name}: {'FAILED' if finding.failed else 'passed'}; {finding.tried}; {finding.figures}",

@@ -149,7 +149,7 @@ FILES: dict[str, Break] = {
     "a card of 64 MB": _large_card,
     "a card of a million brackets": _deep_card,
 }
-QUICK = ("weights in a file beside", "a tensor that claims 2**40 elements", "a link to /dev/zero")
+QUICK = ("a tensor that claims 2**40 elements", "a link to /dev/zero")
 
 
 def model_files(folder: Path, short: bool) -> Finding:

@@ -64,12 +64,12 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         if name in found and found[name]["figures"]:
             lines += [f"### {name}", "", *_figures(found[name]), ""]
     machines = {
-        (one["cores"], one["processor"], one["commit"], one["date"]): one["load_before"] for one in found.values()
+        (one["cores"], one["processor"], one["commit"], one["date"]): one["load_at_end"] for one in found.values()
     }
     lines += ["## Where", ""]
     for (cores, processor, commit, date), _ in sorted(machines.items()):
         names = [
-            f"{name} (load {found[name]['load_before']:g} before it)"
+            f"{name} (load {found[name]['load_at_end']:g} at its end)"
             for name in ORDER
             if name in found and (found[name]["commit"], found[name]["date"]) == (commit, date)
         ]

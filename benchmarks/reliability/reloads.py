@@ -86,7 +86,7 @@ async def noticed(service: Service, version_id: str) -> bool:
 
 def reloads(folder: Path, short: bool) -> Finding:
     """New versions arrive under load, every fifth broken; the ones before are deleted."""
-    rounds, root = 5 if short else 50, folder / "models"
+    rounds, root = 2 if short else 50, folder / "models"
     copy_bundled(root)
     with serving(folder, "--models", str(root)) as service:
         failed, tally, spans, memory = asyncio.run(_reload(service, root, rounds))
@@ -130,7 +130,7 @@ async def _reload(service: Service, root: Path, rounds: int) -> tuple[list[str],
         await asyncio.sleep(2)
         for number in range(rounds):
             name, version = NAMES[number % 2], str(1000 + number)
-            breaks = BREAKS[number // 5 % len(BREAKS)] if number % 5 == 4 else None
+            breaks = BREAKS[number // 5 % len(BREAKS)] if number % 5 == min(4, rounds - 1) else None
             began = time.monotonic()
             await asyncio.to_thread(publish, root, name, version, breaks)
             wanted = f"{name}/{version}"
@@ -150,6 +150,6 @@ async def _reload(service: Service, root: Path, rounds: int) -> tuple[list[str],
             await asyncio.sleep(ended - began)  # as long as the load took
             spans["between"].append((quiet, time.monotonic()))
             if number == min(9, rounds // 2) or number == rounds - 1:
-                await asyncio.sleep(7 if rounds > 5 else 0)  # what is deleted is unloaded after five seconds
+                await asyncio.sleep(7 if rounds > 2 else 0)  # what is deleted is unloaded after five seconds
                 memory.append(service.resident_bytes)
     return failed, tally, spans, memory

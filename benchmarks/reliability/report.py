@@ -29,17 +29,22 @@ class Finding:
     figures: dict[str, float | str] = field(default_factory=dict)
     """Measured values by name, with their units in the name."""
 
-    def save(self, folder: Path, command: str) -> None:
-        """Writes the finding with its command, the machine, the commit and the date."""
+    def save(self, folder: Path, command: str, commit: str) -> None:
+        """Writes the finding with its command, the commit at its start, the machine, its load now, and the date."""
         folder.mkdir(parents=True, exist_ok=True)
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
         origin = {
             "command": command,
             "cores": len(os.sched_getaffinity(0)),
             "processor": processor(),
-            "load_before": round(os.getloadavg()[1], 2),
-            "commit": commit.stdout.strip(),
+            "load_at_end": round(os.getloadavg()[1], 2),
+            "commit": commit,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
         text = json.dumps({**asdict(self), **origin}, indent=1, ensure_ascii=False)
         (folder / f"{self.name}.json").write_text(text + "\n")
+
+
+def commit() -> str:
+    """Returns the commit of the checkout, from which services are started."""
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return head.stdout.strip()

@@ -108,7 +108,7 @@ async def _together(port: int, requests: list[Request]) -> list[Ending]:
 
 def codec_kills(folder: Path, short: bool) -> Finding:
     """The codec processes are killed while they work, as the kernel does when memory runs out."""
-    rounds, failed = 3 if short else 50, []
+    rounds, failed = 2 if short else 50, []
     with serving(folder) as service:
         killed, tally = asyncio.run(_kill_codecs(service.port, lambda: service.children, rounds))
         failed += [f"{count} x {ending}" for ending, count in tally.others(200, 500).items()]

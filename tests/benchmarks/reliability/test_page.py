@@ -8,7 +8,7 @@ from benchmarks.report import ROOT
 
 
 def saved(folder: Path, finding: Finding) -> dict[str, dict[str, object]]:
-    finding.save(folder, "python -m benchmarks.reliability chaos")
+    finding.save(folder, "python -m benchmarks.reliability chaos", "abc1234")
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 

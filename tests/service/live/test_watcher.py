@@ -90,7 +90,6 @@ async def test_a_volume_as_kubernetes_swaps_it(tmp_path: Path, publish: Publish,
         await serves(client, f"mnist/{version}")
 
 
-@BOTH
 async def test_a_release_folder_behind_a_link(tmp_path: Path, publish: Publish, start: Start) -> None:
     """GAN_MODELS is a link, which is replaced while other files beside it change too."""
     for version in ("1", "2", "3"):
