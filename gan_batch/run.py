@@ -38,9 +38,15 @@ def run(source: Folder, target: Folder, model: str, options: Options) -> Summary
     """Translates the images of `source` that `target` lacks, with the published model in the folder `model`.
 
     Ray decides where: each process has a GPU, or one core where the cluster has no GPUs. What a lost node had not
-    finished is done again elsewhere, under the same names. Raises BatchError when there are no images, or when the
-    translations there were made otherwise, and OSError when a folder cannot be read or written.
+    finished is done again elsewhere, under the same names. Raises BatchError when there are no images, when the
+    folders overlap, or when the translations there were made otherwise, and OSError when a folder cannot be read or
+    written.
     """
+    if target.overlaps(source):
+        raise BatchError(
+            f"{target.address} and {source.address} are the same folder, or one is inside the other: choose a folder "
+            "apart from the images for the translations"
+        )
     manifest = Manifest(target)
     names = sorted(name for name in source.names() if is_image(name) and not _hidden(name))
     if not names:

@@ -1,5 +1,6 @@
 """A folder at an fsspec address: a local path, s3://bucket/folder, gs://bucket/folder and so on."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ class Folder:
         except (ImportError, ValueError) as error:  # a package for the protocol is missing, or it is unknown
             raise BatchError(f"{self.address} cannot be opened: {error}") from error
         return system, root.rstrip("/")
+
+    def overlaps(self, other: "Folder") -> bool:
+        """Whether the folders are the same, or one is inside the other."""
+        (system, root), (others, other_root) = self._opened, other._opened
+        if type(system) is not type(others):
+            return False
+        if isinstance(system, LocalFileSystem):
+            root, other_root = os.path.realpath(root), os.path.realpath(other_root)
+        return f"{root}/".startswith(f"{other_root}/") or f"{other_root}/".startswith(f"{root}/")
 
     def names(self) -> Iterator[str]:
         """Paths of all files, relative to the folder, in no order. Raises OSError when it cannot be listed."""

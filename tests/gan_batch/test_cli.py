@@ -92,6 +92,18 @@ def test_every_image_is_translated_once_though_a_node_is_lost(
     assert {path.name for path in out.glob("*.png")} == {f"{n}.png" for n in range(number)}
 
 
+@pytest.mark.parametrize("out", ["photographs", "photographs/out", "."])
+def test_translations_are_not_written_among_the_images(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    monkeypatch.setattr(sys, "argv", ["gan-batch", str(photographs), str(tmp_path / out)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert (caught.value.code, "choose a folder apart from the images" in capsys.readouterr().err) == (2, True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -108,7 +120,7 @@ def test_mistakes_are_named(
     arguments: tuple[str, ...],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["gan-batch", str(tmp_path), str(tmp_path / "out"), *arguments])
+    monkeypatch.setattr(sys, "argv", ["gan-batch", str(tmp_path / "in"), str(tmp_path / "out"), *arguments])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     said = capsys.readouterr().err
