@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_batch.errors import BatchError
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 
 
 @pytest.fixture(params=["local", "s3"])
