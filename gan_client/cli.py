@@ -1,6 +1,7 @@
 """The `gan-client` command."""
 
 import asyncio
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +21,7 @@ from pydantic_settings import (
 from gan_client.calls import Format
 from gan_client.client import IN_FLIGHT, TIMEOUT_S, AsyncClient
 from gan_client.errors import ClientError
-from gan_client.folder import Options, Plan, Shard, alone, is_recorded
+from gan_client.folder import Options, Plan, Shard, alone, is_recorded, write_whole
 from gan_client.run import choose_model, translate_all
 from gan_client.settings import PREFIX
 
@@ -140,10 +141,12 @@ async def _sample(command: Sample) -> None:
         raise ClientError(f"{command.out}: expected a file name that ends with .png or .npy")
     async with AsyncClient(command.url, timeout=command.start_s) as client:
         digits = await client.sample(command.count, seed=command.seed, digit=command.digit, model=command.model)
+    file = io.BytesIO()
     if suffix == ".npy":
-        np.save(command.out, digits.array)
+        np.save(file, digits.array)
     else:
-        digits.sheet.save(command.out)
+        digits.sheet.save(file, "PNG")
+    write_whole(command.out, file.getvalue())
     print(f"{command.out}: {len(digits.array)} digits of {digits.model}, seed {digits.seed}", file=sys.stderr)
 
 
