@@ -51,12 +51,11 @@ class Pause:
         """Begins a pause, or lengthens the one that there is, and shows what it waits for."""
         seconds = problem.retry_after or 0.0
         now = time.monotonic()
-        ends = now + seconds
         if self._ends <= now:
             self._progress.set_postfix_str(f"waiting {seconds:g} s: {problem.detail}")
             if self._progress.disable and seconds >= SAID_S:
                 print(f"waiting {seconds:g} s: {problem.detail}", file=sys.stderr)
-        self._ends = max(self._ends, ends)
+        self._ends = max(self._ends, now + seconds)
 
 
 class Failures:

@@ -18,3 +18,23 @@ def test_without_its_extra_the_command_says_what_to_install(missing: str) -> Non
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = f"gan-client: {missing} is not installed: the extra 'client' of gan-serving installs it\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+INTERRUPTED = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "httpx":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+"""
+"""Ctrl-C during an import."""
+
+
+def test_an_interrupt_during_the_imports_ends_the_command_quietly() -> None:
+    module, function = ENTRY.split(":")
+    code = f"{INTERRUPTED}from {module} import {function}; {function}()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
