@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, CliPositionalArg, SettingsConfigDict, SettingsError
 
-from gan_batch.errors import BatchError
 from gan_batch.manifest import Options
 from gan_batch.run import FAILURES, run
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 from imaging.names import Encoded
 from service.card import CardError, read_card, version_order
 from service.images.preprocess import MAXIMUM_SIZE, MINIMUM_SIDE
@@ -50,8 +49,9 @@ def main() -> None:
     try:
         sys.exit(_run(CliApp.run(BatchCommand)))
     except ValidationError as error:
-        for detail in error.errors():
-            print(f"gan-batch: --{detail['loc'][0]}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+        # a value of several types has an error for each: the first says enough
+        for option, detail in {found["loc"][0]: found for found in reversed(error.errors())}.items():
+            print(f"gan-batch: --{option}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         sys.exit(2)
     except (BatchError, CardError, SettingsError, OSError) as error:
         print(f"gan-batch: {error}", file=sys.stderr)

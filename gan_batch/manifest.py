@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from gan_batch.errors import BatchError
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 from imaging.names import Encoded
 from service.images.preprocess import Size
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_batch.manifest import Entry
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 from imaging.names import Encoded, translation_format, translation_name
 from service.card import SizeRule, read_card
 from service.errors import Problem
@@ -67,7 +67,7 @@ class Translator:
             self._target.write(translation, self._file(self._source.read(name), kind))
         except Problem as problem:
             return Entry(name, translation, problem.kind, problem.detail)
-        except OSError as error:
+        except (OSError, BatchError) as error:
             return Entry(name, translation, "storage-failed", f"{type(error).__name__}: {error}")
         except Exception as error:  # of ONNX Runtime or an encoder: one image does not end a run of a million
             return Entry(name, translation, "translation-failed", f"{type(error).__name__}: {error}")

@@ -4,12 +4,13 @@
 training: it needs the extra `client` alone.
 """
 
-try:
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
     from gan_client.client import AsyncClient, Client
     from gan_client.errors import ClientError, ProblemError, UnreachableError
     from gan_client.results import Digits, Model, Translation
-except ModuleNotFoundError as error:
-    raise ImportError(f"{error.name} is not installed: the extra 'client' of gan-serving installs it") from error
 
 __all__ = [
     "AsyncClient",
@@ -21,3 +22,15 @@ __all__ = [
     "Translation",
     "UnreachableError",
 ]
+_MODULES = ("client", "errors", "results")
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is asked for: without the extra, the command can then say in a line what is missing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        modules = [import_module(f"{__name__}.{module}") for module in _MODULES]
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error.name} is not installed: the extra 'client' of gan-serving installs it") from error
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -1,5 +1,21 @@
-"""`python -m gan_client` is the `gan-client` command."""
+"""`gan-client` and `python -m gan_client`."""
 
-from gan_client.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Runs the command. If a package is missing, as where only the service is installed, says so and exits with 2."""
+    try:
+        from gan_client import cli  # its imports take a second or more, in which Ctrl-C may come
+    except ModuleNotFoundError as error:
+        print(
+            f"gan-client: {error.name} is not installed: the extra 'client' of gan-serving installs it", file=sys.stderr
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,10 @@
 """The `gan-client` command."""
 
 import asyncio
+import io
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -17,15 +18,17 @@ from pydantic_settings import (
     get_subcommand,
 )
 
-from gan_client.calls import Format, Size
-from gan_client.client import IN_FLIGHT, TIMEOUT_S, AsyncClient, Client
+from gan_client.calls import Format
+from gan_client.client import IN_FLIGHT, TIMEOUT_S, AsyncClient
 from gan_client.errors import ClientError
-from gan_client.folder import Options, Plan, Shard, record
-from gan_client.run import Summary, choose_model, translate_all
+from gan_client.folder import Options, Plan, Shard, alone, is_recorded, write_whole
+from gan_client.run import choose_model, translate_all
 from gan_client.settings import PREFIX
 
 START_S = 10.0
-"""Longest wait for the first response: later a service may restart, but at the beginning it should be there."""
+"""Wait for the first response: later a service may restart, but at the beginning it should be there."""
+SIDES = 64, 1024
+"""Smallest and largest side inside the model that the service takes."""
 MISTAKES = (ClientError, SettingsError, OSError)
 
 
@@ -36,8 +39,13 @@ class _Command(BaseSettings):
 
     url: str | None = None
     """Address of the service; by default that of GAN_CLIENT_URL, else http://127.0.0.1:8000."""
-    timeout: float = Field(TIMEOUT_S, gt=0)
-    """Seconds for each call, with all its tries."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds for each call, with all its tries; by default 60 for a translation, and 10 for other calls."""
+
+    @property
+    def start_s(self) -> float:
+        """Seconds for a call that needs a service that is there."""
+        return START_S if self.timeout is None else self.timeout
 
 
 class Models(_Command):
@@ -62,11 +70,11 @@ class Sample(_Command):
 class Translate(_Command):
     """Translate images, files or folders of any size, into a folder. The same command continues an interrupted run."""
 
-    paths: CliPositionalArg[list[Path]] = Field(min_length=2)
+    paths: CliPositionalArg[list[Path]]
     """Files and folders, and last the folder for the translations."""
     direction: str = "horse2zebra"
     """Direction: horse2zebra or zebra2horse."""
-    size: Size | None = None
+    size: Annotated[int, Field(ge=SIDES[0], le=SIDES[1])] | Literal["native"] | None = None
     """Longest side inside the model, 64 to 1024, or native."""
     detail: Literal["on", "off"] | None = None
     """off: the model's image alone, enlarged."""
@@ -99,16 +107,16 @@ class ClientCommand(BaseSettings):
 def main() -> None:
     """Carries out a command. Exits with status 2 after an error that the user can correct."""
     try:
-        match get_subcommand(CliApp.run(ClientCommand)):
+        match get_subcommand(CliApp.run(ClientCommand), cli_exit_on_error=False):
             case Models() as command:
-                _models(command)
+                asyncio.run(_models(command))
             case Sample() as command:
-                _sample(command)
+                asyncio.run(_sample(command))
             case Translate() as command:
-                sys.exit(_translate(command))
+                sys.exit(asyncio.run(_translate(command)))
     except ValidationError as error:
-        for detail in error.errors():
-            _, option, *_ = detail["loc"]  # the command, its option, and which of several types
+        # the command, its option, and which of several types: each type has an error, and the first says enough
+        for option, detail in {found["loc"][1]: found for found in reversed(error.errors())}.items():
             name = str(option).replace("_", "-")
             print(f"gan-client: --{name}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
         sys.exit(2)
@@ -120,41 +128,42 @@ def main() -> None:
         sys.exit(130)
 
 
-def _models(command: Models) -> None:
-    with Client(command.url, timeout=command.timeout) as client:
-        for model in client.models():
+async def _models(command: Models) -> None:
+    async with AsyncClient(command.url, timeout=command.start_s) as client:
+        for model in await client.models():
             default = "default" if model.default else "-"
             print(model.id, model.task, model.direction or "-", model.provider, model.precision, default, sep="\t")
 
 
-def _sample(command: Sample) -> None:
+async def _sample(command: Sample) -> None:
     suffix = command.out.suffix.lower()
     if suffix not in (".png", ".npy"):
         raise ClientError(f"{command.out}: expected a file name that ends with .png or .npy")
-    with Client(command.url, timeout=command.timeout) as client:
-        digits = client.sample(command.count, seed=command.seed, digit=command.digit, model=command.model)
+    async with AsyncClient(command.url, timeout=command.start_s) as client:
+        digits = await client.sample(command.count, seed=command.seed, digit=command.digit, model=command.model)
+    file = io.BytesIO()
     if suffix == ".npy":
-        np.save(command.out, digits.array)
+        np.save(file, digits.array)
     else:
-        digits.sheet.save(command.out)
+        digits.sheet.save(file, "PNG")
+    write_whole(command.out, file.getvalue())
     print(f"{command.out}: {len(digits.array)} digits of {digits.model}, seed {digits.seed}", file=sys.stderr)
 
 
-def _translate(command: Translate) -> int:
+async def _translate(command: Translate) -> int:
     shard = Shard.parse(command.shard)
     *inputs, out = command.paths
-    name = "failures.jsonl" if shard.count == 1 else f"failures-{shard.index}-of-{shard.count}.jsonl"
-    failures = command.failures or out / name
-    summary = asyncio.run(_translate_files(command, Plan(inputs, out, command.format, shard), out, failures))
+    if not inputs:
+        raise ClientError("expected are files or folders of images, and last the folder for the translations")
+    plan = Plan(inputs, out, command.format, shard)
+    async with AsyncClient(command.url, timeout=command.start_s) as client:
+        model = choose_model(await client.models(), command.direction, command.model)
+    options = Options(command.direction, model, command.size, command.detail, command.format)
+    is_recorded(out, options)  # or else refused, before anything is sent
+    failures = command.failures or out / shard.failures
+    async with AsyncClient(command.url, timeout=command.timeout or TIMEOUT_S, waits=False) as client:
+        with alone(out, shard):
+            summary = await translate_all(client, plan, out, options, command.concurrency, failures)
     text = f"{summary.translated:,} translated, {summary.skipped:,} were there already, {summary.failed:,} failed"
     print(text + (f": see {failures}" if summary.failed else ""), file=sys.stderr)
     return 1 if summary.failed else 0
-
-
-async def _translate_files(command: Translate, plan: Plan, out: Path, failures: Path) -> Summary:
-    async with AsyncClient(command.url, timeout=min(START_S, command.timeout)) as client:
-        model = choose_model(await client.models(), command.direction, command.model)
-    options = Options(command.direction, model, command.size, command.detail, command.format)
-    record(out, options)
-    async with AsyncClient(command.url, timeout=command.timeout) as client:
-        return await translate_all(client, plan, options, command.concurrency, failures)

@@ -1,6 +1,8 @@
 """The blocking client and the one that is awaited."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, Unpack
 
@@ -23,9 +25,14 @@ Result = TypeVar("Result")
 def _options(url: str | None, key: str | None) -> dict[str, Any]:
     """The arguments of httpx's clients. The pool of requests bounds connections, httpx need not."""
     settings = ClientSettings()
-    address = httpx.URL(url or settings.url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ClientError(f"{address} is not the address of a service: expected is one like http://127.0.0.1:8000")
+    given = url or settings.url
+    try:
+        address = httpx.URL(given)
+        right = address.scheme in ("http", "https") and address.host and address.port in (None, *range(1, 2**16))
+    except httpx.InvalidURL:
+        right = False
+    if not right:
+        raise ClientError(f"{given} is not the address of a service: expected is one like http://127.0.0.1:8000")
     key = key or (settings.key.get_secret_value() if settings.key else None)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": address, "headers": headers, "limits": httpx.Limits(max_connections=None)}
@@ -41,11 +48,25 @@ def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any], deadline: 
     )
 
 
+def _result(call: Call[Result], response: httpx.Response) -> Result:
+    """What a response holds. Raises ProblemError for a refusal, and ClientError for what no GAN service sends."""
+    retry.check(response)
+    try:
+        return call.read(response)
+    except (ValueError, KeyError, TypeError, EOFError) as error:
+        raise _other(response.url) from error
+
+
+def _other(url: httpx.URL) -> ClientError:
+    return ClientError(f"{url} responded, but not as a GAN service does: is the address right?")
+
+
 class Client:
     """Calls the service and blocks until the result is there. Threads may share it.
 
-    Every call raises ProblemError when the service refuses it, and UnreachableError when nothing responds. What may
-    pass is tried again until `timeout` is over: lost connections and the statuses 429, 502 and 503.
+    Every call raises ProblemError when the service refuses it, UnreachableError when nothing responds, and ClientError
+    when something else than a GAN service does. What may pass is tried again until `timeout` is over: lost connections
+    and the statuses 429, 502 and 503.
     """
 
     def __init__(self, url: str | None = None, *, key: str | None = None, timeout: float = TIMEOUT_S) -> None:
@@ -112,11 +133,20 @@ class Client:
     def _try(self, call: Call[Result], deadline: Deadline) -> Result:
         request = _request(self._http, call, deadline)
         try:
-            response = self._http.send(request)
+            response = self._http.send(request, stream=True)
+            with closing(response):
+                chunks = []
+                for chunk in response.iter_raw():
+                    if deadline.over:
+                        raise httpx.ReadTimeout("the response has not ended", request=request)
+                    chunks.append(chunk)
+            content = b"".join(chunks)
+            whole = httpx.Response(response.status_code, headers=response.headers, content=content, request=request)
         except httpx.TransportError as error:
             raise retry.unreachable(error, self._http.base_url, deadline) from error
-        retry.check(response)
-        return call.read(response)
+        except httpx.DecodingError as error:
+            raise _other(request.url) from error
+        return _result(call, whole)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -132,9 +162,15 @@ class Client:
 class AsyncClient:
     """The same calls as those of `Client`, to be awaited. One event loop uses it."""
 
-    def __init__(self, url: str | None = None, *, key: str | None = None, timeout: float = TIMEOUT_S) -> None:
-        """Makes a client, as `Client` does."""
-        self._http, self._timeout = httpx.AsyncClient(**_options(url, key)), timeout
+    def __init__(
+        self, url: str | None = None, *, key: str | None = None, timeout: float = TIMEOUT_S, waits: bool = True
+    ) -> None:
+        """Makes a client, as `Client` does.
+
+        `waits`: False raises ProblemError at once where the service says how long to wait, for callers that then hold
+        back all their calls.
+        """
+        self._http, self._timeout, self._waits = httpx.AsyncClient(**_options(url, key)), timeout, waits
 
     async def models(self) -> list[Model]:
         """Returns the loaded models."""
@@ -178,16 +214,18 @@ class AsyncClient:
 
     async def _call(self, call: Call[Result]) -> Result:
         deadline = Deadline.after(self._timeout)
-        return await AsyncRetrying(**retry.policy(deadline))(self._try, call, deadline)
+        return await AsyncRetrying(**retry.policy(deadline, self._waits))(self._try, call, deadline)
 
     async def _try(self, call: Call[Result], deadline: Deadline) -> Result:
         request = _request(self._http, call, deadline)
         try:
-            response = await self._http.send(request)
-        except httpx.TransportError as error:
+            async with asyncio.timeout(deadline.left):
+                response = await self._http.send(request)
+        except (httpx.TransportError, TimeoutError) as error:
             raise retry.unreachable(error, self._http.base_url, deadline) from error
-        retry.check(response)
-        return call.read(response)
+        except httpx.DecodingError as error:
+            raise _other(request.url) from error
+        return _result(call, response)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -6,7 +6,7 @@ Every call of the service may be repeated: none changes anything there.
 import random
 import time
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeGuard
 
 import httpx
 from tenacity import RetryCallState, retry_if_exception, stop_before_delay
@@ -17,6 +17,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 """Pauses double from one try to the next, where the service does not say how long to wait."""
 JITTER: Final = 0.25
 """Pauses are longer by up to this part, at random, so that clients that were refused together return apart."""
+LONGEST_JITTER_S: Final = 1.0
+"""And by no more than this: a pause of the service's own may just fit into the deadline."""
 BUSY: Final = (502, 503)
 """No service behind a proxy, and a service that is full, draining or starting."""
 
@@ -39,18 +41,31 @@ class Deadline:
         """Seconds left, at least a millisecond: a try that begins in time has some."""
         return max(0.001, self.ends - time.monotonic())
 
+    @property
+    def over(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() > self.ends
 
-def policy(deadline: Deadline) -> dict[str, Any]:
-    """The arguments of tenacity's `Retrying` and `AsyncRetrying`. No pause lasts beyond the deadline."""
+
+def policy(deadline: Deadline, waits: bool = True) -> dict[str, Any]:
+    """The arguments of tenacity's `Retrying` and `AsyncRetrying`. No pause lasts beyond the deadline.
+
+    `waits`: whether a response with Retry-After is one to wait for.
+    """
     return {
-        "retry": retry_if_exception(_passes),
+        "retry": retry_if_exception(lambda error: _passes(error) and (waits or not asks_to_wait(error))),
         "wait": _pause,
         "stop": stop_before_delay(deadline.left),
         "reraise": True,
     }
 
 
-def unreachable(error: httpx.TransportError, url: httpx.URL, deadline: Deadline) -> UnreachableError:
+def asks_to_wait(error: BaseException) -> TypeGuard[ProblemError]:
+    """Whether the service is busy, or the caller over the rate limit, and the service says for how long."""
+    return isinstance(error, ProblemError) and error.status in (429, 503) and error.retry_after is not None
+
+
+def unreachable(error: httpx.TransportError | TimeoutError, url: httpx.URL, deadline: Deadline) -> UnreachableError:
     """The error of a try that got no response."""
     reason = str(error) or type(error).__name__
     return UnreachableError(f"no response from {url} within {deadline.seconds:g} s ({reason}): is the service running?")
@@ -81,7 +96,7 @@ def _pause(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, ProblemError) else None
     pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (state.attempt_number - 1)) if asked is None else asked
-    return pause * (1 + JITTER * random.random())  # noqa: S311 - no secret
+    return pause + min(JITTER * pause, LONGEST_JITTER_S) * random.random()  # noqa: S311 - no secret
 
 
 def _seconds(retry_after: str | None) -> float | None:

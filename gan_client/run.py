@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,15 @@ from tqdm import tqdm
 
 from gan_client import pool
 from gan_client.client import AsyncClient
-from gan_client.errors import ClientError, ProblemError, UnreachableError
-from gan_client.folder import Job, Options, Plan, write_whole
-from gan_client.results import Model
+from gan_client.errors import ClientError, ProblemError
+from gan_client.folder import Job, Options, Plan, make_folder, record, write_whole
+from gan_client.results import Model, Translation
+from gan_client.retry import asks_to_wait
 
-KEY_REFUSED = 401
+REFUSES_ALL = (401, 403, 404)
+"""Statuses that concern every image of a run: a key that is unknown or may not, a model that is not there any more."""
+SAID_S = 5.0
+"""Pauses from this length on are told also where there is no terminal to show them."""
 
 
 @dataclass
@@ -26,6 +32,30 @@ class Summary:
     skipped: int = 0
     """Those whose translation was there already."""
     failed: int = 0
+
+
+class Pause:
+    """Holds back the requests of a run while the service asks it to wait."""
+
+    def __init__(self, progress: tqdm) -> None:
+        self._progress = progress
+        self._ends = 0.0
+
+    async def over(self) -> None:
+        """Returns when there is no pause."""
+        if (left := self._ends - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+            await self.over()  # it may have become longer
+
+    def begin(self, problem: ProblemError) -> None:
+        """Begins a pause, or lengthens the one that there is, and shows what it waits for."""
+        seconds = problem.retry_after or 0.0
+        now = time.monotonic()
+        if self._ends <= now:
+            self._progress.set_postfix_str(f"waiting {seconds:g} s: {problem.detail}")
+            if self._progress.disable and seconds >= SAID_S:
+                print(f"waiting {seconds:g} s: {problem.detail}", file=sys.stderr)
+        self._ends = max(self._ends, now + seconds)
 
 
 class Failures:
@@ -39,7 +69,7 @@ class Failures:
     def add(self, image: Path, error: Exception) -> None:
         """Adds one image."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._file = self._path.open("w", encoding="utf-8")
         entry: dict[str, Any] = {"image": str(image), "detail": str(error)}
         if isinstance(error, ProblemError):
@@ -69,28 +99,43 @@ def choose_model(models: Sequence[Model], direction: str, wanted: str | None) ->
 
 
 async def translate_all(
-    client: AsyncClient, plan: Plan, options: Options, in_flight: int, failures_file: Path
+    client: AsyncClient, plan: Plan, out: Path, options: Options, in_flight: int, failures_file: Path
 ) -> Summary:
-    """Translates the images of `plan` whose translation is not there, and shows the progress on a terminal.
+    """Translates the images of `plan` into `out` where their translation is not there, and shows the progress.
 
-    An image that fails is added to `failures_file`, and the others continue. Raises ClientError where the others would
-    fail too: the service is gone, or refuses the key.
+    `client` is one that does not wait: the whole run does, and sends an image again, when the service asks for that. An
+    image that fails is added to `failures_file`, and the others continue. Raises ClientError where the others would
+    fail too: the service is gone, is none, or refuses the key or the model.
     """
     summary, failures = Summary(), Failures(failures_file)
 
     async def translate(job: Job) -> None:
+        if job.error is not None:
+            raise job.error
         file = await asyncio.to_thread(job.source.read_bytes)
-        translation = await client.translate(
-            file,
-            options.direction,
-            size=options.size,
-            detail=options.detail,
-            format=job.format,
-            model=options.model,
-        )
+        translation = await ask(job, file)
+        record(out, options)
         await asyncio.to_thread(write_whole, job.target, translation.file)
 
+    async def ask(job: Job, file: bytes) -> Translation:
+        while True:
+            await pause.over()
+            try:
+                return await client.translate(
+                    file,
+                    options.direction,
+                    size=options.size,
+                    detail=options.detail,
+                    format=job.format,
+                    model=options.model,
+                )
+            except ProblemError as error:
+                if not asks_to_wait(error):
+                    raise
+                pause.begin(error)
+
     with tqdm(total=sum(1 for _ in plan), unit="image", disable=None, smoothing=0.05) as progress:
+        pause = Pause(progress)
 
         def skipped() -> None:
             summary.skipped += 1
@@ -101,10 +146,10 @@ async def translate_all(
                 progress.update()
                 if error is None:
                     summary.translated += 1
+                    progress.set_postfix_str("", refresh=False)
                     continue
-                if isinstance(error, UnreachableError) or (
-                    isinstance(error, ProblemError) and error.status == KEY_REFUSED
-                ):
+                refused = isinstance(error, ProblemError) and error.status not in REFUSES_ALL
+                if isinstance(error, ClientError) and not refused:
                     raise error
                 summary.failed += 1
                 failures.add(job.source, error)

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_batch.errors import BatchError
 from gan_batch.manifest import Entry, Manifest, Options
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 
 OPTIONS = Options("horse2zebra/10", "ab" * 32, None, "on", None)
 

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_batch.errors import BatchError
-from gan_batch.storage import Folder
+from gan_batch.storage import BatchError, Folder
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -34,3 +33,29 @@ def test_a_file_that_is_missing_is_an_error_of_the_system(address: str) -> None:
 def test_an_unknown_protocol_is_named(address: str) -> None:
     with pytest.raises(BatchError, match="nobody"):
         list(Folder(address).names())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("/a/in", "/a/in", True),
+        ("/a/in", "/a/in/", True),
+        ("/a/in", "file:///a/in", True),
+        ("/a/in/out", "/a/in", True),
+        ("/a/in", "/a/./in/b/../out", True),
+        ("/a/in", "/a/into", False),
+        ("s3://images/in", "s3://images/in/out", True),
+        ("s3://images", "s3://images/in", True),
+        ("s3://images/in", "s3://images/into", False),
+        ("s3://images/in", "/images/in", False),
+    ],
+)
+def test_folders_overlap_when_one_is_in_the_other(one: str, other: str, expected: bool) -> None:
+    assert Folder(one).overlaps(Folder(other)) is expected
+    assert Folder(other).overlaps(Folder(one)) is expected
+
+
+def test_folders_overlap_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    assert Folder(str(tmp_path / "link" / "out")).overlaps(Folder(str(tmp_path / "in")))

@@ -72,3 +72,17 @@ def test_a_failed_image_is_told_and_the_others_are_translated(
     assert rows["problem"] == [None, "broken-image", "not-an-image", "storage-failed"]
     assert all(rows["detail"][1:])
     assert [path.name for path in out.iterdir()] == ["good.png"]
+
+
+def test_an_error_of_a_store_is_one_of_storage(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ENDPOINT_URL": "http://127.0.0.1:9",
+        "ACCESS_KEY_ID": "any",
+        "SECRET_ACCESS_KEY": "any",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("fsspec.config.conf", {"s3": {"skip_instance_cache": True}})  # other tests have another store
+    model = str(BUNDLED_MODELS / "horse2zebra" / "10")
+    (entry,) = Translator("s3://nowhere/in", str(folders[1]), model, None, True, "png", "cpu").translate(["a.png"])
+    assert entry.problem == "storage-failed"

@@ -85,7 +85,9 @@ def test_a_refusal_says_what_to_do(live_service: str) -> None:
     assert caught.value.request_id
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8000", "http://"])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1", "127.0.0.1:8000", "http://", "http://[::1", "http://a:99999", "http://a:0"]
+)
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ClientError, match="expected is one like"):
         Client(url)

@@ -1,14 +1,18 @@
 """What is tried again and for how long, against a server that says what the test tells it, and against the service."""
 
+import asyncio
+import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from tenacity import RetryCallState, Retrying
 
-from gan_client import Client, ProblemError, UnreachableError
+from gan_client import AsyncClient, Client, ClientError, ProblemError, UnreachableError
+from gan_client.retry import Deadline, policy
 
 from .conftest import Script
 
@@ -64,6 +68,81 @@ def test_a_pause_that_the_deadline_does_not_allow_is_not_begun(scripted: Callabl
     with Client(script.url, timeout=30) as client, pytest.raises(ProblemError, match="do this"):
         client.models()
     assert len(script.requests) == 1
+
+
+def test_a_pause_that_the_service_asks_for_is_hardly_longer() -> None:
+    arguments = policy(Deadline.after(60))
+    state = RetryCallState(Retrying(**arguments), None, (), {})
+    error = ProblemError(429, "rate-limited", "", retry_after=56)
+    state.set_exception((ProblemError, error, None))
+    pauses = [arguments["wait"](state) for _ in range(200)]
+    assert 56 <= min(pauses) < max(pauses) <= 57
+
+
+def test_a_client_that_does_not_wait_says_how_long_it_should(scripted: Callable[..., Script]) -> None:
+    async def ask() -> None:
+        async with AsyncClient(script.url, waits=False) as client:
+            await client.models()
+
+    script = scripted((0, {}, b""), problem(503, "queue-full", Retry_After="1"), MODELS)
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(ask())
+    assert caught.value.retry_after == 1
+    assert len(script.requests) == 2  # a lost connection is still tried again
+
+
+@pytest.fixture
+def trickle() -> Iterator[str]:
+    """Address of a server that sends the list of models a byte at a time, for 20 seconds."""
+    body = MODELS[2].rjust(80)
+
+    def respond(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(2**16)
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+            for n in range(len(body)):
+                connection.sendall(body[n : n + 1])
+                time.sleep(0.25)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=respond, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_response_that_trickles_in_ends_with_the_deadline(trickle: str) -> None:
+    with Client(trickle, timeout=1) as client, pytest.raises(UnreachableError, match="within 1 s"):
+        client.models()
+
+    async def ask() -> None:
+        async with AsyncClient(trickle, timeout=1) as client:
+            await client.models()
+
+    with pytest.raises(UnreachableError, match="within 1 s"):
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"models": [1]}'])
+def test_what_is_no_gan_service_is_named(scripted: Callable[..., Script], body: bytes) -> None:
+    async def ask() -> None:
+        async with AsyncClient(script.url) as client:
+            await client.models()
+
+    script = scripted((200, {}, body))
+    with Client(script.url) as client:
+        for call in (
+            client.models,
+            client.sample,
+            lambda: client.translate(b"", "horse2zebra"),
+            lambda: asyncio.run(ask()),
+        ):
+            with pytest.raises(ClientError, match="not as a GAN service does"):
+                call()
+    assert len(script.requests) == 4
 
 
 def test_tries_end_with_the_deadline(scripted: Callable[..., Script]) -> None:
