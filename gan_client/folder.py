@@ -5,7 +5,6 @@ next time.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -186,13 +185,15 @@ def alone(out: Path, shard: Shard) -> Iterator[None]:
     lock = out / f".gan-client-{shard.index}-of-{shard.count}.lock"
     with lock.open("w") as file:
         try:
+            import fcntl  # Windows has none
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ClientError(
                 f"another run is at work in {out}: wait for its end, or choose another folder or --shard"
             ) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        except (OSError, ImportError) as error:
+            if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             print(f"gan-client: {out} has no locks: see to it that no other run writes there", file=sys.stderr)
         current = {Shard(index, shard.count).failures for index in range(shard.count)}

@@ -8,7 +8,7 @@ from tools.clients.generators import Generator
 
 HEAD = """# Generated clients
 
-The service describes itself at `/openapi.json` (OpenAPI 3.1), and [openapi.json](openapi.json) is that document.
+The service describes itself at `/openapi.json` (OpenAPI 3.1), and [openapi.json](../openapi.json) is that document.
 `python -m tools.clients` generates clients from it, compiles them, calls the nine operations in the table below at a
 live service with them, and compares the responses with those to plain HTTP; it writes this page. The programs that use
 the clients are in `tools/clients/programs/`: they are examples to start from. The tests run the first two clients.
