@@ -1,9 +1,9 @@
 """Compares half precision and int8 with fp32 on this CPU: python -m benchmarks.serving.quantisation [--data data]
 
 Prints the time of a translation (batch 1, 256x256, one thread) relative to fp32, and how far its outputs for test
-images are from those of fp32: in half precision, and with ONNX Runtime's int8 convolutions. Static quantisation is
-calibrated on training images, with a scale for each output channel. Times are CPU times of the thread, so that other
-work on the machine matters less; the contenders take turns.
+images are from those of fp32: in half precision, and with ONNX Runtime's int8 layers, also with the ends of the
+generator folded. Static quantisation is calibrated on training images, with a scale for each output channel. Times are
+CPU times of the thread, so that other work on the machine matters less; the contenders take turns.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -29,12 +30,17 @@ from onnxruntime.quantization import (
 )
 from PIL import Image
 
+from benchmarks.serving.folded import FoldedEnds
+from export.graphs import TranslationGraph
 from export.half import to_half
-from service.card import MODEL_FILE, read_card
+from export.onnx_file import to_onnx
+from service.card import MODEL_FILE, ModelCard, read_card
 from service.settings import BUNDLED_MODELS
+from training import onnx_weights
+from training.networks.cyclegan import generator_of
 
 SIDE = 256
-CALIBRATION_IMAGES, TEST_IMAGES, RUNS = 32, 20, 15
+CALIBRATION_IMAGES, TEST_IMAGES, RUNS = 64, 20, 15
 Pixels = NDArray[np.uint8]
 
 
@@ -59,13 +65,13 @@ def read_images(folder: Path, count: int) -> list[Pixels]:
 
 
 def static(source: Path, images: list[Pixels], spared: Sequence[str], path: Path) -> None:
-    """Writes the model with int8 convolutions except those in `spared`; all else stays in fp32."""
+    """Writes the model with int8 layers from the first convolution to the last, except those in `spared`."""
     quantize_static(
         source,
         path,
         Calibration(onnx.load(str(source)).graph.input[0].name, images),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv"],
+        quant_format=QuantFormat.QOperator,
+        op_types_to_quantize=["Conv", "Relu", "Pad", "Add", "Resize", "DepthToSpace"],
         nodes_to_exclude=list(spared),
         per_channel=True,
         activation_type=QuantType.QUInt8,
@@ -74,22 +80,35 @@ def static(source: Path, images: list[Pixels], spared: Sequence[str], path: Path
     )
 
 
-def contenders(source: Path, images: list[Pixels]) -> dict[str, Callable[[Path], object]]:
-    """Functions that write each form of the model `source` to a path."""
-    convolutions = [node.name for node in onnx.load(str(source)).graph.node if node.op_type == "Conv"]
+def fold(source: Path, card: ModelCard, path: Path) -> None:
+    """Writes the model with its ends folded."""
+    state = onnx_weights.read(source)
+    generator = generator_of(state["config"])
+    (weights,) = state["averages"].values()
+    generator.load_state_dict(weights)
+    example = torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8)
+    onnx.save(to_onnx(TranslationGraph(FoldedEnds(generator)).eval(), (example,), (card.input,), card.output), path)
+
+
+def contenders(source: Path, folded: Path, images: list[Pixels]) -> dict[str, Callable[[Path], object]]:
+    """Functions that write each form of the model `source` to a path. `folded`: the same with its ends folded."""
+    layers, folded_layers = (
+        [node.name for node in onnx.load(str(path)).graph.node if node.op_type == "Conv"] for path in (source, folded)
+    )
     return {
         "fp32": lambda path: shutil.copy(source, path),
         "fp16": lambda path: onnx.save(to_half(onnx.load(str(source))), path),
-        "int8 static": lambda path: static(source, images, (), path),
-        "int8 static, but for the last convolution": lambda path: static(source, images, convolutions[-1:], path),
-        "int8 static, but for the first and the last": lambda path: static(
-            source, images, [convolutions[0], convolutions[-1]], path
-        ),
-        "int8 static, but for the first two and the last two": lambda path: static(
-            source, images, convolutions[:2] + convolutions[-2:], path
-        ),
         "int8 dynamic": lambda path: quantize_dynamic(
             source, path, op_types_to_quantize=["Conv"], weight_type=QuantType.QUInt8
+        ),
+        "int8 static": lambda path: static(source, images, (), path),
+        "int8 static, but for the first and the last layer": lambda path: static(
+            source, images, [layers[0], layers[-1]], path
+        ),
+        "fp32, ends folded": lambda path: shutil.copy(folded, path),
+        "int8 static, ends folded": lambda path: static(folded, images, (), path),
+        "int8 static, ends folded, but for the last layer": lambda path: static(
+            folded, images, folded_layers[-1:], path
         ),
     }
 
@@ -124,7 +143,9 @@ def main() -> None:
     )
     sizes, sessions = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        for place, (name, write) in enumerate(contenders(chosen.model / MODEL_FILE, calibration).items()):
+        folded = Path(scratch) / "folded.onnx"
+        fold(chosen.model / MODEL_FILE, card, folded)
+        for place, (name, write) in enumerate(contenders(chosen.model / MODEL_FILE, folded, calibration).items()):
             path = Path(scratch) / f"{place}.onnx"
             write(path)
             sizes[name], sessions[name] = path.stat().st_size, open_session(path)
