@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Literal
 
 from latex2mathml.converter import convert
 from mkdocs.commands.build import build as mkdocs_build
@@ -73,13 +74,20 @@ class Page:
         return f"]({relative}{'#' + anchor if anchor else ''})"
 
 
+def _mathml(formula: str, display: Literal["inline", "block"]) -> str:
+    """Converts LaTeX, and sets what the library sets as letters: the sign of a distribution, and functions' names."""
+    converted: str = convert(formula, display=display)
+    converted = converted.replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")
+    return converted.replace("<mi>log</mi>", '<mi>log</mi><mspace width="0.167em"/>')
+
+
 def _inline(found: re.Match[str]) -> str:
     # Markdown takes <math> at the start of a line for a block of its own, but not <span>.
-    return f"<span>{convert(found[1])}</span>"
+    return f"<span>{_mathml(found[1], 'inline')}</span>"
 
 
 def _display(found: re.Match[str]) -> str:
-    return f'<div class="formula">{convert(found[1].strip(), display="block")}</div>'
+    return f'<div class="formula">{_mathml(found[1].strip(), "block")}</div>'
 
 
 def source_page(path: str) -> str:
@@ -87,7 +95,8 @@ def source_page(path: str) -> str:
     # Highlighted here, since MkDocs knows of no anchor that the highlighter of Markdown adds.
     numbered = HtmlFormatter(linenos="inline", lineanchors="line", anchorlinenos=True, cssclass="highlight")
     code = highlight((ROOT / path).read_text(), get_lexer_for_filename(path), numbered)
-    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n<div>{code}</div>\n"
+    head = "---\nsearch:\n  exclude: true\nhide: [navigation, toc]\n---\n"
+    return f'{head}# {path}\n\n<div class="source">{code}</div>\n'
 
 
 def compose(book: Path = BOOK) -> None:

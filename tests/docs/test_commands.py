@@ -84,12 +84,13 @@ class Copy:
         }
         self.service: subprocess.Popen[bytes] | None = None
 
-    def run(self, *command: str) -> None:
-        """Runs a command to its end. Raises AssertionError with its output when it fails."""
+    def run(self, *command: str) -> str:
+        """Runs a command to its end and returns what it prints. Raises AssertionError with it when it fails."""
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def serve(self, command: str) -> None:
         """Starts a service and waits until it is ready."""
@@ -130,11 +131,12 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
     made.stop()
 
 
-def run_page(copy: Copy, page: str) -> None:
-    """Runs the blocks of a page in order, but for NOT_RUN."""
+def run_page(copy: Copy, page: str) -> list[str]:
+    """Runs the blocks of a page in order, but for NOT_RUN. Returns what each command and program printed."""
+    printed = []
     for language, text in blocks(page):
         if language != "sh":
-            copy.run(*PROGRAMS[language], text)
+            printed.append(copy.run(*PROGRAMS[language], text))
             continue
         for command in (line for line in text.replace("\\\n", " ").splitlines() if line.strip()):
             here = command.replace("http://127.0.0.1:8000", copy.url)
@@ -143,7 +145,9 @@ def run_page(copy: Copy, page: str) -> None:
             if command in SERVES:
                 copy.serve(here)
             elif command not in NOT_RUN:
-                copy.run("bash", "-euo", "pipefail", "-c", here.replace("curl ", "curl --fail-with-body -sS "))
+                command = here.replace("curl ", "curl --fail-with-body -sS ")
+                printed.append(copy.run("bash", "-euo", "pipefail", "-c", command))
+    return printed
 
 
 def test_what_is_not_run_is_on_a_page() -> None:
@@ -166,6 +170,15 @@ def test_the_korean_page_has_the_same_commands(page: str) -> None:
     assert blocks(page.replace(".md", ".ko.md")) == blocks(page)
 
 
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs" / "lecture").glob("*.ko.md")))
+def test_the_korean_lecture_has_the_same_formulas_and_lines_of_code(page: str) -> None:
+    texts = [(ROOT / "docs" / "lecture" / name).read_text() for name in (page, page.replace(".ko.md", ".md"))]
+    korean, english = (
+        sorted(re.findall(r"^```math$.*?^```$|\]\([^)]*#L\d+\)", t, re.DOTALL | re.MULTILINE)) for t in texts
+    )
+    assert korean == english
+
+
 def test_the_readme(copy: Copy) -> None:
     run_page(copy, "README.md")
     assert Image.open(copy.folder / "digits.png").width == 8 * 28
@@ -183,7 +196,11 @@ def test_the_quick_start(copy: Copy) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_guide_to_http(copy: Copy) -> None:
-    run_page(copy, "docs/calling/guide.md")
+    printed = run_page(copy, "docs/calling/guide.md")
+    refused = [text for text in printed if "unknown-direction" in text]
+    assert len(refused) == 3  # by curl, Python and JavaScript
+    assert '"urn:gan:problem:unknown-direction"' in refused[0]
+    assert all("unknown-direction 404" in text for text in refused[1:])
     assert Image.open(copy.folder / "digits.png").width == 4 * 28
     assert [Image.open(copy.folder / f"zebras.{kind}").format for kind in ("png", "webp", "jpg")] == [
         "PNG",

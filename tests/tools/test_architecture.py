@@ -2,10 +2,12 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 
-from tools.architecture import draw, levels, packages_image, reduced
+from tools.architecture import draw, levels, packages_image, reduced, service_image
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,7 +30,7 @@ def test_boxes_do_not_overlap_and_arrows_lead_down() -> None:
     drawing = ElementTree.fromstring(draw(set("abcdef"), edges, "t"))
     boxes = [tuple(int(box.get(side)) for side in ("x", "y")) for box in drawing.iter(f"{SVG}rect") if box.get("x")]
     assert len(boxes) == 6
-    assert all(y != other_y or abs(x - other_x) > 132 for x, y in boxes for other_x, other_y in boxes if x != other_x)
+    assert all(y != other_y or abs(x - other_x) > 132 for (x, y), (other_x, other_y) in combinations(boxes, 2))
     paths = [path.get("d") for path in drawing.iter(f"{SVG}path") if path.get("marker-end")]
     assert len(paths) == len(edges)
     for path in paths:
@@ -39,3 +41,11 @@ def test_boxes_do_not_overlap_and_arrows_lead_down() -> None:
 def test_training_is_drawn_apart_from_the_service() -> None:
     labels = {text.text for text in ElementTree.fromstring(packages_image()).iter(f"{SVG}text")}
     assert labels == {"imaging", "service", "training", "export", "gan_client", "gan_batch"}
+
+
+def test_the_page_explains_every_part_of_the_service() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "internals" / "architecture.md").read_text()
+    first_cells = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    explained = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    labels = {text.text for text in ElementTree.fromstring(service_image()).iter(f"{SVG}text")}
+    assert labels <= explained
