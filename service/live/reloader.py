@@ -182,12 +182,10 @@ class Reloader:
         self._absent_since = {model.id: self._absent_since.get(model.id, now) for model in absent}
         waiting = False
         if any(now - since >= ABSENT_SECONDS for since in self._absent_since.values()):
-            if not await self._look():  # the trials take seconds, in which a folder may have come back
-                return
-            back = [model for model in absent if model.id in self._present]
-            waiting, absent = bool(back), [model for model in absent if model not in back]
-            for model in back:
-                del self._absent_since[model.id]
+            found = await self._look()  # the trials take seconds, in which a folder may have come back, or all be gone
+            gone = [model for model in absent if found and model.id not in self._present]
+            waiting, absent = gone != absent, gone
+            self._absent_since = {key: since for key, since in self._absent_since.items() if key not in self._present}
         for model in absent:
             name, others = model.card.name, [other for other in self._registry.models if other is not model]
             awaited = any(_name(version_id) == name for version_id in self._refused)
