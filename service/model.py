@@ -2,10 +2,12 @@
 
 import logging
 import mmap
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from service.card import Artefact, CardError, ModelCard, read_card, unreadable
+from service.card import NAME_PATTERN, Artefact, CardError, ModelCard, read_card, unreadable
 from service.engine.batcher import Batcher
 from service.runtime.cpu import PROVIDER as CPU
 from service.runtime.devices import Devices, Loaded
@@ -90,17 +92,34 @@ def refuse_weights_outside(folder: Path, card: ModelCard) -> None:
 
 
 def version_folders(root: Path) -> list[Path]:
-    """Returns the folders of all versions. Raises CardError for a folder that cannot be read: it may hold a model."""
+    """Returns the folders of all versions. Logs once what is passed over and could be meant as one.
+
+    Raises CardError for a folder that cannot be read: it may hold a model.
+    """
     try:
-        return [version for name in _subfolders(root) for version in _subfolders(name)] if root.is_dir() else []
+        return [version for name in _subfolders(root) for version in _versions(name)] if root.is_dir() else []
     except OSError as error:
         raise unreadable(error, root) from error
 
 
+def _versions(name: Path) -> list[Path]:
+    found = _subfolders(name)
+    for path in name.iterdir():
+        if re.fullmatch(NAME_PATTERN, path.name) and path not in found:
+            _pass_over(path, "a version is a folder")
+    return found
+
+
 def _subfolders(folder: Path) -> list[Path]:
-    """Returns the subfolders, except hidden ones and those that archives and volumes leave behind."""
-    found = sorted(p for p in folder.iterdir() if p.is_dir())
-    strays = [p for p in found if p.name[0] == "." or p.name in NO_MODELS]
-    for path in strays:
-        log.debug("%s holds no model and is passed over", path)
-    return [p for p in found if p not in strays]
+    """Returns the subfolders whose name a card can have. Hidden ones are passed over without a word."""
+    found = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in NO_MODELS)
+    named = [p for p in found if re.fullmatch(NAME_PATTERN, p.name)]
+    for path in found:
+        if path not in named:
+            _pass_over(path, "a name has lower-case letters, digits, - and _ alone")
+    return named
+
+
+@lru_cache(1000)  # one line for each path, however often the folder is looked at
+def _pass_over(path: Path, reason: str) -> None:
+    log.warning("%r is passed over: %s", str(path), reason)  # repr: a name may hold line breaks

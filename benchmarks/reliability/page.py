@@ -32,9 +32,6 @@ from `benchmarks/reliability/results/`. Each row has the command that repeats it
 A trial starts the service in a process of its own, with the bundled models on the CPU. Clients run on the same cores.
 "failed" is what should not have happened. "lost" is what clients or users lost in any case. The short form of each
 trial of `make chaos` is in the tests (`tests/benchmarks/reliability/`), and so are a few seconds of the others.
-
-The first runs found two faults, which are mended: a BigTIFF file of Pillow's test images got status 500, and a model
-was loaded whose weights were in a file that its hash does not cover.
 """
 LIMITS = """\
 ## What this does not show

@@ -2,29 +2,29 @@
 
 from pathlib import Path
 
-from service.card import CARD_FILE, HALF_FILE, MODEL_FILE, unreadable
+from service.card import CARD_FILE, HALF_FILE, MODEL_FILE
 from service.model import version_folders
 
 MOST_LINKS = 40
 """Links that Linux follows in one path."""
 
-Signature = tuple[tuple[int, int, int] | None, ...]
-"""What differs after any change of a version's files: time, inode and size of each; None for a missing one."""
+Signature = tuple[tuple[int, ...] | int | None, ...]
+"""What differs after any change of a version's files, the card first, then the model: times, inode and size of each.
+
+None for a file that is missing, the error's number for one that cannot be read.
+"""
 
 
 def signatures(root: Path) -> dict[Path, Signature]:
     """Returns every version's folder below `root` with its signature. Opens no file.
 
-    Raises CardError when `root` or a folder in it cannot be read.
+    Raises CardError when `root` or the folder of a name cannot be read.
     """
     return {folder: signature_of(folder) for folder in version_folders(root)}
 
 
 def signature_of(folder: Path) -> Signature:
-    """Returns the signature of a version's folder. Follows symbolic links, such as those of a Kubernetes volume.
-
-    Raises CardError when a file is there and cannot be read.
-    """
+    """Returns the signature of a version's folder. Follows symbolic links, such as those of a Kubernetes volume."""
     return tuple(_stat(folder / name) for name in (CARD_FILE, MODEL_FILE, HALF_FILE))
 
 
@@ -41,11 +41,17 @@ def links_to(root: Path) -> list[Path]:
     return links
 
 
-def _stat(file: Path) -> tuple[int, int, int] | None:
+def is_complete(signature: Signature) -> bool:
+    """Returns whether the card and the model are there, though perhaps not yet with all their bytes."""
+    return None not in signature[:2]
+
+
+def _stat(file: Path) -> tuple[int, ...] | int | None:
     try:
         stat = file.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unreadable(error, file) from error
-    return stat.st_mtime_ns, stat.st_ino, stat.st_size
+        return error.errno or 0
+    # the time of the inode's change too: who sets the other one, as rsync does, cannot set this
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size

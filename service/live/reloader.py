@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from service.card import CardError
 from service.live import trial
-from service.live.folder import Signature, signature_of, signatures
+from service.live.folder import Signature, is_complete, signature_of, signatures
 from service.live.in_flight import InFlight
 from service.model import Model
 from service.registry import Registry
@@ -41,7 +41,7 @@ class Refusal:
     id: str
     """<name>/<version>."""
     reason: str
-    """What is wrong with it and what to do. Paths begin at the models folder."""
+    """Why, and what to do. Paths begin at the models folder."""
 
 
 class UnknownNameError(Exception):
@@ -67,6 +67,7 @@ class Reloader:
         self._registry, self._metrics, self._in_flight, self._clock = registry, metrics, in_flight, clock
         self._seen = {_id(folder): signature for folder, signature in loaded.items()}
         self._refused: dict[str, Refusal] = {}
+        self._present = set(self._seen)
         self._folder_fault: str | None = None
         self._withheld: set[str] = set()
         self._absent_since: dict[str, float] = {}
@@ -82,9 +83,9 @@ class Reloader:
         return [self._refused[key] for key in sorted(self._refused)]
 
     @property
-    def withheld(self) -> frozenset[str]:
-        """Names that `unload` has unloaded."""
-        return frozenset(self._withheld)
+    def withheld(self) -> list[Refusal]:
+        """The versions that `unload` keeps from being served, as the folder had them when it was last looked at."""
+        return [Refusal(key, "unloaded by request") for key in sorted(self._present) if _name(key) in self._withheld]
 
     def scan_soon(self) -> None:
         """Starts a `scan`, without waiting for it."""
@@ -101,13 +102,14 @@ class Reloader:
         Raises CardError with the reasons when any is refused, UnknownNameError when the folder has none.
         """
         async with self._lock:
-            if name not in {folder.parent.name for folder in await self._found()}:
+            found = {folder: seen for folder, seen in (await self._found()).items() if folder.parent.name == name}
+            if not found:
                 raise UnknownNameError(name)
             self._withheld.discard(name)
             for refusal in self.refused:
                 if _name(refusal.id) == name:
                     self._seen.pop(refusal.id, None)
-            await self._scan()
+            await self._try_changed(found)
             if reasons := [refusal.reason for refusal in self.refused if _name(refusal.id) == name]:
                 raise CardError("; ".join(reasons))
 
@@ -136,38 +138,54 @@ class Reloader:
         self._thread.shutdown(wait=False)
 
     async def _found(self) -> dict[Path, Signature]:
-        return await asyncio.to_thread(signatures, self._registry.root)
+        found = await asyncio.to_thread(signatures, self._registry.root)
+        self._present = {_id(folder) for folder in found}
+        return found
 
-    async def _scan(self) -> None:
+    async def _look(self) -> dict[Path, Signature]:
+        """Returns what is in the folder; nothing, and logs it once, where it has no model or cannot be read."""
         try:
             found = await self._found()
             if not found:
                 raise CardError(f"there is no model in {self._registry.root}")
-        except CardError as error:  # a volume that is away for a moment must not unload everything
+        except CardError as error:
             if self._folder_fault != str(error):
                 log.error("%s; the loaded models stay as they are", error)
             self._folder_fault = str(error)
-            return
+            return {}
         self._folder_fault = None
+        return found
+
+    async def _scan(self) -> None:
+        now, found = self._clock(), await self._look()
+        if found:  # a volume that is away for a moment must not unload everything
+            absent = [model for model in self._registry.models if model.id not in self._present]
+            await self._try_changed(found)
+            await self._unload_absent(absent, now)
+
+    async def _try_changed(self, found: dict[Path, Signature]) -> None:
         for folder, changed in found.items():
             version_id = _id(folder)
             if folder.parent.name not in self._withheld and self._seen.get(version_id) != changed:
                 await self._try(version_id, folder, changed)
-        present = {_id(folder) for folder in found}
-        for gone in self._refused.keys() - present:
+        for gone in self._refused.keys() - self._present:
             del self._refused[gone]
             self._seen.pop(gone, None)
-        self._unload_absent(present)
         self._metrics.models_refused.set(len(self._refused))
 
-    def _unload_absent(self, present: set[str]) -> None:
+    async def _unload_absent(self, absent: list[Model], now: float) -> None:
         """Unloads the models whose folder has been gone for ABSENT_SECONDS; looks again where one has just gone.
 
-        The last model stays, and so does the last one of a name whose new version is refused.
+        The last model stays, and so does the last one of a name whose new version is refused. `absent`: those whose
+        folder was not there at the time `now`.
         """
-        now, waiting = self._clock(), False
-        absent = [model for model in self._registry.models if model.id not in present]
         self._absent_since = {model.id: self._absent_since.get(model.id, now) for model in absent}
+        waiting = False
+        if any(now - since >= ABSENT_SECONDS for since in self._absent_since.values()):
+            found = await self._look()  # the trials take seconds, in which a folder may have come back, or all be gone
+            gone = [model for model in absent if found and model.id not in self._present]
+            waiting, absent = gone != absent, gone
+            self._absent_since = {key: since for key, since in self._absent_since.items() if key not in self._present}
         for model in absent:
             name, others = model.card.name, [other for other in self._registry.models if other is not model]
             awaited = any(_name(version_id) == name for version_id in self._refused)
@@ -190,7 +208,8 @@ class Reloader:
             if await asyncio.to_thread(signature_of, folder) != changed:
                 raise CardError(f"{folder} has changed while it was loaded")
         except (CardError, DeviceError, OSError) as error:
-            self._refuse(version_id, str(error))
+            # files that are on their way need nobody yet
+            self._refuse(version_id, str(error), logging.ERROR if is_complete(changed) else logging.WARNING)
             return
         self._refused.pop(version_id, None)
         loaded = self._registry.get(version_id)
@@ -201,12 +220,12 @@ class Reloader:
         if replaced is not None:
             _start(self._release(replaced), self._releases)
 
-    def _refuse(self, version_id: str, reason: str) -> None:
+    def _refuse(self, version_id: str, reason: str, level: int) -> None:
         relative = reason.replace(f"{self._registry.root}/", "")
         self._refused[version_id] = Refusal(version_id, relative)
         self._record("refused")
         goes_on = "the one that is loaded goes on" if self._registry.get(version_id) else "it is not served"
-        log.error("%s is refused, %s: %s", version_id, goes_on, reason)
+        log.log(level, "%s is refused, %s: %s", version_id, goes_on, reason)
 
     def _unload(self, model: Model) -> None:
         self._registry.remove(model)

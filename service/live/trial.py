@@ -6,8 +6,10 @@ has a low priority: requests have the cores first.
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +27,11 @@ TRIAL_BYTES = 4 * 2**30
 """Memory that a trial may allocate."""
 NICENESS = 10
 """Requests have the cores first, and yet a trial ends in seconds where they take all."""
+PR_SET_PDEATHSIG = 1
+"""Linux's option of prctl that has a signal sent to a process when the thread that started it ends."""
 
 _ROOT = str(Path(__file__).resolve().parents[2])
-_START = f"import sys; sys.path.append({_ROOT!r}); from {__name__} import main; main(sys.argv[1])"
+_START = f"import sys; sys.path.append({_ROOT!r}); from {__name__} import main; main(sys.argv[1], int(sys.argv[2]))"
 
 
 async def run(folder: Path) -> None:
@@ -35,7 +39,8 @@ async def run(folder: Path) -> None:
 
     Raises CardError with the reason when it does not work. When the caller is cancelled, the process ends.
     """
-    command = [sys.executable, "-c", _START, str(folder)]
+    # -P: a file in the working directory must not be imported in place of a package
+    command = [sys.executable, "-P", "-c", _START, str(folder), str(os.getpid())]
     try:  # in a thread: starting a process takes milliseconds
         process = await asyncio.to_thread(
             subprocess.Popen,
@@ -57,14 +62,20 @@ async def run(folder: Path) -> None:
         await asyncio.to_thread(process.wait)
     if process.returncode:
         reason = said.decode(errors="replace").strip()
-        raise CardError(reason or f"{folder} does not run: its trial ended with status {process.returncode}")
+        raise CardError(reason or f"{folder} does not run: {_ending(process.returncode)}")
 
 
-def main(path: str) -> None:
-    """The process: exits with status 1 and the reason on its standard output when the version does not work."""
+def main(path: str, service: int) -> None:
+    """The process: exits with status 1 and the reason on its standard output when the version does not work.
+
+    `service`: the process id of the service.
+    """
+    _end_with(service)
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (TRIAL_BYTES, TRIAL_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (TRIAL_CPU_SECONDS, TRIAL_CPU_SECONDS))
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (TRIAL_CPU_SECONDS, TRIAL_CPU_SECONDS + 1)
+    )  # the first has a signal of its own
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")  # where memory runs out, the system ends this process and not the service
@@ -78,6 +89,30 @@ def main(path: str) -> None:
     except Exception as error:  # ONNX Runtime raises many kinds
         sys.exit(_said(f"{folder} does not run as its card says: {first_line(error)}"))
     os._exit(0)  # nothing is left to do, and ending ONNX Runtime takes time
+
+
+def _end_with(service: int) -> None:
+    """Has the system end this process with the service, also where that is killed and cannot do it.
+
+    The trial has a session of its own and would go on for seconds, with up to TRIAL_BYTES that a new service needs.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != service:  # it ended before the call
+        os._exit(1)
+
+
+def _ending(status: int) -> str:
+    """Returns why a trial ended that said nothing, and what to do. `status`: as of `subprocess`."""
+    match -status:
+        case signal.SIGKILL:
+            return "its trial was killed, as the system does where memory runs out: give the service more memory"
+        case signal.SIGXCPU:
+            return f"its trial took over {TRIAL_CPU_SECONDS} s of processor time: export a smaller model"
+        case signal.SIGSEGV | signal.SIGABRT | signal.SIGBUS | signal.SIGILL | signal.SIGFPE:
+            return f"it crashed ONNX Runtime ({signal.Signals(-status).name}): export the model again with gan-export"
+        case _:
+            return f"its trial ended with status {status}: load it again, or export the model again with gan-export"
 
 
 def _said(reason: str) -> int:

@@ -10,7 +10,6 @@ from typing import Literal
 from watchfiles import Change, awatch
 from watchfiles.main import FileChange
 
-from service.card import CardError
 from service.live.folder import links_to
 from service.live.reloader import Reloader
 from service.model import version_folders
@@ -22,28 +21,41 @@ QUIET_MS, LONGEST_MS = 500, 3000
 POLL_MS = 2000
 """Time between two looks where the system reports no changes, in milliseconds."""
 RETRY_SECONDS = 2.0
-"""Time until a folder that cannot be watched is tried again."""
+"""Time between two looks at a folder that cannot be watched, at each of which the watch is tried again."""
 
 
 async def follow(root: Path, reloader: Reloader, how: Literal["events", "poll"]) -> None:
-    """Scans after every change below `root`, until it is cancelled.
+    """Scans after every change below `root`, until it is cancelled; every RETRY_SECONDS where it cannot be watched.
 
     `how`: by the system's events, or by looking every POLL_MS, which also sees changes that another machine makes.
     """
-    polling, told = how == "poll", False
-    while True:
-        try:
-            async with _changes(root, polling) as change:
-                await reloader.scan()  # of what came before the watch began
-                await change
-        except (OSError, CardError) as error:
-            if not told:
-                log.error("%s cannot be watched (%s): trying again", root, error)
-            told = True
-            polling = polling or not isinstance(error, FileNotFoundError | CardError)  # no event source is left
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            told = False
+    told = None
+    try:
+        while True:
+            try:
+                async with _changes(root, how == "poll") as change:
+                    await reloader.scan()  # of what came before the watch began
+                    await change
+            except Exception as error:  # watchfiles raises errors of its own, alone and in groups
+                reason = _reason(error)
+                if reason != told:
+                    log.error("%s cannot be watched (%s): looking every %g s instead", root, reason, RETRY_SECONDS)
+                told = reason
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                told = None
+    except asyncio.CancelledError:
+        raise
+    except BaseException:  # such as a panic of watchfiles' Rust part
+        log.critical("%s is no longer watched: send SIGHUP after a change, or restart", root, exc_info=True)
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the text of an error, or of the first one in a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,10 +40,20 @@ def test_folders_that_are_none_of_ours_are_passed_over(tmp_path: Path, publish: 
     assert [model.id for model in load().models] == ["mnist/1"]
 
 
-def test_a_folder_with_an_invalid_name_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:
-    publish(tmp_path, "mnist").parent.rename(tmp_path / "MNIST_wide")
-    with pytest.raises(CardError, match=r"MNIST_wide/1/card\.json is the card of mnist/1"):
-        load()
+def test_a_folder_with_an_invalid_name_is_passed_over_and_told_once(
+    tmp_path: Path, publish: Publish, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(tmp_path, "mnist")
+    for name in (b"MNIST_wide", b"line\nERROR forged", b"\x1b[31mred", b"\xff"):
+        publish(tmp_path / "new", "mnist").parent.rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    (tmp_path / "mnist" / "v2\n").mkdir()
+    (tmp_path / "mnist" / "3").write_text("no folder")
+    (tmp_path / "new").rename(tmp_path / ".new")
+    with caplog.at_level("WARNING"):
+        assert [[model.id for model in load().models] for _ in range(2)] == [["mnist/1"], ["mnist/1"]]
+    told = sorted(caplog.messages)
+    named = ["MNIST_wide", "\\x1b[31mred", "line\\nERROR forged", "mnist/3", "mnist/v2\\n", "\\udcff"]
+    assert [line.partition("' is passed over: ")[0] for line in told] == sorted(f"'{tmp_path}/{one}" for one in named)
 
 
 def test_a_version_without_a_card_is_reported(tmp_path: Path, publish: Publish, load: Load) -> None:

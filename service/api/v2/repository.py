@@ -28,23 +28,21 @@ class IndexEntry(BaseModel):
     version: str
     state: Literal["READY", "UNAVAILABLE"]
     reason: str
-    """Why the version in the folder is not served; empty if it is."""
+    """Why the version is not served; empty if it is."""
 
 
 @router.post("/index")
 @protocol_errors
 async def index(request: Request) -> list[IndexEntry]:
-    """Lists the loaded versions and the refused ones; with {"ready": true} the loaded ones alone."""
+    """Lists the loaded versions, the unloaded and the refused ones; with {"ready": true} the loaded ones alone."""
     body, context = await _body(request, {"ready"}), context_of(request)
-    refused = {refusal.id: refusal.reason for refusal in context.reloader.refused}
-    entries = [
-        IndexEntry(name=model.card.name, version=model.card.version, state="READY", reason=refused.pop(model.id, ""))
-        for model in context.registry.models
-    ]
-    if body.get("ready") is not True:
-        for version_id, reason in refused.items():
-            name, _, version = version_id.partition("/")
-            entries.append(IndexEntry(name=name, version=version, state="UNAVAILABLE", reason=reason))
+    if not isinstance(ready := body.get("ready", False), bool):
+        raise Problem(400, "invalid-json", 'expected true or false as "ready"')
+    loaded = [model.id for model in context.registry.models]
+    others = {one.id: one.reason for one in (*context.reloader.withheld, *context.reloader.refused)}
+    entries = [_entry(model_id, "READY", "") for model_id in loaded]
+    if not ready:
+        entries += [_entry(key, "UNAVAILABLE", reason) for key, reason in sorted(others.items()) if key not in loaded]
     return entries
 
 
@@ -81,6 +79,11 @@ async def unload(request: Request, name: str) -> dict[str, Any]:
         detail = f"{name} is the last model: load another one first, or stop the service"
         raise Problem(409, "last-model", detail) from None
     return {}
+
+
+def _entry(version_id: str, state: Literal["READY", "UNAVAILABLE"], reason: str) -> IndexEntry:
+    name, _, version = version_id.partition("/")
+    return IndexEntry(name=name, version=version, state=state, reason=reason)
 
 
 async def _body(request: Request, members: set[str]) -> dict[str, Any]:

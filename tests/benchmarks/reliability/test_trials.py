@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability import fuzz, soak
+from benchmarks.reliability import fuzz, soak, traffic
 from benchmarks.reliability.__main__ import CHAOS, Trial
 
 
@@ -35,3 +35,9 @@ def test_a_folder_of_files_is_counted_by_status(tmp_path: Path) -> None:
     finding = fuzz.corpora(tmp_path, tmp_path / "corpora")
     assert (finding.failed, finding.tried) == ([], "2 files")
     assert finding.figures["ours"] == "1 x 415, 1 x 422"
+
+
+def test_a_queue_that_serves_only_the_first_requests_in_time_is_a_fault() -> None:
+    peak = 10.0
+    assert traffic.goodput_faults(round(traffic.DEADLINE_SECONDS * peak), peak)
+    assert traffic.goodput_faults(round(10 * traffic.DEADLINE_SECONDS * peak), peak) == []

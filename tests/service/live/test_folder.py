@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,17 @@ def test_every_version_has_a_signature(tmp_path: Path, publish: Publish) -> None
     folders = [publish(tmp_path, "mnist", version) for version in ("1", "2")]
     (tmp_path / ".hidden" / "1").mkdir(parents=True)
     assert sorted(signatures(tmp_path)) == folders
+
+
+def test_a_signature_changes_with_content_of_the_same_size_and_time(tmp_path: Path, publish: Publish) -> None:
+    """As a copy in place that keeps the times leaves it."""
+    folder = publish(tmp_path, "mnist")
+    before, stat = signature_of(folder), (folder / MODEL_FILE).stat()
+    time.sleep(0.02)  # some file systems have times in steps of 10 ms
+    with (folder / MODEL_FILE).open("r+b") as file:
+        file.write(b"\0")
+    os.utime(folder / MODEL_FILE, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert signature_of(folder) != before
 
 
 @pytest.mark.parametrize("file", [CARD_FILE, MODEL_FILE])
@@ -46,10 +58,18 @@ def test_a_missing_root_has_no_versions_and_an_unreadable_one_is_an_error(tmp_pa
     (tmp_path / "mnist").symlink_to("mnist")
     (tmp_path / "horse").mkdir()
     assert signatures(tmp_path) == {}
-    (tmp_path / "horse" / "1").mkdir()
-    (tmp_path / "horse" / "1" / CARD_FILE).symlink_to(CARD_FILE)
-    with pytest.raises(CardError, match=CARD_FILE):
-        signatures(tmp_path)
+    with pytest.raises(CardError, match="name too long"):
+        signatures(tmp_path / ("x" * 300))
+
+
+def test_an_unreadable_version_has_a_signature_that_changes_when_it_is_mended(tmp_path: Path) -> None:
+    folder = tmp_path / "mnist" / "1"
+    folder.mkdir(parents=True)
+    (folder / CARD_FILE).symlink_to(CARD_FILE)
+    unreadable = signatures(tmp_path)
+    (folder / CARD_FILE).unlink()
+    assert list(unreadable) == [folder]
+    assert signatures(tmp_path) != unreadable
 
 
 def test_the_links_on_the_way_are_found(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from fastapi import FastAPI
 
 from service.card import CARD_FILE, MODEL_FILE, CardError, sha256_of
 from service.live import reloader as module
+from service.live import trial
+from service.live.folder import signatures
+from service.live.in_flight import InFlight
 from service.live.reloader import LastModelError, Reloader, UnknownNameError
 from service.runtime.cpu import CpuSession
 
@@ -32,7 +35,7 @@ class Live:
     def __init__(self, app: FastAPI, root: Path, client: httpx.AsyncClient) -> None:
         self.root, self.client = root, client
         self.reloader: Reloader = app.state.context.reloader
-        self.registry = app.state.context.registry
+        self.registry, self.metrics = app.state.context.registry, app.state.context.metrics
 
     async def models(self) -> dict[str, bool]:
         """Ids of the loaded models, and whether each is a default."""
@@ -155,21 +158,37 @@ def rehash(folder: Path) -> None:
     (folder / CARD_FILE).write_text(json.dumps({**card, "sha256": sha256_of(folder / MODEL_FILE)}))
 
 
+def without_model(folder: Path) -> None:
+    (folder / MODEL_FILE).unlink()
+
+
+def unreadable(folder: Path) -> None:
+    (folder / CARD_FILE).unlink()
+    (folder / CARD_FILE).symlink_to("x" * 256)
+
+
 BROKEN = [
-    (wrong_hash, "has sha256"),
-    (half_copied, "has sha256"),
-    (without_card, "has no card.json"),
-    (foreign, "is the card of cats/2"),
-    (no_model, "does not run as its card says"),
+    (wrong_hash, "has sha256", "ERROR"),
+    (half_copied, "has sha256", "ERROR"),
+    (without_card, "has no card.json", "WARNING"),
+    (without_model, "has no model.onnx", "WARNING"),
+    (foreign, "is the card of cats/2", "ERROR"),
+    (no_model, "does not run as its card says", "ERROR"),
+    (unreadable, "card.json: File name too long", "ERROR"),
 ]
 
 
-@pytest.mark.parametrize(("breaks", "reason"), BROKEN, ids=[breaks.__name__ for breaks, _ in BROKEN])
+@pytest.mark.parametrize(("breaks", "reason", "level"), BROKEN, ids=[breaks.__name__ for breaks, *_ in BROKEN])
 async def test_a_broken_version_is_refused_with_its_reason_and_the_old_one_goes_on(
-    live: Live, publish: Publish, caplog: pytest.LogCaptureFixture, breaks: Callable[[Path], None], reason: str
+    live: Live,
+    publish: Publish,
+    caplog: pytest.LogCaptureFixture,
+    breaks: Callable[[Path], None],
+    reason: str,
+    level: str,
 ) -> None:
     breaks(publish(live.root, "mnist", "2"))
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         await live.reloader.scan()
     assert await live.sampled_by() == "mnist/1"
     refused = await live.refused()
@@ -177,12 +196,21 @@ async def test_a_broken_version_is_refused_with_its_reason_and_the_old_one_goes_
     assert reason in refused["mnist/2"]
     assert str(live.root) not in refused["mnist/2"]
     (line,) = caplog.messages
+    assert caplog.records[0].levelname == level
     assert line.startswith("mnist/2 is refused, it is not served: ")
     assert reason in line
     assert await live.value("gan_models_refused") == 1
     assert await live.value('gan_model_changes_total{change="refused"}') == 1
     await live.reloader.scan()  # nothing has changed: it is not tried again
     assert await live.value('gan_model_changes_total{change="refused"}') == 1
+
+
+async def test_other_models_change_beside_an_unreadable_version(live: Live, publish: Publish) -> None:
+    unreadable(live.root / "horse2zebra" / "1")
+    publish(live.root, "mnist", "2")
+    await live.reloader.scan()
+    assert await live.models() == {"horse2zebra/1": True, "mnist/1": False, "mnist/2": True}
+    assert list(await live.refused()) == ["horse2zebra/1"]
 
 
 async def test_a_version_that_is_completed_later_is_loaded(live: Live, publish: Publish) -> None:
@@ -254,6 +282,35 @@ async def test_an_old_version_stays_when_its_successor_is_refused(
     assert await live.sampled_by() == "mnist/1"
 
 
+@pytest.mark.parametrize(("seconds_gone", "then"), [(1.0, "still gone"), (6.0, "back"), (6.0, "all gone")])
+async def test_a_version_is_not_unloaded_for_the_time_that_trials_take(
+    live: Live, publish: Publish, monkeypatch: pytest.MonkeyPatch, seconds_gone: float, then: str
+) -> None:
+    publish(live.root, "mnist", "2")
+    await live.reloader.scan()
+    seconds = 0.0
+    context = live.registry, signatures(live.root), live.metrics, InFlight()
+    reloader = Reloader(*context, clock=lambda: seconds)
+    shutil.rmtree(live.root / "mnist" / "2")
+    await reloader.scan()
+
+    async def slow(folder: Path) -> None:
+        nonlocal seconds
+        seconds += 10.0
+        if then == "back":
+            publish(live.root, "mnist", "2")
+        if then == "all gone":
+            live.root.rename(live.root.with_name("away"))
+
+    monkeypatch.setattr(trial, "run", slow)
+    publish(live.root, "mnist", "3")
+    seconds = seconds_gone
+    await reloader.scan()
+    await reloader.stop()
+    kept = ["horse2zebra/1", "mnist/1", "mnist/2", "mnist/3"]
+    assert list(await live.models()) == [one for one in kept if one != "mnist/3" or then != "all gone"]
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty folder"])
 async def test_a_folder_that_is_gone_or_empty_unloads_nothing(
     live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, left: str
@@ -299,6 +356,16 @@ async def test_loading_a_broken_model_raises_its_reason(live: Live, publish: Pub
     for _ in range(2):
         with pytest.raises(CardError, match="has sha256"):
             await live.reloader.load("mnist")
+
+
+async def test_loading_a_model_tries_no_other_one(live: Live, publish: Publish) -> None:
+    wrong_hash(publish(live.root, "horse2zebra", "2"))
+    publish(live.root, "mnist", "2")
+    await live.reloader.load("mnist")
+    assert await live.sampled_by() == "mnist/2"
+    assert await live.refused() == {}
+    await live.reloader.scan()
+    assert list(await live.refused()) == ["horse2zebra/2"]
 
 
 async def test_unknown_names_and_the_last_model_are_errors(live: Live) -> None:

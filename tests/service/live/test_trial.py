@@ -1,5 +1,8 @@
 import asyncio
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from service.live import trial
 pytestmark = pytest.mark.anyio
 
 Publish = Callable[..., Path]
+PATIENCE_S = 30.0
 
 
 def rehash(folder: Path) -> Path:
@@ -82,10 +86,65 @@ async def test_a_trial_that_takes_too_long_is_ended(
         await trial.run(publish(tmp_path, "mnist"))
 
 
-async def test_a_trial_that_crashes_is_told_with_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "_START", "import os; os.abort()")
-    with pytest.raises(CardError, match="its trial ended with status -6"):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("os.abort()", r"it crashed ONNX Runtime \(SIGABRT\): export the model again"),
+        ("os.kill(os.getpid(), 11)", r"it crashed ONNX Runtime \(SIGSEGV\): export the model again"),
+        ("os.kill(os.getpid(), 9)", "its trial was killed, .*: give the service more memory"),
+        ("os.kill(os.getpid(), 24)", "its trial took over 30 s of processor time: export a smaller model"),
+        ("os._exit(7)", "its trial ended with status 7: load it again"),
+    ],
+)
+async def test_a_trial_that_says_nothing_is_explained_by_its_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    monkeypatch.setattr(trial, "_START", f"import os; {code}")
+    with pytest.raises(CardError, match=reason):
         await trial.run(tmp_path)
+
+
+async def test_a_trial_that_needs_too_much_processor_time_is_ended_by_its_limit(
+    tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card's hash of a file of 32 GiB, all holes, takes many seconds."""
+    folder = publish(tmp_path, "mnist")
+    os.truncate(folder / MODEL_FILE, 2**35)
+    start = f"import service.live.trial as t; t.TRIAL_CPU_SECONDS = 1; {trial._START}"
+    monkeypatch.setattr(trial, "_START", start)
+    with pytest.raises(CardError, match="of processor time"):
+        await trial.run(folder)
+
+
+async def test_a_trial_imports_nothing_from_the_working_directory(
+    tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("open('imported', 'w')")
+    monkeypatch.chdir(tmp_path)
+    await trial.run(publish(tmp_path / "models", "mnist"))
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+async def test_a_trial_ends_with_a_service_that_is_killed(tmp_path: Path, publish: Publish) -> None:
+    folder = publish(tmp_path, "mnist")
+    os.truncate(folder / MODEL_FILE, 2**35)  # all holes; its hash takes many seconds
+    imports = "import asyncio, pathlib, sys; from service.live import trial"
+    code = f"{imports}; asyncio.run(trial.run(pathlib.Path(sys.argv[1])))"
+    service = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not (trials := [child for child in _children(service.pid) if _is_nice(child)]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            (child,) = trials
+            os.kill(int(child), signal.SIGSTOP)  # it cannot end by itself
+            service.kill()
+            await service.wait()
+            while _runs(child):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        if service.returncode is None:
+            service.kill()
 
 
 async def test_a_trial_leaves_no_process_when_its_caller_is_cancelled(tmp_path: Path, publish: Publish) -> None:
@@ -98,10 +157,28 @@ async def test_a_trial_leaves_no_process_when_its_caller_is_cancelled(tmp_path: 
     assert not children & _children()
 
 
-def _children() -> set[str]:
-    """Process ids of this process's children whose command line is a trial's."""
+def _state(process: str) -> list[str]:
+    """The fields of a process's /proc/PID/stat that follow its name."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def _is_nice(process: str) -> bool:
+    """Whether a trial has begun with its work."""
+    return _state(process)[16] == str(trial.NICENESS)
+
+
+def _runs(process: str) -> bool:
+    """Whether a process is there, and not only waits for its parent."""
+    try:
+        return _state(process)[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children(parent: int | str = "self") -> set[str]:
+    """Process ids of a process's children whose command line is a trial's."""
     found = set()
-    for task in Path("/proc/self/task").iterdir():
+    for task in Path(f"/proc/{parent}/task").iterdir():
         for child in (task / "children").read_text().split():
             try:
                 if b"service.live.trial" in Path(f"/proc/{child}/cmdline").read_bytes():

@@ -1,8 +1,12 @@
 """Changes of the models folder as operators and their tools make them, and that each is noticed."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import Awaitable, Callable
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -116,3 +120,66 @@ async def test_a_folder_that_goes_and_comes_back_is_watched_again(
     await asyncio.sleep(1.0)
     publish(root, "mnist", "2")
     await serves(client, "mnist/2")
+
+
+@BOTH
+async def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path: Path, publish: Publish, start: Start) -> None:
+    """watchfiles ends with an error at such a name, alone or in a group."""
+    root = tmp_path / "models"
+    publish(root, "mnist")
+    client = await start(root)
+    for version in (b"2", b"3"):
+        os.mkdir(os.fsencode(root) + b"/\xff" + version)
+        await asyncio.sleep(1.5)
+        publish(root, "mnist", version.decode())
+        await serves(client, f"mnist/{version.decode()}")
+    refused = (await client.get("/models")).raise_for_status().json()["refused"]
+    assert refused == []
+
+
+async def test_an_end_of_the_watch_is_logged(
+    models: Path, make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A panic of watchfiles' Rust part is no Exception, and nothing here can cause one."""
+
+    class Panic(BaseException):
+        pass
+
+    async def panics(*_: object, **__: object) -> AsyncIterator[None]:
+        raise Panic
+        yield
+
+    monkeypatch.setattr(watcher, "awatch", panics)
+    with pytest.raises(Panic):
+        await watcher.follow(models, make_app().state.context.reloader, "events")
+    assert f"{models} is no longer watched" in caplog.text
+
+
+def test_a_folder_is_looked_at_where_the_system_has_no_watch_left(tmp_path: Path, publish: Publish) -> None:
+    """In a namespace with a limit of its own."""
+    limited = ["unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
+    try:
+        subprocess.run([*limited, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this system lets no process make a namespace with unshare")
+    publish(tmp_path, "mnist")
+    command = [sys.executable, "-m", "service", "--port", "0", "--device", "cpu", "--models", str(tmp_path)]
+    with subprocess.Popen([*limited, *command], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        ending = threading.Timer(PATIENCE_S, running.kill)
+        ending.start()
+        told = []
+        for line in running.stderr:
+            if "cannot be watched" in line:
+                told.append(line)
+                publish(tmp_path, "mnist", "2")
+            elif "serving mnist/2" in line:
+                publish(tmp_path, "mnist", "3")
+            elif "serving mnist/3" in line:
+                break
+        ending.cancel()
+        running.terminate()
+        running.communicate()
+        assert running.returncode == 0
+    (line,) = told
+    assert "Too many open files" in line

@@ -53,7 +53,10 @@ async def test_a_model_is_unloaded_and_loaded_and_the_index_shows_it(
     assert (unloaded.status_code, unloaded.json()) == (200, {})
     assert (await public.get("/mnist/sample")).status_code == 404
     index = (await management.post("/v2/repository/index")).json()
-    assert index == [{"name": "horse2zebra", "version": "1", "state": "READY", "reason": ""}]
+    assert index == [
+        {"name": "horse2zebra", "version": "1", "state": "READY", "reason": ""},
+        {"name": "mnist", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded by request"},
+    ]
     publish(tmp_path, "mnist", "2")
     assert (await management.post("/v2/repository/models/mnist/load", json={})).status_code == 200
     assert (await public.get("/mnist/sample")).headers["x-model"] == "mnist/2"
@@ -71,6 +74,27 @@ async def test_a_broken_model_is_an_error_and_unavailable(
     assert (entry["state"], "has sha256" in entry["reason"]) == ("UNAVAILABLE", True)
     ready = (await management.post("/v2/repository/index", json={"ready": True})).json()
     assert {one["state"] for one in ready} == {"READY"}
+
+
+async def test_a_loaded_version_has_no_reason_though_its_new_files_are_refused(
+    tmp_path: Path, ports: tuple[httpx.AsyncClient, ...], error_of: ErrorOf
+) -> None:
+    public, management = ports
+    (tmp_path / "mnist" / "1" / MODEL_FILE).write_bytes(b"")
+    error_of(await management.post("/v2/repository/models/mnist/load"), 400, "model-refused")
+    entries = (await management.post("/v2/repository/index")).json()
+    assert {(one["name"], one["state"], one["reason"]) for one in entries} == {
+        ("horse2zebra", "READY", ""),
+        ("mnist", "READY", ""),
+    }
+    assert [one["id"] for one in (await public.get("/models")).json()["refused"]] == ["mnist/1"]
+
+
+async def test_the_index_expects_true_or_false(ports: tuple[httpx.AsyncClient, ...], error_of: ErrorOf) -> None:
+    _, management = ports
+    for value in ("x", 1, None):
+        error_of(await management.post("/v2/repository/index", json={"ready": value}), 400, "invalid-json")
+    assert (await management.post("/v2/repository/index", json={"ready": False})).status_code == 200
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])
