@@ -142,7 +142,7 @@ def _translated(
         num_cpus=None if gpus else 1,
         num_gpus=1 if gpus else None,
         # Ray restarts processes without a bound: the pool would wait for ever for one that is not restarted.
-        ray_remote_args_fn=lambda: {"max_task_retries": TRIES - 1},
+        max_task_retries=TRIES - 1,
     ).iter_rows()
 
 
