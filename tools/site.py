@@ -42,6 +42,15 @@ def place(path: str) -> str:
     return path.removeprefix("docs/") if path.startswith("docs/") else f"source/{path.replace('.', '-')}.md"
 
 
+SEARCH = {
+    "docs/start/own-pair.md": "boost: 4",
+    "docs/images/README.md": "exclude: true",
+}
+"""What the search prefers, and what it leaves out."""
+SEARCH_KOREAN = "boost: 0.5"
+"""Both languages share the search: an English word finds the English page first, a Korean word only Korean ones."""
+
+
 class Page:
     """A Markdown file of the repository, as the book has it.
 
@@ -99,6 +108,11 @@ def source_page(path: str) -> str:
     return f'{head}# {path}\n\n<div class="source">{code}</div>\n'
 
 
+def _front_matter(path: str) -> str:
+    preference = SEARCH.get(path) or (SEARCH_KOREAN if path.endswith(".ko.md") else None)
+    return f"---\nsearch:\n  {preference}\n---\n" if preference else ""
+
+
 def compose(book: Path = BOOK) -> None:
     """Writes what MkDocs reads into the folder `book`, which is emptied first."""
     shutil.rmtree(book, ignore_errors=True)
@@ -108,7 +122,7 @@ def compose(book: Path = BOOK) -> None:
         page = Page(path)
         target = book / place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page.render((ROOT / path).read_text()))
+        target.write_text(_front_matter(path) + page.render((ROOT / path).read_text()))
         sources |= page.sources
     for path in sources:
         target = book / place(path)
