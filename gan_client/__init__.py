@@ -26,7 +26,7 @@ _MODULES = ("client", "errors", "results")
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is asked for: without the extra, the command can then say in a line what is missing."""
+    """Imports a name at its first use, so that the command can report a missing extra in one line."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

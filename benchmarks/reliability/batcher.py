@@ -107,7 +107,7 @@ class BatcherMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_reported_by_the_loop(self) -> None:
-        """A future that is resolved twice, or an error that nobody awaits, reaches the loop's handler."""
+        """The loop's handler gets a future that is resolved twice, and an error that is never awaited."""
         assert not self.faults, self.faults
 
     def teardown(self) -> None:
@@ -133,7 +133,7 @@ class BatcherMachine(RuleBasedStateMachine):
     def _check(self, number: int, items: NDArray[Any], task: asyncio.Task[Any]) -> None:
         assert task.done(), f"request {number} has not ended"
         if task.cancelled():
-            assert number in self.cancelled, f"request {number} was cancelled by nobody"
+            assert number in self.cancelled, f"request {number} was cancelled without a request to"
             return
         error = task.exception()
         if error is None:

@@ -8,6 +8,7 @@ Pillow's come with its source from the package index, by pip. The others come wi
 
 import argparse
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,8 @@ from pathlib import Path
 
 PILLOW = "pillow"
 DEBIAN = ("libpng1.6", "libjpeg-turbo", "libwebp")
-SOURCES = "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {} main\n"
+SYSTEM = Path("/etc/apt")
+"""Where the system keeps the addresses of its packages."""
 IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".jp2", ".ico", ".tga"}
 """Suffixes of the files that are kept, and Pillow's whole folder besides."""
 
@@ -25,16 +27,25 @@ def fetch(folder: Path) -> None:
     (folder / "archives").mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", PILLOW, PILLOW]
     subprocess.run([*pip, "--dest", str(folder / "archives")], check=True)
-    lists, sources = (folder / "archives" / "lists").resolve(), (folder / "archives" / "sources.list").resolve()
+    lists, sources = (folder / "archives" / "lists").resolve(), (folder / "archives" / "sources").resolve()
     (lists / "partial").mkdir(parents=True, exist_ok=True)
-    sources.write_text(SOURCES.format(platform.freedesktop_os_release()["VERSION_CODENAME"]))
-    options = [f"Dir::Etc::sourcelist={sources}", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::Lists={lists}"]
+    _write_sources(sources)
+    options = ["Dir::Etc::sourcelist=/dev/null", f"Dir::Etc::sourceparts={sources}", f"Dir::State::Lists={lists}"]
     apt = ["apt-get", "--quiet=2", *(word for option in options for word in ("-o", option))]
-    for command in (["update"], ["source", "--download-only", *DEBIAN]):
+    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    for command in (["update"], ["source", "--download-only", *(f"{name}/{release}" for name in DEBIAN)]):
         subprocess.run([*apt, *command], cwd=folder / "archives", check=True)
     for archive in sorted((folder / "archives").glob("*.tar.*")):
         if archive.suffix != ".asc" and (".orig." in archive.name or archive.name.startswith(PILLOW)):
             _unpack(archive, folder / archive.name.partition("_")[0].partition("-1")[0])
+
+
+def _write_sources(folder: Path) -> None:
+    """Writes the system's list of packages as a list of source packages, in both of apt's forms."""
+    folder.mkdir(exist_ok=True)
+    for file in [*SYSTEM.glob("sources.list"), *SYSTEM.glob("sources.list.d/*.list"), *SYSTEM.glob("*/*.sources")]:
+        text = re.sub(r"^Types:.*$", "Types: deb-src", file.read_text(), flags=re.MULTILINE)
+        (folder / file.name).write_text(re.sub(r"^deb\b", "deb-src", text, flags=re.MULTILINE))
 
 
 def _unpack(archive: Path, target: Path) -> None:
